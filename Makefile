@@ -1,0 +1,47 @@
+# nmtkit: everything sets itself up in .venv; only Python 3.11 or newer is needed.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO ?= runs/demo
+MULTI30K ?= ../shared/multi30k
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench multi30k
+
+help: ## show this
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nmtkit needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
+	touch $(READY)
+
+demo: $(READY) ## train on data/jane, translate, evaluate, blame: the whole pipeline (under 10 minutes)
+	$(BIN)/python data/demo.py --output $(DEMO)
+
+test: $(READY) ## run the tests (under 10 minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## run the long tests too
+	$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## measure training and translation speed against the processor's peak
+	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py
+
+multi30k: $(READY) ## train and evaluate the Multi30k recipe (MULTI30K=folder with train, val and test_2016_flickr)
+	$(BIN)/nmtkit train --config multi30k-tiny --train $(MULTI30K)/train --dev $(MULTI30K)/val --output runs/multi30k
+	$(BIN)/nmtkit evaluate runs/multi30k --source $(MULTI30K)/test_2016_flickr.en --reference $(MULTI30K)/test_2016_flickr.de

@@ -1,0 +1,109 @@
+"""What people see while a command runs: results go to standard output, notes, warnings and progress to standard error.
+
+Rich is imported only when something is shown. Text is shown as it is: no markup, no emoji codes, no wrapping.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import rich.progress
+    from rich.console import Console
+
+_quiet = False
+_live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
+
+
+def set_quiet(quiet: bool) -> None:
+    """Turns notes and progress off or on; warnings and results always appear."""
+    global _quiet
+    _quiet = quiet
+
+
+def stdout_console() -> Console:
+    """The console for results (tables)."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def stderr_console() -> Console:
+    """The console for everything that is not a result."""
+    from rich.console import Console
+
+    return _live.console if _live else Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def note(text: str) -> None:
+    """A line on standard error, unless quiet."""
+    if not _quiet:
+        _say(text)
+
+
+def warn(text: str) -> None:
+    """A warning on standard error, quiet or not."""
+    _say(f"warning: {text}", style="yellow")
+
+
+class Progress:
+    """A bar on a terminal, plain lines elsewhere: `with Progress(1000, "training") as progress: ...`."""
+
+    def __init__(self, total: int | None, description: str) -> None:
+        """`total` is the number of units that `update` counts; None if it is not known."""
+        self._total = total
+        self._description = description
+        self._bar: rich.progress.Progress | None = None
+
+    def __enter__(self) -> Self:
+        global _live
+        console = stderr_console()
+        if console.is_terminal and not _quiet and _live is None:
+            self._bar = _live = _bar(console)
+            self._task = _live.add_task(self._description, total=self._total, status="")
+            _live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _live
+        if self._bar is not None:
+            _live = None
+            self._bar.stop()
+
+    def update(self, completed: int, **fields: str) -> None:
+        """Moves the bar to `completed` and shows the fields as "name value"; nothing where there is no terminal."""
+        if self._bar is not None:
+            status = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
+            self._bar.update(self._task, completed=completed, status=status)
+
+    def line(self, text: str) -> None:
+        """A line that stays: above the bar on a terminal, a plain line elsewhere; nothing if quiet."""
+        note(text)
+
+
+def _say(text: str, style: str = "") -> None:
+    from rich.text import Text
+
+    console = stderr_console()
+    if console.is_terminal:
+        console.print(Text(text, style=style), soft_wrap=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _bar(console: Console) -> rich.progress.Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}", markup=False),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,153 @@
+"""Text lines in, whole files out: the one place that knows what a line is and how a file is replaced.
+
+A line ends at \\n only: U+2028, vertical tab, form feed and a lone \\r are text. One \\r before the \\n and a byte
+order mark at the start of the file are dropped; a missing final newline does not make another line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """Every line of a UTF-8 file; raises ValueError naming the file, and the line where a byte is not UTF-8."""
+    try:
+        with open(path, "rb") as stream:
+            return [_decode(line, f"{path}, line {number}") for number, line in enumerate(_raw_lines(stream), start=1)]
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path}: is a folder; name a text file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+
+
+def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
+    """The lines of files that belong together line by line; raises ValueError if their line counts differ or are 0."""
+    files = [read_lines(path) for path in paths]
+    counts = ", ".join(f"{path} has {_count(len(lines))}" for path, lines in zip(paths, files, strict=True))
+    if len({len(lines) for lines in files}) > 1:
+        raise ValueError(f"parallel files need the same number of lines, but {counts}; line N of each must match")
+    if files and not files[0]:
+        raise ValueError(f"{counts}; give at least one line")
+    return files
+
+
+def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> Iterator[str]:
+    """The lines of a stream as they arrive; bytes that are not UTF-8 become U+FFFD, with a warning for the line."""
+    for number, line in enumerate(_raw_lines(stream), start=1):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            warn(f"{name}, line {number}: not valid UTF-8 at byte {error.start + 1}; replaced by U+FFFD")
+            yield line.decode("utf-8", errors="replace")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary file beside `path` to be written; it takes the place of `path` only if the body succeeds.
+
+    A reader, or a machine that loses power, finds either the old file or the new one, whole. A path that is no ordinary
+    file (a pipe, /dev/null) cannot be replaced, so it gets the bytes at the end.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ValueError(f"{path}: is a folder; name a file")
+    if Path(path).exists() and not Path(path).is_file():
+        with _feeding(Path(path)) as temporary:
+            yield temporary
+        return
+    if not target.parent.is_dir():
+        raise ValueError(f"{path}: the folder {target.parent} does not exist; create it first")
+    temporary = target.parent / f".{target.name[:100]}.{secrets.token_hex(8)}.tmp"
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        if target.exists():  # the new file keeps the permissions of the old one
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None  # users know nothing of the temporary file
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a whole UTF-8 file or leaves the old one as it was; a lone surrogate is written as \\udXXX."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes a whole JSON file; raises ValueError for NaN and infinity, which JSON does not know."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be written as JSON: {error}") from None
+    write_text(path, text + "\n")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _raw_lines(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a binary stream without their ends and without the byte order mark of the first."""
+    for number, line in enumerate(stream):
+        if number == 0:
+            line = line.removeprefix(BYTE_ORDER_MARK)
+            if not line:  # the file holds the mark and nothing else
+                return
+        yield line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
+
+
+def _decode(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{where}: not valid UTF-8 at byte {error.start + 1}; convert the file, for example with "
+            "iconv -f LATIN1 -t UTF-8"
+        ) from None
+
+
+def _count(number: int) -> str:
+    return f"{number} line" if number == 1 else f"{number} lines"
+
+
+@contextmanager
+def _feeding(path: Path) -> Iterator[Path]:
+    """Yields a temporary file whose bytes go into `path`, a pipe or a device, at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "content"
+        temporary.touch()
+        yield temporary
+        with open(temporary, "rb") as source, open(path, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of files, has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
