@@ -1,0 +1,87 @@
+"""Subword models learned from text: unigram language model (Kudo 2018) or byte pair encoding (Sennrich et al. 2016)."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+from collections.abc import Iterable
+
+import sentencepiece
+
+from nmtkit.settings import nearest
+from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.tokenizer.subwords import Subwords
+
+KINDS = ("unigram", "bpe")
+SPECIALS_AND_BYTES = 4 + 256
+THREADS = 4  # fixed, because unigram training sums by thread and the model records the number
+LARGEST_VOCABULARY = 10**7
+LONGEST_LINE = 2**30  # bytes; SentencePiece leaves out longer lines without a word
+
+
+def train_subwords(
+    lines: Iterable[str],
+    *,
+    vocab_size: int,
+    kind: str = "unigram",
+    character_coverage: float = 1.0,
+    max_lines: int | None = None,
+    seed: int = 1,
+) -> Subwords:
+    """A lossless subword model with `vocab_size` pieces: 4 special tokens, 256 bytes, and what it learns.
+
+    Nothing is normalised, every space is kept, and characters outside the vocabulary are spelled in bytes, so no text
+    becomes UNK. The rarest characters, those beyond the share `character_coverage` of the text, get no piece of their
+    own. If `max_lines` is given and there are more, it learns from a sample that `seed` draws. The same call gives
+    the same bytes. Raises ValueError if the text is empty, or too small or too varied for `vocab_size`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of tokenizer {kind!r};{nearest(kind, KINDS)}")
+    if not 0.98 <= character_coverage <= 1.0:
+        raise ValueError(f"character coverage {character_coverage} is not from 0.98 to 1.0; 1.0 keeps every character")
+    if max_lines is not None and max_lines < 1:
+        raise ValueError(f"the number of lines to learn from is {max_lines}; give 1 or more")
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        raise ValueError("the tokenizer has no text to learn from: every line is empty; give it text")
+    if max_lines is not None and len(texts) > max_lines:
+        chosen = sorted(random.Random(seed).sample(range(len(texts)), max_lines))
+        texts = [texts[i] for i in chosen]
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=min(max(vocab_size, SPECIALS_AND_BYTES), LARGEST_VOCABULARY),  # beyond these it always fails
+            model_type=kind,
+            pad_id=PAD,
+            bos_id=BOS,
+            unk_id=UNK,
+            eos_id=EOS,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=True,
+            character_coverage=character_coverage,
+            max_sentence_length=LONGEST_LINE,
+            num_threads=THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ValueError(_explain(str(error), vocab_size)) from None
+    return Subwords.from_bytes(model.getvalue())
+
+
+def _explain(error: str, vocab_size: int) -> str:
+    """SentencePiece's error in words that say what to change."""
+    wanted = f"a vocabulary of {vocab_size} pieces is too"
+    if small := re.search(r"smaller than required_chars. \d+ vs (\d+)", error):
+        smallest = int(small[1])
+        return (
+            f"{wanted} small for this text, which needs {smallest} or more (4 special tokens, 256 bytes, "
+            f"{smallest - SPECIALS_AND_BYTES} characters); raise the vocabulary size or lower the character coverage"
+        )
+    if large := re.search(r"value <= (\d+)", error):
+        return f"{wanted} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"
+    return f"no tokenizer with {vocab_size} pieces could be learned from this text; SentencePiece says: {error}"
