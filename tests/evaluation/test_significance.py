@@ -1,0 +1,96 @@
+"""Intervals and tests against textbook values and NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import sacrebleu
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmtkit.evaluation.significance import paired_bootstrap, wilson
+
+REFERENCE = [
+    f"the {animal} sleeps in the {place} all day" for animal in ("cat", "dog", "cow") for place in ("sun", "bed")
+]
+BASELINE = [line.replace("sleeps in", "slept at") if i % 2 else line for i, line in enumerate(REFERENCE)]
+SYSTEM = [line.replace("all day", "all the day") if i == 0 else line for i, line in enumerate(REFERENCE)]
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"),
+    [
+        (0, 10, 0.0, 0.2775),
+        (5, 10, 0.2366, 0.7634),
+        (10, 10, 0.7225, 1.0),
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I, method 3
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_of_the_literature(successes, total, low, high):
+    assert wilson(successes, total) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+@given(data=st.data(), total=st.integers(1, 10**6), z=st.floats(0.5, 3.5))
+def test_wilson_bounds_are_where_the_score_test_turns(data, total, z):
+    """|share - p| = z sqrt(p (1 - p) / n) holds at both bounds: the definition, not the formula."""
+    successes = data.draw(st.integers(0, total))
+    confidence = math.erf(z / math.sqrt(2))
+    share = successes / total
+    low, high = wilson(successes, total, confidence)
+    assert 0.0 <= low <= share <= high <= 1.0
+    for bound in (low, high):
+        if 0.0 < bound < 1.0:
+            assert abs(share - bound) == pytest.approx(z * math.sqrt(bound * (1 - bound) / total), rel=1e-4, abs=1e-9)
+
+
+def test_wilson_of_nothing_knows_nothing():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_more_confidence_is_wider():
+    assert wilson(3, 10, 0.99)[0] < wilson(3, 10, 0.9)[0] < 0.3 < wilson(3, 10, 0.9)[1] < wilson(3, 10, 0.99)[1]
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_paired_bootstrap_against_numpy(metric):
+    """The same draws scored as whole corpora; p counts centred differences beyond the real one."""
+    corpus = sacrebleu.corpus_bleu if metric == "bleu" else sacrebleu.corpus_chrf
+    found = paired_bootstrap(metric, BASELINE, SYSTEM, [REFERENCE], resamples=200, seed=5)
+    draws = np.random.default_rng(5).choice(6, size=(200, 6), replace=True)
+
+    def scores(lines):
+        return np.array([corpus([lines[i] for i in d], [[REFERENCE[i] for i in d]]).score for d in draws])
+
+    delta = corpus(SYSTEM, [REFERENCE]).score - corpus(BASELINE, [REFERENCE]).score
+    differences = np.abs(scores(SYSTEM) - scores(BASELINE))
+    beyond = int((differences - differences.mean() > abs(delta)).sum())
+    assert found.delta == pytest.approx(delta, abs=1e-9)
+    assert found.p_value == pytest.approx((beyond + 1) / 201, abs=1e-9)
+    assert (found.baseline, found.system) == (
+        pytest.approx(corpus(BASELINE, [REFERENCE]).score),
+        pytest.approx(corpus(SYSTEM, [REFERENCE]).score),
+    )
+    assert "bs:200" in found.signature and "seed:5" in found.signature
+    assert found.metric == {"bleu": "BLEU", "chrf": "chrF"}[metric]
+
+
+def test_a_system_against_itself_and_the_other_way_round():
+    same = paired_bootstrap("chrf", SYSTEM, SYSTEM, [REFERENCE], resamples=50)
+    assert same.delta == 0.0 and same.p_value > 0.01
+    there = paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], resamples=50)
+    back = paired_bootstrap("bleu", SYSTEM, BASELINE, [REFERENCE], resamples=50)
+    assert there.delta == -back.delta > 0 and there.p_value == back.p_value
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(ValueError, match="reference 1 has 6 lines but the hypothesis has 5"):
+        paired_bootstrap("bleu", BASELINE, SYSTEM[:5], [REFERENCE])
+    with pytest.raises(ValueError, match="unknown metric 'ter'"):
+        paired_bootstrap("ter", BASELINE, SYSTEM, [REFERENCE])
+    with pytest.raises(ValueError, match="takes the seed 0 for no seed"):
+        paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], seed=0)
+    with pytest.raises(ValueError, match="resamples give no interval"):
+        paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], resamples=0)
