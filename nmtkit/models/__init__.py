@@ -1,0 +1,1 @@
+"""Models: tensors in, log-probabilities out; no text, no files, no batches."""

@@ -1,0 +1,90 @@
+"""Attention: additive (Bahdanau et al. 2015) and multi-head scaled dot product (Vaswani et al. 2017).
+
+Each is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
+are scored against them. Queries come as W hypotheses (or W·T positions) of each sentence, so memory is never copied.
+
+Shape key: B sentences, S source positions, W queries of a sentence, T positions, D width, A attention width,
+H heads, C channels of a head (D = H·C), N = B·W hypotheses.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
+    """Softmax over the source positions where the mask is True; exactly zero elsewhere."""
+    return energies_BWS.masked_fill(~mask_BS.unsqueeze(1), -torch.inf).softmax(-1)
+
+
+class AdditiveScore(nn.Module):
+    """e = vᵀ tanh(W_s s + W_h h). Bahdanau et al. 2015, appendix A.1.2.
+
+    Queries arrive projected (W_s s), since a recurrent cell forms that product together with its own.
+    """
+
+    def __init__(self, key_width: int, width: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(key_width, width)
+        self.vector = nn.Parameter(torch.empty(width).uniform_(-(width**-0.5), width**-0.5))
+
+    def prepare(self, annotations_BSD: Tensor) -> Tensor:
+        """Keys W_h h, (B, S, A)."""
+        keys: Tensor = self.key(annotations_BSD)
+        return keys
+
+    def score(self, query_BWA: Tensor, keys_BSA: Tensor) -> Tensor:
+        """Energies (B, W, S)."""
+        return torch.tanh(query_BWA.unsqueeze(2) + keys_BSA.unsqueeze(1)) @ self.vector
+
+
+class MultiHeadAttention(nn.Module):
+    """softmax(q kᵀ / √C) v in H linear projections. Vaswani et al. 2017, 3.2.2."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        for linear in (self.query, self.key_value, self.output):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def split(self, vectors_BTD: Tensor) -> Tensor:
+        """(B, T, D) to (B, H, T, C), a view."""
+        heads: Tensor = vectors_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return heads
+
+    def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (B, H, S, C)."""
+        keys, values = self.key_value(annotations_BSD).chunk(2, dim=-1)
+        return self.split(keys), self.split(values)
+
+    def attend(
+        self,
+        query_BTD: Tensor,
+        keys_BHSC: Tensor,
+        values_BHSC: Tensor,
+        mask: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Vectors (B, T, D). `mask`: True where attention may go, broadcastable to (B, H, T, S)."""
+        mixed_BHTC = nn.functional.scaled_dot_product_attention(
+            self.split(self.query(query_BTD)),
+            keys_BHSC,
+            values_BHSC,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=causal,
+        )
+        vectors: Tensor = self.output(mixed_BHTC.transpose(1, 2).flatten(2))
+        return vectors
+
+    def weights(self, query_BTD: Tensor, keys_BHSC: Tensor, mask: Tensor) -> Tensor:
+        """The attention weights (B, H, T, S) that `attend` uses, written out."""
+        query_BHTC = self.split(self.query(query_BTD))
+        energies = query_BHTC @ keys_BHSC.transpose(-1, -2) * query_BHTC.shape[-1] ** -0.5
+        weights: Tensor = energies.masked_fill(~mask, -torch.inf).softmax(-1)
+        return weights

@@ -1,0 +1,80 @@
+"""An ensemble is a model: the mean of its members' probabilities.
+
+Shape key: B sentences, S source positions, N hypotheses, T target positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmtkit.models.interface import FIRST, LogProbs, Maps, Model, Rows
+from nmtkit.specials import PAD
+
+
+@dataclass(frozen=True)
+class Members(Rows):
+    """Memory or state of an ensemble: those of its members."""
+
+    members: tuple[Any, ...]
+
+
+class MeanLogProbs(LogProbs):
+    """log of the arithmetic mean of several distributions over one vocabulary."""
+
+    def __init__(self, members: Sequence[LogProbs]) -> None:
+        self.members = members
+
+    def _mean(self, values: list[Tensor]) -> Tensor:
+        return torch.stack(values).logsumexp(0) - math.log(len(values))
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        log_probs = self.dense()[..., FIRST:]
+        values, ids = log_probs.topk(min(k, log_probs.shape[-1]), dim=-1)
+        return values, ids + FIRST
+
+    def at(self, ids: Tensor) -> Tensor:
+        return self._mean([member.at(ids) for member in self.members]).masked_fill(ids == PAD, 0.0)
+
+    def dense(self) -> Tensor:
+        return self._mean([member.dense() for member in self.members])
+
+    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        log_probs_MV = self.dense()[target != PAD][:, FIRST:]
+        gold_M = log_probs_MV.gather(1, (target[target != PAD] - FIRST).unsqueeze(1))
+        return -((1 - smoothing) * gold_M.sum() + smoothing * log_probs_MV.mean(-1).sum())
+
+
+class Ensemble(Model):
+    """Models that share a target vocabulary and read the same source, as one."""
+
+    def __init__(self, members: Sequence[Model]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
+        return Members(tuple(member.encode(source, mask_BS) for member in self.members))  # type: ignore[operator]
+
+    def start(self, memory: Members) -> Members:
+        pairs = zip(self.members, memory.members, strict=True)
+        return Members(tuple(member.start(own) for member, own in pairs))  # type: ignore[operator]
+
+    def step(self, token_N: Tensor, state: Members, memory: Members) -> tuple[LogProbs, Members]:
+        triples = zip(self.members, state.members, memory.members, strict=True)
+        results = [member.step(token_N, own, read) for member, own, read in triples]  # type: ignore[operator]
+        return MeanLogProbs([result[0] for result in results]), Members(tuple(result[1] for result in results))
+
+    def decode(self, memory: Members, target_in_NT: Tensor) -> LogProbs:
+        pairs = zip(self.members, memory.members, strict=True)
+        return MeanLogProbs([member.decode(own, target_in_NT) for member, own in pairs])  # type: ignore[operator]
+
+    def attention(self, memory: Members, target_in_NT: Tensor) -> Maps:
+        pairs = zip(self.members, memory.members, strict=True)
+        maps = [member.attention(own, target_in_NT) for member, own in pairs]  # type: ignore[operator]
+        cross = tuple(layer for one in maps for layer in one.cross)
+        return Maps(cross, tuple(layer for one in maps for layer in one.decoder))

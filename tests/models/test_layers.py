@@ -1,0 +1,242 @@
+"""Parts: the cache as a value, sinusoids against the formula, the gated cell and whole layers against PyTorch's."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
+from torch import Tensor, nn
+
+from nmtkit.models.layers import Cache, FeatureFront, Positions, TokenFront, embedding, sinusoids
+from nmtkit.models.recurrent import GatedCell
+from nmtkit.models.transformer import DecoderLayer, EncoderLayer
+from nmtkit.specials import PAD
+
+HEADS, CHANNELS = 2, 3
+
+Oracle = tuple[int, list[Tensor], list[Tensor]]
+"""Rows, and the keys and values of each position, (N, H, C): a plain list that is copied on every change."""
+
+
+def assert_holds(cache: Cache, oracle: Oracle) -> None:
+    rows, keys, values = oracle
+    assert (cache.size(), cache.length) == (rows, len(keys))
+    assert cache.keys().shape == cache.values().shape == (rows, HEADS, len(keys), CHANNELS)
+    if keys:
+        assert torch.equal(cache.keys(), torch.stack(keys, dim=2))
+        assert torch.equal(cache.values(), torch.stack(values, dim=2))
+
+
+class CacheMachine(RuleBasedStateMachine):
+    """Any cache made so far may be appended to, selected from or branched, in any order; none may ever change."""
+
+    caches = Bundle("caches")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.everything: list[tuple[Cache, Oracle]] = []
+        self.generator = torch.Generator().manual_seed(0)
+
+    def _new(self, cache: Cache, oracle: Oracle) -> int:
+        self.everything.append((cache, oracle))
+        for one, expected in self.everything:
+            assert_holds(one, expected)
+        return len(self.everything) - 1
+
+    def _append(self, index: int) -> tuple[Cache, Oracle]:
+        cache, (rows, keys, values) = self.everything[index]
+        key, value = torch.randn(2, rows, HEADS, CHANNELS, generator=self.generator)
+        return cache.append(key, value), (rows, [*keys, key.clone()], [*values, value.clone()])
+
+    @initialize(target=caches, rows=st.integers(1, 3))
+    def empty(self, rows: int) -> int:
+        return self._new(Cache.empty(rows, HEADS, CHANNELS, torch.empty(0)), (rows, [], []))
+
+    @rule(target=caches, index=caches)
+    def append(self, index: int) -> int:
+        return self._new(*self._append(index))
+
+    @rule(target=caches, index=caches, times=st.integers(2, 2 * Cache.SPARE + 1))
+    def append_many(self, index: int, times: int) -> int:
+        for _ in range(times):
+            self.everything.append(self._append(index))
+            index = len(self.everything) - 1
+        return self._new(*self.everything.pop())
+
+    @rule(target=caches, index=caches, data=st.data())
+    def select(self, index: int, data: st.DataObject) -> int:
+        cache, (rows, keys, values) = self.everything[index]
+        picked = torch.tensor(data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4)))
+        oracle = (len(picked), [key[picked] for key in keys], [value[picked] for value in values])
+        return self._new(cache.select(picked), oracle)
+
+    @rule(index=caches)
+    def branch(self, index: int) -> None:
+        """Two children of one parent, then a child of the first."""
+        for _ in range(2):
+            self._new(*self._append(index))
+        self._new(*self._append(len(self.everything) - 2))
+
+
+CacheMachine.TestCase.settings = settings(
+    database=None, derandomize=True, deadline=None, max_examples=40, stateful_step_count=14
+)
+test_cache_is_a_value = CacheMachine.TestCase
+
+
+def test_greedy_appending_does_not_copy() -> None:
+    """Appending to the newest cache writes in place until the spare positions are used up."""
+    cache = Cache.empty(2, HEADS, CHANNELS, torch.empty(0))
+    places = []
+    for _ in range(2 * Cache.SPARE):
+        cache = cache.append(torch.ones(2, HEADS, CHANNELS), torch.ones(2, HEADS, CHANNELS))
+        places.append(cache.keys().data_ptr())
+    assert len(set(places)) == 2
+
+
+def test_cache_takes_precision_from_its_model() -> None:
+    assert Cache.empty(1, 1, 1, torch.empty(0, dtype=torch.float64)).keys().dtype == torch.float64
+
+
+@pytest.mark.parametrize(("length", "width"), [(1, 2), (7, 8), (300, 6), (5, 1), (9, 7)])
+def test_sinusoids_are_the_written_formula(length: int, width: int) -> None:
+    """Vaswani et al. 2017, 3.5, position by position; an odd width ends in a sine."""
+    table = sinusoids(length, width)
+    assert table.shape == (length, width) and table.dtype == torch.float64
+    for position in range(length):
+        for channel in range(width):
+            angle = position / 10000 ** (2 * (channel // 2) / width)
+            expected = math.sin(angle) if channel % 2 == 0 else math.cos(angle)
+            assert table[position, channel].item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-7), (torch.float64, 1e-12)])
+def test_positions_of_any_start_and_length(dtype: torch.dtype, tolerance: float) -> None:
+    positions = Positions(6).to(dtype)
+    like = torch.empty(0, dtype=dtype)
+    for start, length in ((0, 5), (3, 1), (250, 20), (1000, 3), (0, 300), (2, 2)):
+        found = positions(start, length, like)
+        assert found.dtype == dtype
+        expected = sinusoids(start + length, 6)[start:]
+        torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
+
+
+def test_positions_do_not_change_when_the_table_grows() -> None:
+    """In float64 as well: what an early step saw is what a later parallel pass sees."""
+    for dtype in (torch.float32, torch.float64):
+        positions = Positions(6).to(dtype)
+        like = torch.empty(0, dtype=dtype)
+        before = positions(0, 200, like).clone()
+        positions(5000, 1, like)
+        assert torch.equal(positions(0, 200, like), before), dtype
+
+
+def test_positions_are_no_weights() -> None:
+    """They are not saved, however long the table has grown."""
+    positions = Positions(4)
+    positions(700, 10, torch.empty(0))
+    assert not positions.state_dict() and not list(positions.parameters())
+
+
+def test_embedding_rows_have_unit_norm_on_average_and_pad_is_zero() -> None:
+    torch.manual_seed(0)
+    table = embedding(2000, 64)
+    norms = table.weight[1:].norm(dim=1)
+    assert norms.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert not table.weight[PAD].any()
+    table(torch.tensor([PAD, 5])).sum().backward()
+    assert table.weight.grad is not None
+    assert not table.weight.grad[PAD].any() and table.weight.grad[5].any()
+
+
+def test_fronts() -> None:
+    torch.manual_seed(0)
+    table = embedding(9, 4)
+    ids = torch.tensor([[5, 3, 0]])
+    assert torch.equal(TokenFront(table)(ids), table.weight[[5, 3, 0]].unsqueeze(0))
+    front = FeatureFront(7, 4)
+    vectors = torch.randn(2, 3, 7)
+    expected = torch.einsum("bsf,df->bsd", vectors, front.linear.weight) + front.linear.bias
+    torch.testing.assert_close(front(vectors), expected)
+
+
+def test_feature_front_enters_at_the_scale_of_embeddings() -> None:
+    """Features of unit variance become vectors of about unit norm, like embedded words."""
+    torch.manual_seed(0)
+    front = FeatureFront(200, 64)
+    norms = (front(torch.randn(500, 1, 200)) - front.linear.bias).norm(dim=-1)
+    assert norms.mean().item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_gated_cell_is_the_gru_of_pytorch() -> None:
+    """Word and context side by side as the input of `nn.GRUCell` (gates: reset, update, new)."""
+    torch.manual_seed(0)
+    cell = GatedCell(embedding=3, context=4, units=5, attention=2).double()
+    oracle = nn.GRUCell(7, 5).double()
+    with torch.no_grad():
+        oracle.weight_ih.copy_(torch.cat((cell.word.weight, cell.context.weight), dim=1))
+        oracle.bias_ih.copy_(cell.word.bias)
+        oracle.weight_hh.copy_(cell.state.weight[:15])
+        oracle.bias_hh.copy_(cell.state.bias[:15])
+    word, context, hidden = (torch.randn(6, width, dtype=torch.float64) for width in (3, 4, 5))
+    state_gates, query = cell.query(hidden)
+    found = cell(cell.word(word), context, state_gates, hidden)
+    torch.testing.assert_close(found, oracle(torch.cat((word, context), dim=1), hidden), atol=1e-12, rtol=0)
+    torch.testing.assert_close(query, hidden @ cell.state.weight[15:].T + cell.state.bias[15:], atol=1e-12, rtol=0)
+
+
+def copy_attention(ours: nn.Module, theirs: nn.MultiheadAttention) -> None:
+    weights = dict(ours.named_parameters())
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat((weights["query.weight"], weights["key_value.weight"])))
+        theirs.in_proj_bias.copy_(torch.cat((weights["query.bias"], weights["key_value.bias"])))
+        theirs.out_proj.weight.copy_(weights["output.weight"])
+        theirs.out_proj.bias.copy_(weights["output.bias"])
+
+
+def shake(module: nn.Module) -> None:
+    """Random numbers everywhere, biases and norms too, so that every parameter matters."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.5 * torch.randn_like(parameter))
+
+
+def copy_rest(ours: EncoderLayer, theirs: nn.Module) -> None:
+    pairs = [("feedforward.inner", "linear1"), ("feedforward.outer", "linear2"), ("self_norm", "norm1")]
+    cross = [("cross_norm", "norm2"), ("feedforward_norm", "norm3")]
+    pairs += cross if "cross_norm" in dict(ours.named_children()) else [("feedforward_norm", "norm2")]
+    for mine, other in pairs:
+        theirs.get_submodule(other).load_state_dict(ours.get_submodule(mine).state_dict())
+
+
+def test_encoder_layer_is_that_of_pytorch() -> None:
+    torch.manual_seed(1)
+    ours = EncoderLayer(8, 12, 2, 0.0, 0.0, 0.0).double()
+    shake(ours)
+    theirs = nn.TransformerEncoderLayer(8, 2, 12, 0.0, norm_first=True, batch_first=True, dtype=torch.float64)
+    copy_attention(ours.self_attention, theirs.self_attn)
+    copy_rest(ours, theirs)
+    vectors = torch.randn(3, 5, 8, dtype=torch.float64)
+    mask = torch.tensor([[True] * 5, [True] + [False] * 4, [True] * 3 + [False] * 2])
+    found, expected = ours(vectors, mask[:, None, None]), theirs(vectors, src_key_padding_mask=~mask)
+    torch.testing.assert_close(found[mask], expected[mask], atol=1e-11, rtol=0)
+
+
+def test_decoder_layer_is_that_of_pytorch() -> None:
+    torch.manual_seed(2)
+    ours = DecoderLayer(8, 12, 4, 0.0, 0.0, 0.0).double()
+    shake(ours)
+    theirs = nn.TransformerDecoderLayer(8, 4, 12, 0.0, norm_first=True, batch_first=True, dtype=torch.float64)
+    copy_attention(ours.self_attention, theirs.self_attn)
+    copy_attention(ours.cross_attention, theirs.multihead_attn)
+    copy_rest(ours, theirs)
+    source, target = torch.randn(2, 4, 8, dtype=torch.float64), torch.randn(2, 6, 8, dtype=torch.float64)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    found = ours.parallel(target, *ours.cross_attention.prepare(source), mask)
+    causal = torch.ones(6, 6, dtype=torch.bool).triu(1)
+    expected = theirs(target, source, tgt_mask=causal, memory_key_padding_mask=~mask)
+    torch.testing.assert_close(found, expected, atol=1e-11, rtol=0)

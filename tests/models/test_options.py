@@ -1,0 +1,155 @@
+"""Options: impossible sizes are refused in one line that says what would work; presets and mappings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from nmtkit.models.options import (
+    FAMILIES,
+    PRESETS,
+    ModelOptions,
+    RecurrentOptions,
+    TransformerOptions,
+    options_from_mapping,
+    options_to_mapping,
+    preset,
+)
+
+SIZES = {
+    TransformerOptions: ("width", "feedforward", "heads", "encoder_layers", "decoder_layers"),
+    RecurrentOptions: ("embedding", "units", "attention", "encoder_layers", "decoder_layers"),
+}
+
+
+def refusal(family: type[ModelOptions], **options: Any) -> str:
+    with pytest.raises(ValueError, match=r"not possible|cannot be split") as caught:
+        family(**options)
+    message = str(caught.value)
+    assert message and "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(("family", "name"), [(family, name) for family, names in SIZES.items() for name in names])
+@pytest.mark.parametrize("value", [0, -1, 65537])
+def test_impossible_sizes(family: type[ModelOptions], name: str, value: int) -> None:
+    message = refusal(family, **{name: value})
+    assert f"{name} = {value}" in message and "from 1 to 65536" in message
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        (TransformerOptions, "dropout"),
+        (TransformerOptions, "attention_dropout"),
+        (TransformerOptions, "activation_dropout"),
+        (RecurrentOptions, "dropout"),
+    ],
+)
+@pytest.mark.parametrize("value", [-0.1, 1.0, 30.0, float("nan"), float("inf")])
+def test_impossible_probabilities(family: type[ModelOptions], name: str, value: float) -> None:
+    message = refusal(family, **{name: value})
+    assert f"{name} = {value}" in message and "from 0 to 0.99" in message
+
+
+def test_what_a_refusal_recommends_works() -> None:
+    for value in (0.0, 0.99):
+        TransformerOptions(dropout=value, attention_dropout=value, activation_dropout=value)
+        RecurrentOptions(dropout=value)
+    for family, names in SIZES.items():
+        for value in (1, 65536):
+            family(**(dict.fromkeys(names, value) | ({"heads": 1} if family is TransformerOptions else {})))
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "best"), [(256, 3, (2, 4)), (250, 8, (10,)), (7, 2, (1,)), (6, 100, (6,)), (512, 7, (8,))]
+)
+def test_width_must_split_into_heads(width: int, heads: int, best: tuple[int, ...]) -> None:
+    """The number of heads recommended is one of the nearest divisors, and it works."""
+    message = refusal(TransformerOptions, width=width, heads=heads)
+    assert f"width = {width}" in message and f"heads = {heads}" in message
+    works = [number for number in best if f"heads = {number} would work" in message]
+    assert len(works) == 1
+    assert TransformerOptions(width=width, heads=works[0]).heads == works[0]
+
+
+def test_options_are_values() -> None:
+    options = TransformerOptions()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options.width = 3  # type: ignore[misc]
+    assert options == TransformerOptions() and options != TransformerOptions(width=512)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_presets_survive_json(name: str) -> None:
+    options = preset(name)
+    mapping = json.loads(json.dumps(options_to_mapping(options)))
+    assert mapping["family"] == {"rnn": "recurrent", "transformer": "transformer"}[name.split("-")[0]]
+    assert options_from_mapping(mapping, "options.json") == options
+
+
+def test_presets_grow() -> None:
+    for first, second in (("rnn-tiny", "rnn-small"), ("rnn-small", "rnn-base")):
+        one, other = options_to_mapping(preset(first)), options_to_mapping(preset(second))
+        assert all(one[name] <= other[name] for name in SIZES[RecurrentOptions]) and one != other
+    widths = [options_to_mapping(preset(f"transformer-{size}"))["width"] for size in ("tiny", "small", "base", "big")]
+    assert widths == sorted(set(widths))
+
+
+def test_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean 'transformer-base'") as caught:
+        preset("transfomer-base")
+    assert "transfomer-base" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="unknown preset 'zzz'") as caught:
+        preset("zzz")
+    assert all(name in str(caught.value) for name in PRESETS)
+
+
+@pytest.mark.parametrize("mapping", [{"family": "transfomer"}, {"family": 3}, {}])
+def test_unknown_family_names_the_known(mapping: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^recipe\.toml: .*family") as caught:
+        options_from_mapping(mapping, "recipe.toml")
+    message = str(caught.value)
+    assert repr(mapping.get("family")) in message and "\n" not in message
+    assert "transformer" in message.replace(repr(mapping.get("family")), "")
+
+
+def test_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"^recipe\.toml: .*'widht'.*'width'") as caught:
+        options_from_mapping({"family": "transformer", "widht": 4}, "recipe.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_the_other_family_are_unknown() -> None:
+    with pytest.raises(ValueError, match=r"^x: .*heads"):
+        options_from_mapping({"family": "recurrent", "heads": 4}, "x")
+    with pytest.raises(ValueError, match=r"^x: .*units"):
+        options_from_mapping({"family": "transformer", "units": 4}, "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("width", "256"), ("width", 2.5), ("width", True), ("dropout", "0.1"), ("tie_output", 1)]
+)
+def test_wrong_types_are_refused(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^x: .*{key}") as caught:
+        options_from_mapping({"family": "transformer", key: value}, "x")
+    assert repr(value) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_impossible_sizes_of_a_file_name_the_file() -> None:
+    with pytest.raises(ValueError, match=r"^recipe\.toml: .*heads = [24] would work"):
+        options_from_mapping({"family": "transformer", "width": 8, "heads": 3}, "recipe.toml")
+
+
+def test_reading_leaves_the_mapping_alone() -> None:
+    mapping = {"family": "recurrent", "units": 8}
+    options = options_from_mapping(mapping, "x")
+    assert mapping == {"family": "recurrent", "units": 8}
+    assert options == RecurrentOptions(units=8)
+
+
+def test_families_are_known_by_their_names() -> None:
+    assert {name: family.family for name, family in FAMILIES.items()} == {name: name for name in FAMILIES}
