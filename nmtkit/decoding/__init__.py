@@ -1,0 +1,1 @@
+"""Decoding: from a model's distributions to hypotheses, by search or by force."""

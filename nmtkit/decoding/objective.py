@@ -1,0 +1,51 @@
+"""What a search maximises, and how far a prefix can still get.
+
+J(y) = Σ_t log P(y_t | x, y_<t) / |y|^α, with |y| counting EOS. α = 0 is the plain log-probability, α = 1 the mean of a
+token (Jean et al. 2015; the form with α after Wu et al. 2016).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+Number = TypeVar("Number", float, Tensor)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """J with one exponent: the same for ranking, stopping, forced scores and blame.
+
+    Attributes:
+        alpha: at least 0. Below 0 longer outputs would win by being longer and no bound would hold.
+    """
+
+    alpha: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.alpha) and self.alpha >= 0):
+            raise ValueError(
+                f"length alpha = {self.alpha} is not possible: choose 0 (no normalisation) or more, usually 0.7"
+            )
+
+    def final(self, total: Number, length: int) -> Number:
+        """J of a finished hypothesis of `length` tokens (EOS counted) with log-probability `total`."""
+        score: Number = total / length**self.alpha
+        return score
+
+    def bound(self, total: Number, max_length: Number) -> Number:
+        """The most J any continuation of a prefix can reach within `max_length` tokens (EOS counted).
+
+        Admissible because log-probabilities are at most 0 (the total cannot rise) and α is at least 0 (no divisor is
+        larger than that of the longest).
+        """
+        score: Number = total / max_length**self.alpha
+        return score
+
+
+def default_limit(source_pieces: int) -> int:
+    """The default length limit of a translation, EOS counted, of a source of so many pieces (its EOS not counted)."""
+    return 2 * source_pieces + 10
