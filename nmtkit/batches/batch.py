@@ -1,0 +1,84 @@
+"""Batches under a token budget, grouped by length, in an order that seed and epoch determine.
+
+Shape key: B pairs, S source positions, T target positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from nmtkit.batches.corpus import Corpus
+from nmtkit.specials import BOS, PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs as padded tensors: source ids, where there is source, decoder input (BOS first) and output (EOS last)."""
+
+    source_BS: Tensor
+    mask_BS: Tensor
+    target_in_BT: Tensor
+    target_out_BT: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+
+    def size(self) -> int:
+        """How many pairs."""
+        return self.source_BS.shape[0]
+
+    def halves(self) -> list[Batch]:
+        """The batch in two, or as it is if it has one pair."""
+        if self.size() == 1:
+            return [self]
+        middle = self.size() // 2
+        tensors = vars(self).values()
+        return [Batch(*(tensor[:middle] for tensor in tensors)), Batch(*(tensor[middle:] for tensor in tensors))]
+
+
+def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
+    """The pairs `indices` of the corpus as one batch."""
+    source_BS = pad_sequence([corpus.source[index] for index in indices], batch_first=True, padding_value=PAD).long()
+    target_BT = pad_sequence([corpus.target[index] for index in indices], batch_first=True, padding_value=PAD).long()
+    begin_B1 = torch.full((len(indices), 1), BOS)
+    target_in_BT = torch.cat((begin_B1, target_BT[:, :-1]), dim=1)
+    return Batch(source_BS, source_BS != PAD, target_in_BT, target_BT)
+
+
+def group(
+    source_lengths: Sequence[int], target_lengths: Sequence[int], order: Sequence[int], tokens: int
+) -> list[list[int]]:
+    """Cut `order` into batches of at most `tokens` padded target positions and twice as many padded source positions.
+
+    A pair that is longer than the budget gets a batch of its own.
+    """
+    batches: list[list[int]] = []
+    longest_source = longest_target = 0
+    for index in order:
+        source = max(longest_source, source_lengths[index])
+        target = max(longest_target, target_lengths[index])
+        size = len(batches[-1]) + 1 if batches else 1
+        if not batches or size * target > tokens or size * source > 2 * tokens:
+            batches.append([])
+            source, target = source_lengths[index], target_lengths[index]
+        batches[-1].append(index)
+        longest_source, longest_target = source, target
+    return batches
+
+
+def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
+    """All pairs of the corpus once, as lists of indices.
+
+    Pairs are sorted by target, then source length, equal ones at random, cut under the budget, and the batches
+    shuffled: little padding, and another grouping every epoch.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    shuffled = torch.randperm(len(corpus), generator=generator).tolist()
+    source, target = corpus.source.lengths, corpus.target.lengths
+    batches = group(source, target, sorted(shuffled, key=lambda index: (target[index], source[index])), tokens)
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]

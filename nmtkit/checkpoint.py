@@ -1,0 +1,165 @@
+"""A model folder: options.json, the tokenizer, weights.safetensors (best) and last.safetensors.
+
+The options and the tokenizer are written once, when training starts; the weights are replaced whole, and carry in
+their header how many updates they had, their scores, and a hash over model options, tokenizer and tensors, so weights
+that do not belong to the folder or were damaged are recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nmtkit.files import replacing, write_json
+from nmtkit.models.build import build
+from nmtkit.models.interface import Model
+from nmtkit.models.options import options_from_mapping
+from nmtkit.settings import nearest
+from nmtkit.tokenizer.tokenizer import Tokenizer
+
+FORMAT = 1
+"""Version of the folder's layout; a folder of a newer one is refused."""
+
+OPTIONS, BEST, LAST = "options.json", "weights.safetensors", "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model.
+
+    Attributes:
+        model: in evaluation mode.
+        options: all of options.json.
+        hash: over model options, tokenizer and weights (SHA-256).
+        steps: updates behind these weights.
+        scores: on the dev set when they were saved: `loss` (nats a piece), `bleu`.
+    """
+
+    model: Model
+    tokenizer: Tokenizer
+    options: dict[str, Any]
+    hash: str
+    steps: int
+    scores: dict[str, float]
+
+
+def model_hash(model_options: Mapping[str, Any], tokenizer: Tokenizer, weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over everything that determines the distribution."""
+    digest = hashlib.sha256(json.dumps(model_options, sort_keys=True).encode())
+    digest.update(tokenizer.hash().encode())
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def unique_weights(model: Model) -> dict[str, Tensor]:
+    """A model's parameters and buffers by name, a shared one under its first name only."""
+    names: dict[int, str] = {}
+    weights = dict(model.state_dict(keep_vars=True))
+    for name, tensor in weights.items():
+        names.setdefault(id(tensor), name)
+    return {name: weights[name].detach() for name in names.values()}
+
+
+def load_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
+    """The inverse of `unique_weights`."""
+    own = unique_weights(model)
+    assert own.keys() == weights.keys()
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+
+
+def save_options(folder: Path, options: Mapping[str, Any]) -> None:
+    """Write options.json, which makes a folder a model folder."""
+    write_json(folder / OPTIONS, {"format": FORMAT, **options})
+
+
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], folder_hash: str, steps: int, scores: Mapping[str, float]
+) -> None:
+    """Write weights with their header, whole or not at all."""
+    header = {"format": "nmtkit", "hash": folder_hash, "steps": str(steps), "scores": json.dumps(dict(scores))}
+    save_tensors(path, weights, header)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file; ValueError names a file that is missing or damaged."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; nmtkit train writes it at the first validation")
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}, dict(stream.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path}: damaged or not a safetensors file ({error}); train again or restore a copy"
+        ) from None
+
+
+def read_options(folder: Path) -> dict[str, Any]:
+    """options.json of a model folder; ValueError in one line for anything that is none."""
+    path = folder / OPTIONS
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such model folder; nmtkit train --output {folder} makes one")
+    if not path.is_file():
+        raise ValueError(f"{folder}: not a model folder (it has no {OPTIONS}); nmtkit train --output makes one")
+    try:
+        options = json.loads(path.read_bytes().decode("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged, not JSON ({error}); restore a copy") from None
+    known = options.get("format") if isinstance(options, dict) else None
+    if type(known) is not int or not {"model", "tokenizer", "defaults"} <= options.keys():
+        raise ValueError(f"{path}: not written by nmtkit; name a folder that nmtkit train made")
+    if known > FORMAT:
+        raise ValueError(f"{path}: format {known} is newer than this nmtkit reads ({FORMAT}); install a newer nmtkit")
+    return dict(options)
+
+
+def build_model(options: Mapping[str, Any], tokenizer: Tokenizer, where: str) -> Model:
+    """The freshly initialised model that a folder's options describe."""
+    model_options = options_from_mapping(options["model"], where)
+    return build(model_options, source_size=tokenizer.source.size, target_size=tokenizer.target.size)
+
+
+def load(folder: str | Path, *, weights: str = "best", device: torch.device | str = "cpu") -> Checkpoint:
+    """Load a model folder.
+
+    Args:
+        weights: "best" or "last".
+    """
+    files = {"best": BEST, "last": LAST}
+    if weights not in files:
+        raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, files)}")
+    folder = Path(folder)
+    options = read_options(folder)
+    tokenizer = Tokenizer.load(folder)
+    path = folder / files[weights]
+    tensors, header = load_tensors(path)
+    digest = model_hash(options["model"], tokenizer, tensors)
+    if header.get("format") != "nmtkit" or header.get("hash") != digest:
+        raise ValueError(
+            f"{path}: does not belong to this folder's options and tokenizer, or was damaged; restore a copy"
+        )
+    model = build_model(options, tokenizer, str(folder / OPTIONS))
+    load_weights(model, tensors)
+    model.eval()
+    model.to(device)
+    return Checkpoint(model, tokenizer, options, digest, int(header["steps"]), json.loads(header["scores"]))
