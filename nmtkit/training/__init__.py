@@ -1,0 +1,1 @@
+"""Training: from a parallel text to a model folder, restartable at any moment."""

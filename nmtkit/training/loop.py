@@ -1,0 +1,239 @@
+"""The training loop: batches in, updates, snapshots, validations, saves.
+
+All that decides what comes next is in `Position`, the weights, the optimiser and torch's generator, so a run that
+starts again from its saved state makes the same updates.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nmtkit.batches.batch import Batch, epoch_batches, make_batch
+from nmtkit.batches.corpus import Corpus
+from nmtkit.console import Progress, note, stderr_console, warn
+from nmtkit.files import write_text
+from nmtkit.models.interface import Model
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.schedule import learning_rate
+from nmtkit.training.state import Position, RunState
+
+Weights = Mapping[str, torch.Tensor]
+Scores = Mapping[str, float]
+
+
+@dataclass
+class Meter:
+    """What has gone through the model since the last line of progress."""
+
+    loss: float = 0.0
+    target_tokens: int = 0
+    source_tokens: int = 0
+    seconds: float = 0.0
+    updates: int = 0
+
+    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float) -> None:
+        self.loss += mean_loss * target_tokens
+        self.target_tokens += target_tokens
+        self.source_tokens += source_tokens
+        self.seconds += seconds
+        self.updates += 1
+
+    def speed(self) -> float:
+        """Source and target pieces a second, padding not counted."""
+        return (self.source_tokens + self.target_tokens) / max(self.seconds, 1e-9)
+
+
+class Trainer:
+    """One run in one folder.
+
+    Args:
+        validate: scores (`loss`, `bleu`) of a model with the given weights.
+        keep: called after each validation with weights, scores, the step, and whether they are the best so far.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        corpus: Corpus,
+        options: TrainingOptions,
+        folder: Path,
+        validate: Callable[[Weights], Scores],
+        keep: Callable[[Weights, Scores, int, bool], None],
+    ) -> None:
+        self.model, self.corpus, self.options = model, corpus, options
+        self.validate, self.keep, self.history = validate, keep, folder / "history.jsonl"
+        self.state = RunState(folder / "training")
+        self.optimizer = make_optimizer(model, options)
+        self.position, self.meter = Position(), Meter()
+
+    def resume(self) -> None:
+        """Go on from the saved state, if there is one; the history loses what came after it."""
+        if self.state.exists():
+            self.position = self.state.load(self.model, self.optimizer)
+        kept = [line for line in read_history(self.history) if line["step"] <= self.position.step]
+        write_text(self.history, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def over(self) -> str:
+        """Why there is nothing left to do, or an empty string."""
+        position, options = self.position, self.options
+        if options.patience and position.stale >= options.patience:
+            return f"no better {options.best_by} in {position.stale} validations"
+        return f"{position.step} updates made" if position.step >= options.updates else ""
+
+    def run(self) -> None:
+        """Train until the last update or until patience ends; Ctrl-C saves the state first."""
+        options, position = self.options, self.position
+        if self.over():
+            return
+        self.model.train()
+        with interruptible() as interrupted, Progress(options.updates, "training") as progress:
+            for batches in self._updates():
+                self._update(batches)
+                validating = position.step % options.validate_every == 0 or position.step == options.updates
+                if position.step % options.log_every == 0:
+                    self._log(progress)
+                if position.step % options.snapshot_every == 0 or validating:
+                    self.state.take_snapshot(self.model, position, options.average)
+                if validating:
+                    self._validate(progress)
+                if validating or interrupted() or position.step % options.save_every == 0:
+                    self.state.save(self.model, self.optimizer, position)
+                if interrupted():
+                    raise KeyboardInterrupt
+                if self.over():
+                    return
+
+    def _updates(self) -> Iterator[list[list[int]]]:
+        """For every update its batches (lists of indices), from the position on, without end."""
+        position = self.position
+        while True:
+            batches = epoch_batches(self.corpus, self.options.batch_tokens, self.options.seed, position.epoch)
+            while position.batch < len(batches):
+                chosen = batches[position.batch : position.batch + self.options.accumulate]
+                position.batch += len(chosen)
+                yield chosen
+            position.epoch, position.batch = position.epoch + 1, 0
+
+    def _update(self, indices: list[list[int]]) -> None:
+        """One update of the weights."""
+        started = time.perf_counter()
+        options, step = self.options, self.position.step + 1
+        target_tokens = sum(self.corpus.target.lengths[index] for batch in indices for index in batch)
+        batches = [make_batch(self.corpus, batch).to(self.model.device) for batch in indices]
+        loss = add_gradients(self.model, batches, target_tokens, options.label_smoothing)
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss} at update {step}: lower learning_rate = {options.learning_rate}")
+        if options.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, options.learning_rate, options.warmup)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.position.step = step
+        spent = time.perf_counter() - started
+        self.position.seconds += spent
+        source_tokens = sum(self.corpus.source.lengths[index] for batch in indices for index in batch)
+        self.meter.add(loss, target_tokens, source_tokens, spent)
+
+    def _log(self, progress: Progress) -> None:
+        meter, self.meter = self.meter, Meter()
+        step, rate = self.position.step, self.optimizer.param_groups[0]["lr"]
+        left = (self.options.updates - step) * meter.seconds / meter.updates / 60
+        loss = f"{meter.loss / meter.target_tokens:.3f}"
+        progress.update(step, loss=loss, tokens_per_second=f"{meter.speed():,.0f}", rate=f"{rate:.2e}")
+        if not stderr_console().is_terminal:
+            text = f"loss {loss}  {meter.speed():,.0f} tokens/s  rate {rate:.2e}  {left:.0f} min left"
+            progress.line(f"update {step}/{self.options.updates}  {text}")
+        facts = {"train_loss": meter.loss / meter.target_tokens, "tokens_per_second": meter.speed()}
+        self._record({**facts, "learning_rate": rate})
+
+    def _validate(self, progress: Progress) -> None:
+        """Score the mean of the last snapshots; count for how long nothing has been better."""
+        position, started = self.position, time.perf_counter()
+        weights = self.state.mean_of_snapshots(position)
+        scores = self.validate(weights)
+        score = scores["bleu"] if self.options.best_by == "bleu" else -scores["loss"]
+        better = position.best is None or score > position.best
+        if better:
+            position.best, position.best_step, position.stale = score, position.step, 0
+        else:
+            position.stale += 1
+        self.keep(weights, scores, position.step, better)
+        position.seconds += time.perf_counter() - started
+        self._record({f"dev_{name}": value for name, value in scores.items()})
+        shown = f"dev loss {scores['loss']:.3f} nats a piece, BLEU {scores['bleu']:.2f}"
+        verdict = "the best so far" if better else f"best was update {position.best_step}"
+        progress.line(f"validation at update {position.step}: {shown} ({verdict}; {position.seconds / 60:.1f} min)")
+
+    def _record(self, facts: dict[str, float]) -> None:
+        """Append a line to the history."""
+        position = self.position
+        line = {"step": position.step, "epoch": position.epoch, "seconds": round(position.seconds, 1), **facts}
+        with self.history.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a history file; one that a killed run left unfinished is dropped."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay, in one fused kernel."""
+    betas = (options.adam_beta1, options.adam_beta2)
+    return torch.optim.AdamW(
+        model.parameters(), options.learning_rate, betas, eps=1e-9, weight_decay=options.weight_decay, fused=True
+    )
+
+
+def add_gradients(model: Model, batches: Sequence[Batch], target_tokens: int, smoothing: float) -> float:
+    """The mean loss of a target token over all batches, in nats; its gradient is added to the parameters'.
+
+    Where the GPU's memory does not suffice, all batches are split in two and tried again from the start.
+    """
+    try:
+        total = 0.0
+        for batch in batches:
+            memory = model.encode(batch.source_BS, batch.mask_BS)
+            loss = model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT, smoothing) / target_tokens
+            loss.backward()
+            total += loss.item()
+        return total
+    except torch.OutOfMemoryError:
+        if all(batch.size() == 1 for batch in batches):
+            raise
+    warn(f"out of memory: a batch of {max(batch.size() for batch in batches)} pairs is split in two")
+    model.zero_grad(set_to_none=True)
+    return add_gradients(model, [half for batch in batches for half in batch.halves()], target_tokens, smoothing)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within, the first Ctrl-C only makes the yielded function true; the second one interrupts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        note("interrupted: saving the state (once more to stop at once)")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,245 @@
+"""The story of a run: data, tokenizer, model, training, from files to a model folder, fresh or resumed."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nmtkit
+from nmtkit import checkpoint, files
+from nmtkit.batches.corpus import Corpus, load_corpus
+from nmtkit.console import note, warn
+from nmtkit.memory import keep_freed_memory
+from nmtkit.models.build import parameters
+from nmtkit.models.interface import Model
+from nmtkit.models.options import ModelOptions, options_to_mapping
+from nmtkit.settings import to_mapping
+from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
+from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training.loop import Scores, Trainer, Weights
+from nmtkit.training.options import CONTINUABLE, TrainingOptions
+from nmtkit.training.validation import DevSet, validate
+from nmtkit.translator import SearchSettings, Translator, pick_device, set_threads
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the parallel text is.
+
+    Attributes:
+        train: prefix of the training files: `train`.`source_lang` and `train`.`target_lang`.
+        dev: prefix of the dev files.
+        source_lang: ending of the source files.
+        target_lang: ending of the target files.
+    """
+
+    train: Path
+    dev: Path
+    source_lang: str
+    target_lang: str
+
+    def paths(self) -> dict[str, Path]:
+        """The four files by their role."""
+        return {
+            f"{part} {side}": Path(f"{prefix}.{language}")
+            for part, prefix in (("train", self.train), ("dev", self.dev))
+            for side, language in (("source", self.source_lang), ("target", self.target_lang))
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a run is told.
+
+    Attributes:
+        tokenizer: a ready one, or how to make one.
+        device: as for `Translator.load`.
+        threads: CPU threads; None: torch's default.
+        command: the command line, for the provenance.
+    """
+
+    data: Data
+    output: Path
+    model: ModelOptions
+    training: TrainingOptions
+    tokenizer: Tokenizer | TokenizerOptions
+    device: str = "auto"
+    threads: int | None = None
+    command: str = ""
+
+
+def train(run: Run) -> None:
+    """Train, or go on with, the model in `run.output`."""
+    keep_freed_memory()
+    device = pick_device(run.device)
+    if run.threads is not None:
+        set_threads(run.threads)
+    texts = {**_read(run.data, "train"), **_read(run.data, "dev")}
+    tokenizer, options = _prepare_folder(run, texts)
+    train_corpus, dev = _corpora(run, texts, tokenizer)
+    torch.manual_seed(run.training.seed)
+    model = checkpoint.build_model(options, tokenizer, "model options").to(device)
+    trainer = _trainer(run, options, tokenizer, model, train_corpus, dev)
+    trainer.resume()
+    _say_where(run, trainer, parameters(model))
+    trainer.run()
+    if trainer.position.step:
+        note(f"done: {trainer.over()}; best at update {trainer.position.best_step}; the model is in {run.output}")
+
+
+def _read(data: Data, part: str) -> dict[str, list[str]]:
+    paths = {role: path for role, path in data.paths().items() if role.startswith(part)}
+    return dict(zip(paths, files.read_parallel(*paths.values()), strict=True))
+
+
+def _prepare_folder(run: Run, texts: Mapping[str, list[str]]) -> tuple[Tokenizer, dict[str, Any]]:
+    """The folder's tokenizer and options: made and written for a new run, read and compared for a resumed one."""
+    if (run.output / checkpoint.OPTIONS).exists():
+        options = checkpoint.read_options(run.output)
+        tokenizer = Tokenizer.load(run.output)
+        _refuse_changes(run, options, _configuration(run, tokenizer))
+        return tokenizer, options
+    if run.output.exists() and not run.output.is_dir():
+        raise ValueError(f"{run.output}: is a file; name a folder for the model")
+    tokenizer = _make_tokenizer(run, texts)
+    configuration = _configuration(run, tokenizer)
+    checkpoint.build_model(configuration, tokenizer, "model options")  # refuses what cannot be built before writing
+    run.output.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(run.output)
+    defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
+    options = {**configuration, "defaults": to_mapping(defaults), "provenance": _provenance(run)}
+    checkpoint.save_options(run.output, options)
+    return tokenizer, options
+
+
+def _make_tokenizer(run: Run, texts: Mapping[str, list[str]]) -> Tokenizer:
+    if isinstance(run.tokenizer, Tokenizer):
+        return run.tokenizer
+    options = run.tokenizer
+    sides = "joint" if options.joint else "one a side"
+    note(f"training a tokenizer: {options.kind}, {options.vocab_size} pieces, {sides}")
+    return train_tokenizer(texts["train source"], texts["train target"], options, run.training.seed)
+
+
+def _configuration(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What determines the weights, as it is written beside them."""
+    tie_source = run.model.tie_source if run.model.tie_source is not None else tokenizer.joint
+    made = run.tokenizer if isinstance(run.tokenizer, TokenizerOptions) else None
+    return {
+        "model": options_to_mapping(replace(run.model, tie_source=tie_source)),
+        "training": to_mapping(run.training),
+        "tokenizer": {
+            "sha256": tokenizer.hash(),
+            "joint": tokenizer.joint,
+            "source_size": tokenizer.source.size,
+            "target_size": tokenizer.target.size,
+            "made_by": to_mapping(made) if made else None,
+        },
+        "languages": {"source": run.data.source_lang, "target": run.data.target_lang},
+        "data": {role: files.sha256(path) for role, path in run.data.paths().items()},
+    }
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    return {
+        "nmtkit": nmtkit.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": str(pick_device(run.device)),
+        "threads": torch.get_num_threads(),
+        "command": run.command or " ".join(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": {role: str(path) for role, path in run.data.paths().items()},
+    }
+
+
+def _refuse_changes(run: Run, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """A folder is only continued with the configuration and the data it was begun with."""
+    differences = []
+    for section, values in wanted.items():
+        for key in sorted({*values, *stored.get(section, {})}):
+            before, now = stored.get(section, {}).get(key), values.get(key)
+            if before != now and not (section == "training" and key in CONTINUABLE):
+                differences.append(f"{section} {key} was {_short(before)}, now {_short(now)}")
+    if differences:
+        raise ValueError(
+            f"{run.output} was begun with another configuration: {'; '.join(differences)}. "
+            "Go on with the old one, or choose another --output"
+        )
+    threads = stored.get("provenance", {}).get("threads")
+    if threads != torch.get_num_threads():
+        warn(f"begun with {threads} threads, now {torch.get_num_threads()}: the weights may differ in the last bits")
+
+
+def _short(value: Any) -> str:
+    return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else str(value)
+
+
+def _corpora(run: Run, texts: Mapping[str, list[str]], tokenizer: Tokenizer) -> tuple[Corpus, DevSet]:
+    """Both corpora as ids, and one line of counts about them."""
+    limits = (run.training.max_source, run.training.max_target)
+    corpus = load_corpus(texts["train source"], texts["train target"], tokenizer, *limits)
+    dev = load_corpus(texts["dev source"], texts["dev target"], tokenizer, *limits)
+    known = set(zip(texts["train source"], texts["train target"], strict=True))
+    overlap = sum(pair in known for pair in zip(texts["dev source"], texts["dev target"], strict=True))
+    found = corpus.counts
+    note(
+        f"data: {found.pairs} pairs, {found.empty} empty, {found.overlong} over-long, {found.duplicates} duplicates; "
+        f"training on {found.kept} pairs ({sum(corpus.source.lengths)} source and {sum(corpus.target.lengths)} target "
+        f"pieces); dev: {dev.counts.pairs} pairs, {dev.counts.empty} empty, {dev.counts.overlong} over-long, "
+        f"{overlap} also in train"
+    )
+    paths = run.data.paths()
+    for name, part in (("train", corpus), ("dev", dev)):
+        if not len(part):
+            both = f"{paths[f'{name} source']} and {paths[f'{name} target']}"
+            raise ValueError(
+                f"{both}: every pair is empty or longer than {limits[0]} source, {limits[1]} target pieces"
+            )
+    return corpus, DevSet(texts["dev source"], texts["dev target"], dev)
+
+
+def _trainer(
+    run: Run, options: Mapping[str, Any], tokenizer: Tokenizer, model: Model, corpus: Corpus, dev: DevSet
+) -> Trainer:
+    """The trainer, with validation and keeping on a second copy of the model that holds the averaged weights."""
+    settings = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
+    translator = Translator(copy.deepcopy(model).eval(), tokenizer, settings)
+
+    def validate_weights(weights: Weights) -> Scores:
+        checkpoint.load_weights(translator.model, weights)
+        return validate(translator, dev, settings, run.training.batch_tokens)
+
+    def keep(weights: Weights, scores: Scores, step: int, best: bool) -> None:
+        digest = checkpoint.model_hash(options["model"], tokenizer, weights)
+        for name in (checkpoint.LAST, *((checkpoint.BEST,) if best else ())):
+            checkpoint.save_weights(run.output / name, weights, digest, step, scores)
+
+    return Trainer(model, corpus, run.training, run.output, validate_weights, keep)
+
+
+def _say_where(run: Run, trainer: Trainer, size: int) -> None:
+    """One line on what begins, goes on, or is finished."""
+    position = trainer.position
+    if reason := trainer.over():
+        more = 2 * run.training.updates
+        note(
+            f"0 steps left ({reason}). To go on: a larger --updates (such as {more}) "
+            "or, after lost patience, a larger --patience"
+        )
+    elif position.step:
+        note(f"resuming at update {position.step}: {run.training.updates - position.step} steps left")
+    else:
+        note(
+            f"training {run.model.family}, {size:,} parameters, {run.training.updates} updates, "
+            f"on {trainer.model.device}"
+        )

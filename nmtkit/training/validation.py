@@ -1,0 +1,42 @@
+"""Validation: unsmoothed loss and BLEU of real beam output on the dev set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nmtkit.batches.batch import group, make_batch
+from nmtkit.batches.corpus import Corpus
+from nmtkit.evaluation.metrics import bleu
+from nmtkit.translator import SearchSettings, Translator
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """The dev set as text and as ids."""
+
+    source_lines: Sequence[str]
+    target_lines: Sequence[str]
+    corpus: Corpus
+
+
+@torch.no_grad()
+def dev_loss(translator: Translator, corpus: Corpus, batch_tokens: int) -> float:
+    """Mean −log P of a target piece (EOS counted), in nats."""
+    source, target = corpus.source.lengths, corpus.target.lengths
+    order = sorted(range(len(corpus)), key=lambda index: (target[index], source[index]))
+    total = 0.0
+    for indices in group(source, target, order, batch_tokens):
+        batch = make_batch(corpus, indices).to(translator.model.device)
+        memory = translator.model.encode(batch.source_BS, batch.mask_BS)
+        total += translator.model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT).item()
+    return total / sum(target)
+
+
+def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> dict[str, float]:
+    """`loss` (nats a piece, no smoothing, no dropout) and `bleu` of the model in evaluation mode."""
+    found = translator.search(dev.source_lines, settings)
+    outputs = [translations[0].text for translations in found]
+    return {"loss": dev_loss(translator, dev.corpus, batch_tokens), "bleu": bleu(outputs, [list(dev.target_lines)])}
