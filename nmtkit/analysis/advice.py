@@ -1,0 +1,132 @@
+"""What to do about the errors, in plain words: every sentence names the counts it rests on."""
+
+from __future__ import annotations
+
+from nmtkit.analysis.records import Obstacle, Report, Row, Share, Verdict
+
+USUAL_BEAM = 5
+NOTABLE = 0.05
+"""The share of unreachable references from which on the advice speaks of them."""
+
+
+def advice(report: Report) -> list[str]:
+    """Sentences for a person, the most important first.
+
+    They rest on the strictest row that has errors (`Report.deciding`). A verdict is called the main one only where its
+    95 % interval lies wholly above one half.
+    """
+    row, different = report.deciding, report.rows[0]
+    if not row.errors:
+        return [
+            f"Every output equals a reference ({len(report.records)} of {len(report.records)}): no error to explain."
+        ]
+    blamed = main_verdict(row)
+    sentences = _what_it_rests_on(report)
+    if blamed == Verdict.BEAM:
+        sentences += _search(report, row)
+    elif blamed == Verdict.MODEL:
+        sentences += _model(row)
+    elif blamed is None:
+        sentences += _undecided(row)
+    sentences += _unreachable(report, row)
+    if report.provenance.beam == 1 and blamed != Verdict.BEAM:
+        sentences.append(
+            f"The search was greedy (beam 1) for all {len(report.records)} sentences: use a beam of {USUAL_BEAM} and "
+            "ask again before you change the model."
+        )
+    if cleared := row.of(Verdict.MODEL).count:
+        sentences.append(
+            f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search of them: another translation "
+            "may beat both in J."
+        )
+    if row is not different and main_verdict(different) != blamed:
+        sentences.append(
+            f"The answer depends on what counts as an error: over all {different.errors} outputs that differ from "
+            f"their reference it is {_counts(different)}."
+        )
+    return sentences
+
+
+def main_verdict(row: Row) -> Verdict | None:
+    """The verdict of most errors of a row, its whole interval above one half; None if that holds for none."""
+    return next((share.verdict for share in row.shares if row.errors and share.low > 0.5), None)
+
+
+def _what_it_rests_on(report: Report) -> list[str]:
+    """Nothing to say where the strictest row has errors."""
+    row, strictest = report.deciding, report.rows[-1]
+    if row is strictest:
+        return []
+    return [
+        f"The row “{strictest.title}” has 0 errors, so this rests on the {row.errors} of the row “{row.title}”"
+        f"{', some of which may be good paraphrases' if row is report.rows[0] else ''}."
+    ]
+
+
+def _search(report: Report, row: Row) -> list[str]:
+    beam, share = report.provenance.beam, row.of(Verdict.BEAM)
+    wider = f"use a beam of {USUAL_BEAM} instead of greedy search" if beam == 1 else f"widen it, to {2 * beam} say,"
+    return [
+        f"Mostly the search: {_phrase(share, row)} are the beam's, for the model prefers the reference and a beam of "
+        f"{beam} did not find it. So {wider} and ask again.",
+        f"A wider beam finds likelier text, not necessarily better text: besides these {share.count} verdicts look "
+        "at BLEU and chrF before and after.",
+    ]
+
+
+def _model(row: Row) -> list[str]:
+    share = row.of(Verdict.MODEL)
+    return [
+        f"Mostly the model: {_phrase(share, row)} are the model's, for it prefers the wrong output to the reference. "
+        "So give it more data, more regularisation or another architecture.",
+        f"Where it prefers the wrong output, as {share.count} times here, a wider beam does not lead to the reference.",
+    ]
+
+
+def _undecided(row: Row) -> list[str]:
+    intervals = ", ".join(f"{share.verdict} {100 * share.low:.0f} to {100 * share.high:.0f} %" for share in row.shares)
+    return [
+        f"Undecided: {_counts(row)}, and no verdict lies above one half with its whole 95 % interval ({intervals}). "
+        f"With more than the {_errors(row)} here the intervals become narrower."
+    ]
+
+
+def _unreachable(report: Report, row: Row) -> list[str]:
+    share = row.of(Verdict.UNREACHABLE)
+    if share.share < NOTABLE:
+        return []
+    members = set(row.numbers)
+    references = [
+        record.reference
+        for record in report.records
+        if record.number in members and record.verdict == Verdict.UNREACHABLE
+    ]
+    too_long = [one.length for one in references if one.obstacle == Obstacle.TOO_LONG]
+    sentences = []
+    if too_long:
+        sentences.append(
+            f"In {len(too_long)} of {_errors(row)} the reference is longer than the length limit "
+            f"({report.provenance.length_limit}), so no search could return it: raise the limit (the longest of them "
+            f"has {max(too_long)} pieces) or look whether these lines belong together."
+        )
+    if impossible := len(references) - len(too_long):
+        sentences.append(
+            f"In {impossible} of {_errors(row)} the reference has a piece that the model cannot produce: train "
+            "with a tokenizer that covers its characters."
+        )
+    return sentences
+
+
+def _phrase(share: Share, row: Row) -> str:
+    return (
+        f"{share.count} of {_errors(row)} ({100 * share.share:.0f} %, 95 % interval {100 * share.low:.0f} "
+        f"to {100 * share.high:.0f} %)"
+    )
+
+
+def _errors(row: Row) -> str:
+    return "1 error" if row.errors == 1 else f"{row.errors} errors"
+
+
+def _counts(row: Row) -> str:
+    return ", ".join(f"{share.verdict} {share.count}" for share in row.shares) + f" of {row.errors}"

@@ -1,0 +1,164 @@
+"""The facts of an error analysis: one record a sentence, the rows that count them, and how they were obtained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a wrong output is blamed on (Ng's error analysis)."""
+
+    EQUAL = "equal"
+    BEAM = "beam"
+    MODEL = "model"
+    UNREACHABLE = "unreachable"
+
+
+BLAMED = (Verdict.BEAM, Verdict.MODEL, Verdict.UNREACHABLE)
+"""The verdicts on errors, in the order of every table."""
+
+
+class Obstacle(StrEnum):
+    """Why the search could never have returned a reference."""
+
+    NONE = ""
+    TOO_LONG = "too long"
+    NOT_PRODUCIBLE = "not producible"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A translation of one sentence under the model.
+
+    Attributes:
+        text: as given (a reference) or as the tokenizer joins it (an output).
+        total: Σ log P in nats of the forced pass; −∞ for what the model cannot produce.
+        length: |y| in target pieces, EOS counted.
+        score: J = total / length^α.
+        obstacle: why it is outside the search space; none for an output.
+    """
+
+    text: str
+    total: float
+    length: int
+    score: float
+    obstacle: Obstacle = Obstacle.NONE
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sentence.
+
+    Attributes:
+        number: from 1.
+        output: ŷ.
+        references: all of them, in the order of the reference sets, each under its best segmentation tried.
+        judge: index of the reference that judged, y*.
+        limit: most target pieces of a translation, EOS counted.
+        sentence_score: of the output's text, from 0 to 100, against all references.
+        below: whether it is an error of the second row (an error whose sentence score is below the threshold).
+        listed: whether a person listed the sentence as wrong.
+    """
+
+    number: int
+    source: str
+    output: Candidate
+    references: tuple[Candidate, ...]
+    judge: int
+    limit: int
+    verdict: Verdict
+    sentence_score: float
+    below: bool
+    listed: bool
+
+    @property
+    def reference(self) -> Candidate:
+        """The reference that judged, y*."""
+        return self.references[self.judge]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many errors of a row have a verdict: the count, the share of all errors of the row, and its 95 % interval."""
+
+    verdict: Verdict
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer to "which sentences count as errors", and who is to blame for them.
+
+    Attributes:
+        title: which errors.
+        numbers: of the sentences, ascending.
+        shares: one for each verdict of `BLAMED`. The denominator of all three is every error of the row, those whose
+            reference is unreachable included, so they sum to one.
+    """
+
+    title: str
+    numbers: tuple[int, ...]
+    shares: tuple[Share, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many."""
+        return len(self.numbers)
+
+    def of(self, verdict: Verdict) -> Share:
+        """The share of one verdict."""
+        return next(share for share in self.shares if share.verdict == verdict)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """All that is needed to repeat an analysis.
+
+    Attributes:
+        nmtkit: version.
+        model: hash of the model folder.
+        length_limit: the rule in words; every record holds its own limit.
+        tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`.
+        rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total.
+        sentence_metric, sentence_threshold: outputs below it are the second row's errors.
+        sacrebleu: version of the package that computed the sentence scores.
+        sources_sha256, references_sha256: of the lines, each with a line feed after it.
+    """
+
+    nmtkit: str
+    model: str
+    beam: int
+    length_alpha: float
+    length_limit: str
+    max_source: int
+    tolerance: float
+    rescoring_difference: float
+    reference_segmentations: int
+    sentence_metric: str
+    sentence_threshold: float
+    sacrebleu: str
+    sources_sha256: str
+    references_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The error analysis of a text: records first, counted in `rows` (all errors; those below the sentence score;
+    if a person judged, those listed)."""
+
+    records: tuple[Record, ...]
+    rows: tuple[Row, ...]
+    provenance: Provenance
+
+    @property
+    def deciding(self) -> Row:
+        """The row that advice and examples rest on: the strictest that has any error.
+
+        Nearly every output differs from its reference, often as a mere paraphrase; what a person judged wrong says
+        most, what a sentence score finds wrong comes next.
+        """
+        return next((row for row in reversed(self.rows) if row.errors), self.rows[0])

@@ -1,0 +1,1 @@
+"""Reports: tables for people, JSON and TSV for programs."""

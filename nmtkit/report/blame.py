@@ -1,0 +1,183 @@
+"""The report of an error analysis: tables for a terminal of 80 columns, JSON with everything, TSV with the sentences.
+
+Columns of the TSV, one line a sentence after the header:
+
+    number                 of the sentence, from 1
+    verdict                equal, beam, model or unreachable
+    below, listed          yes or no: an error of the second row; listed as wrong by a person
+    sentence_score         of the output, from 0 to 100, in the metric of the second row
+    limit                  most pieces of a translation, EOS counted
+    source                 text
+    output                 text, and of its forced pass:
+    output_log_p           Σ log P in nats
+    output_length          pieces, EOS counted
+    output_j               J, the objective's value
+    judge                  number of the reference that judged, from 1
+    reference_N            for every reference N: text, then reference_N_log_p, reference_N_length, reference_N_j,
+    reference_N_obstacle   and why it is unreachable (too long, not producible) or nothing
+
+Numbers are written so that they read back exactly, −∞ as -inf. In texts a backslash is written as \\\\, a tab as \\t, a
+line feed as \\n and every other character that could end a line as \\xNN or \\uNNNN, as Python does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import chain, zip_longest
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nmtkit.analysis.advice import advice
+from nmtkit.analysis.records import BLAMED, Candidate, Obstacle, Record, Report, Share, Verdict
+from nmtkit.report.tables import number, percent, shown
+
+LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def render(report: Report, examples: int) -> list[RenderableType]:
+    """The shares, the lecture's table for up to `examples` telling sentences, and the advice; print them one by one."""
+    told = telling(report, examples)
+    parts: list[RenderableType] = [_settings(report), _shares(report), _denominators(report)]
+    if told:
+        parts += [_sentences(told)]
+    return [*parts, *(Text(f"• {sentence}") for sentence in advice(report))]
+
+
+def telling(report: Report, most: int) -> list[Record]:
+    """Errors of the deciding row, verdicts in turn, each verdict's clearest (widest gap in J) first; then by number."""
+    members = set(report.deciding.numbers)
+    kinds = [
+        sorted(
+            (one for one in report.records if one.number in members and one.verdict == verdict),
+            key=lambda one: -abs(one.reference.score - one.output.score) if verdict != Verdict.UNREACHABLE else 0.0,
+        )
+        for verdict in BLAMED
+    ]
+    in_turn = [record for record in chain.from_iterable(zip_longest(*kinds)) if record is not None]
+    return sorted(in_turn[: max(most, 0)], key=lambda record: record.number)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Provenance, rows, advice and records; −∞, which JSON does not know, is null."""
+    return {
+        "provenance": _plain(asdict(report.provenance)),
+        "rows": [{**_plain(asdict(row)), "errors": row.errors} for row in report.rows],
+        "advice": advice(report),
+        "records": [_plain(asdict(record)) for record in report.records],
+    }
+
+
+def to_tsv(report: Report) -> str:
+    """A header and one line a sentence, always; the module's documentation lists the columns."""
+    lines = [_columns(len(report.records[0].references)), *(_fields(record) for record in report.records)]
+    return "".join("\t".join(fields) + "\n" for fields in lines)
+
+
+def _settings(report: Report) -> Text:
+    facts = report.provenance
+    model = facts.model[:12] or "without a folder"
+    return Text(
+        f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
+        f"{facts.length_limit} pieces; tolerance on J {facts.tolerance:g}; model {model}"
+    )
+
+
+def _shares(report: Report) -> Table:
+    """Rows × verdicts; the interval stands below its share."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("errors: which", ratio=1)
+    table.add_column("n", justify="right", no_wrap=True)
+    for verdict in BLAMED:
+        table.add_column(verdict.value, justify="right", no_wrap=True)
+    for row in report.rows:
+        cells = [_share(share) if row.errors else Text("–") for share in row.shares]
+        table.add_row(Text(row.title), Text(str(row.errors)), *cells)
+    return table
+
+
+def _share(share: Share) -> Text:
+    return Text(f"{share.count} ({percent(share.share)})\n{100 * share.low:.1f} to {100 * share.high:.1f} %")
+
+
+def _denominators(report: Report) -> Text:
+    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
+    return Text(
+        f"Shares are of the n errors in each row, those with an unreachable reference counted; below, the 95 % Wilson "
+        f"interval. {equal} of {len(report.records)} outputs equal a reference and are no errors."
+    )
+
+
+def _sentences(records: Sequence[Record]) -> Table:
+    """The lecture's table: human, algorithm, P and J of each, and who is at fault."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("line", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("text", ratio=1, overflow="fold")
+    for heading in ("log P", "|y|", "J"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("at fault", min_width=len("producible"))
+    for record in records:
+        table.add_row(Text(str(record.number)), Text("source"), shown(record.source))
+        table.add_row("", Text("human y*"), *_candidate(record.reference), Text(_at_fault(record)))
+        table.add_row("", Text("algorithm ŷ"), *_candidate(record.output), end_section=True)
+    return table
+
+
+def _candidate(one: Candidate) -> list[Text]:
+    return [shown(one.text), Text(number(one.total)), Text(str(one.length)), Text(number(one.score, 3))]
+
+
+def _at_fault(record: Record) -> str:
+    return f"neither: {record.reference.obstacle}" if record.verdict == Verdict.UNREACHABLE else record.verdict.value
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.value if isinstance(value, Verdict | Obstacle) else value
+
+
+def _columns(references: int) -> list[str]:
+    first = "number verdict below listed sentence_score limit source output output_log_p output_length output_j judge"
+    parts = ("", "_log_p", "_length", "_j", "_obstacle")
+    return [*first.split(), *(f"reference_{index}{part}" for index in range(1, references + 1) for part in parts)]
+
+
+def _fields(record: Record) -> list[str]:
+    fields = [
+        str(record.number),
+        record.verdict.value,
+        "yes" if record.below else "no",
+        "yes" if record.listed else "no",
+        repr(record.sentence_score),
+        str(record.limit),
+        _escaped(record.source),
+        *_numbers(record.output),
+        str(record.judge + 1),
+    ]
+    for reference in record.references:
+        fields += [*_numbers(reference), reference.obstacle.value]
+    return fields
+
+
+def _numbers(one: Candidate) -> list[str]:
+    return [_escaped(one.text), repr(one.total), str(one.length), repr(one.score)]
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if character in LINE_ENDS else character
+        for character in text
+    )

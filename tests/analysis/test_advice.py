@@ -1,0 +1,118 @@
+"""The advice in every regime: which sentences appear, and with which counts."""
+
+from __future__ import annotations
+
+from nmtkit.analysis.advice import advice, main_verdict
+from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
+from nmtkit.analysis.rows import count
+
+PROVENANCE = Provenance("0", "m", 4, 0.7, "2 × source pieces + 10", 1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", "s", ("r",))
+
+
+def report(
+    *,
+    equal: int = 0,
+    beam: int = 0,
+    model: int = 0,
+    too_long: int = 0,
+    impossible: int = 0,
+    width: int = 4,
+    below: Verdict | None = None,
+    listed: set[int] | None = None,
+) -> Report:
+    """So many sentences of each kind, in this order; those with the verdict `below` are below the threshold."""
+    kinds = [("equal", "")] * equal + [("beam", "")] * beam + [("model", "")] * model
+    kinds += [("unreachable", "too long")] * too_long + [("unreachable", "not producible")] * impossible
+    records = [
+        Record(
+            number,
+            "x",
+            Candidate("y", -1.0, 2, -0.5),
+            (Candidate("z", -1.0, 20 + number, -0.5, Obstacle(obstacle)),),
+            0,
+            9,
+            Verdict(kind),
+            10.0,
+            below == kind,
+            number in (listed or ()),
+        )
+        for number, (kind, obstacle) in enumerate(kinds, start=1)
+    ]
+    values = {**PROVENANCE.__dict__, "beam": width}
+    return Report(tuple(records), count(records, "chrf", 60.0, judged=listed is not None), Provenance(**values))
+
+
+def sentence(sentences: list[str], start: str) -> str:
+    """The one sentence that begins so."""
+    (found,) = [one for one in sentences if one.startswith(start)]
+    return found
+
+
+def starts(sentences: list[str]) -> list[str]:
+    return [" ".join(one.split()[:2]) for one in sentences]
+
+
+def test_no_errors() -> None:
+    assert advice(report(equal=7)) == ["Every output equals a reference (7 of 7): no error to explain."]
+
+
+def test_mostly_beam() -> None:
+    said = advice(report(beam=30, model=10, below=Verdict.BEAM))
+    assert starts(said) == ["Mostly the", "A wider"]
+    # 30 of 30 below the threshold, Wilson: 30 / (30 + 3.8415) = 0.8865
+    assert "30 of 30 errors (100 %, 95 % interval 89 to 100 %)" in said[0]
+    assert "a beam of 4 did not find it" in said[0] and "to 8 say" in said[0]
+    assert "not necessarily better text" in said[1] and "30" in said[1]
+
+
+def test_mostly_beam_when_greedy() -> None:
+    said = advice(report(beam=30, below=Verdict.BEAM, width=1))
+    assert "use a beam of 5 instead of greedy search" in said[0]
+    assert not [one for one in said if one.startswith("The search was greedy")]
+
+
+def test_mostly_model() -> None:
+    said = advice(report(beam=1, model=20, below=Verdict.MODEL))
+    assert starts(said) == ["Mostly the", "Where it", "J(y*) ≤"]
+    assert "20 of 20 errors" in said[0] and "more data, more regularisation or another architecture" in said[0]
+    assert "J(y*) ≤ J(ŷ) in 20 of 20 errors does not clear the search" in said[2]
+
+
+def test_mostly_model_when_greedy() -> None:
+    said = advice(report(equal=3, model=20, below=Verdict.MODEL, width=1))
+    assert "greedy (beam 1) for all 23 sentences: use a beam of 5" in sentence(said, "The search was greedy")
+
+
+def test_undecided_names_counts_and_intervals() -> None:
+    said = advice(report(beam=5, model=5))
+    assert "beam 5, model 5, unreachable 0 of 10" in sentence(said, "Undecided")
+    # Wilson for 5 of 10: 0.5 ± 0.2634; for 0 of 10: 3.8415 / 13.8415 = 0.2775
+    assert "(beam 24 to 76 %, model 24 to 76 %, unreachable 0 to 28 %)" in sentence(said, "Undecided")
+    assert not [one for one in said if one.startswith("Mostly")]
+
+
+def test_mostly_needs_the_whole_interval_above_one_half() -> None:
+    """Of 10, 8 have the interval 0.490 to 0.943 and 9 have 0.596 to 0.982."""
+    assert main_verdict(report(beam=8, model=2).rows[0]) is None
+    assert main_verdict(report(beam=9, model=1).rows[0]) == Verdict.BEAM
+    assert main_verdict(report(equal=3).rows[0]) is None
+
+
+def test_unreachable_references() -> None:
+    said = advice(report(model=15, too_long=3, impossible=2))
+    longest = sentence(said, "In 3 of 20 errors")
+    assert "(2 × source pieces + 10)" in longest and "(the longest of them has 38 pieces)" in longest
+    assert "cannot produce" in sentence(said, "In 2 of 20 errors")
+    assert not [one for one in advice(report(model=96, too_long=4)) if "longer than the length limit" in one]
+    assert starts(advice(report(too_long=9)))[1:] == ["In 9"], "neither undecided nor the model"
+
+
+def test_it_rests_on_the_strictest_row_that_has_errors() -> None:
+    said = advice(report(beam=10, model=10, below=Verdict.MODEL, listed={1, 2, 3, 4, 5, 6, 7, 8}))
+    assert "8 of 8 errors" in sentence(said, "Mostly the search")
+    assert "beam 10, model 10, unreachable 0 of 20" in sentence(said, "The answer depends")
+    said = advice(report(model=20, below=Verdict.MODEL, listed=set()))
+    assert said[0].startswith("The row “of these, judged wrong by a person” has 0 errors, so this rests on the 20")
+    assert "paraphrases" not in said[0]
+    said = advice(report(model=20))
+    assert "below chrF 60” has 0 errors" in said[0] and said[0].endswith("some of which may be good paraphrases.")

@@ -1,0 +1,310 @@
+"""Verdicts against planted truth: table models over three pieces, in which every probability can be looked up."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sacrebleu.metrics.chrf import CHRF
+from toys import TableModel, brute_force
+
+from nmtkit.analysis.blame import blame
+from nmtkit.analysis.records import Report, Verdict
+from nmtkit.specials import EOS, UNK
+from nmtkit.translator import SearchSettings, Translation, Translator
+
+A, B, AB = 4, 5, 6
+PIECES = {A: "a", B: "b", AB: "ab", UNK: " ⁇ "}
+SYMBOLS = 5
+EQUAL, BEAM, MODEL, UNREACHABLE = Verdict.EQUAL, Verdict.BEAM, Verdict.MODEL, Verdict.UNREACHABLE
+
+
+class Pieces:
+    """The target side: a, b and ab, the longest first; anything else is UNK."""
+
+    def encode(self, text: str) -> list[int]:
+        ids = []
+        while text:
+            piece = next((piece for piece in (AB, A, B) if text.startswith(PIECES[piece])), UNK)
+            ids.append(piece)
+            text = text[len(PIECES[piece]) if piece != UNK else 1 :]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(PIECES[token] for token in ids)
+
+    def nbest(self, text: str, n: int) -> list[list[int]]:
+        if not text:
+            return [[]]
+        starts = [piece for piece in (AB, A, B) if text.startswith(PIECES[piece])]
+        return [[piece, *rest] for piece in starts for rest in self.nbest(text[len(PIECES[piece]) :], 99)][:n]
+
+
+class Numbers:
+    """The source side: line "7" is sentence 7 of the table."""
+
+    def encode(self, text: str) -> list[int]:
+        return [int(text)] if text.strip() else []
+
+
+SIDES: Any = SimpleNamespace(source=Numbers(), target=Pieces())
+
+
+def toy(*tables: Mapping[tuple[int, ...], Mapping[int, float]]) -> Any:
+    """A translator whose source line "N" is the N-th of the tables (sentence 0 is PAD and so is never used)."""
+    return Translator(TableModel.written([tables[0], *tables], symbols=SYMBOLS), SIDES)
+
+
+def off(translator: Any, **change: float) -> Any:
+    """The translator, with a search that moves a number of its second result."""
+    search = translator.search
+
+    def moved(lines: Sequence[str], settings: SearchSettings) -> list[list[Translation]]:
+        first, (second,) = search(lines, settings)
+        return [first, [replace(second, **{name: getattr(second, name) + by for name, by in change.items()})]]
+
+    translator.search = moved
+    return translator
+
+
+def ask(translator: Translator, *references: str, sets: Sequence[Sequence[str]] = (), **more: Any) -> Report:
+    """Blame over sentences 1, 2, 3 … with one reference each, or whole sets; search settings by name."""
+    usual = {"beam": 5, "length_alpha": 0.0, "max_length": 4}
+    settings = SearchSettings(**{name: more.pop(name, value) for name, value in usual.items()})
+    all_sets = sets or [references]
+    sources = more.pop("sources", [str(number) for number in range(1, len(all_sets[0]) + 1)])
+    return blame(translator, sources, all_sets, settings, **{"warn": pytest.fail, **more})
+
+
+def verdicts(report: Report) -> list[Verdict]:
+    return [record.verdict for record in report.records]
+
+
+GREEDY_IS_BEATEN = {
+    (): {A: 0.55, B: 0.45},
+    (A,): {EOS: 0.28, A: 0.24, B: 0.24, AB: 0.24},
+    (B,): {EOS: 0.6, B: 0.4},
+}
+"""a: 0.55 · 0.28 = 0.154; b: 0.45 · 0.6 = 0.27; bb: 0.45 · 0.4 = 0.18."""
+
+
+def slow_beam(model: TableModel, sentence: int, width: int, alpha: float, limit: int) -> tuple[int, ...]:
+    """Beam search as the lectures tell it, in plain Python and without an early stop."""
+    alive: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    finished: list[tuple[float, tuple[int, ...]]] = []
+    for length in range(1, limit + 1):
+        extensions = [
+            (total + log_p, (*prefix, token))
+            for total, prefix in alive
+            for token, log_p in enumerate(model.log_probs(sentence, prefix))
+            if log_p > -math.inf and (length < limit or token == EOS)
+        ]
+        kept = sorted(extensions, reverse=True)[:width]
+        finished += [(total / length**alpha, tokens) for total, tokens in kept if tokens[-1] == EOS]
+        alive = [(total, tokens) for total, tokens in kept if tokens[-1] != EOS]
+    return max(finished)[1]
+
+
+def planted(model: TableModel, sentence: int, output: tuple[int, ...], reference: str, alpha: float) -> Verdict:
+    """The truth from the table, looked up token by token."""
+
+    def j(tokens: Sequence[int]) -> float:
+        steps = [model.log_probs(sentence, tokens[:t])[token] for t, token in enumerate(tokens)]
+        return sum(steps) / len(tokens) ** alpha
+
+    wanted = [*Pieces().encode(reference), EOS]
+    if Pieces().decode(output[:-1]) == reference:
+        return EQUAL
+    if len(wanted) > 4 or UNK in wanted:
+        return UNREACHABLE
+    return BEAM if j(wanted) > j(output) + 1e-4 else MODEL
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("width", range(1, 9))
+def test_every_verdict_is_the_planted_one(alpha: float, width: int) -> None:
+    chance = random.Random(f"{alpha} {width}")
+    sentences = range(1, 101)
+    model = TableModel.random(chance.randrange(10**6), sentences=101, symbols=SYMBOLS, depth=4)
+    references = ["".join(chance.choices("abb?", (6, 6, 6, 1), k=chance.randrange(5))) for _ in sentences]
+    translator = Translator(model, SIDES)
+    report = ask(translator, *references, beam=width, length_alpha=alpha, warn=lambda text: None)
+    truth = []
+    for number, reference in zip(sentences, references, strict=True):
+        output = slow_beam(model, number, width, alpha, 4)
+        assert report.records[number - 1].output.text == Pieces().decode(output[:-1])
+        truth.append(planted(model, number, output, reference, alpha))
+    assert verdicts(report) == truth
+    assert {MODEL, UNREACHABLE} <= set(truth)
+
+
+def test_all_four_verdicts_occur_and_a_beam_that_holds_everything_is_never_blamed() -> None:
+    model = TableModel.random(5, sentences=301, symbols=SYMBOLS, depth=4)
+    chance = random.Random(5)
+    references = ["".join(chance.choices("ab?", (9, 9, 1), k=chance.randrange(6))) for _ in range(300)]
+    translator = Translator(model, SIDES)
+    assert set(verdicts(ask(translator, *references, beam=1, warn=lambda text: None))) == set(Verdict)
+    whole = ask(translator, *references, beam=4**3 * 5, warn=lambda text: None)
+    assert BEAM not in verdicts(whole)
+    for record in whole.records[:20]:
+        every = brute_force(model, model.memory().select(model.sources()[0][record.number]), 4)
+        assert record.output.total == pytest.approx(max(total for _, total in every), abs=1e-9)
+
+
+def test_greedy_is_beaten() -> None:
+    translator = toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN, GREEDY_IS_BEATEN)
+    narrow = ask(translator, "b", "bb", "a", beam=1)
+    assert verdicts(narrow) == [BEAM, BEAM, EQUAL]
+    assert verdicts(ask(translator, "b", "bb", "a", beam=2)) == [EQUAL, MODEL, MODEL]
+    output, reference = narrow.records[0].output, narrow.records[0].reference
+    assert (output.text, output.length, reference.text, reference.length) == ("a", 2, "b", 2)
+    assert (output.total, reference.total) == pytest.approx((math.log(0.154), math.log(0.27)))
+
+
+def test_short_outputs_win_without_normalisation_and_the_verdict_flips_with_it() -> None:
+    table = {(): {EOS: 0.5, A: 0.45, B: 0.05}, (A,): {A: 0.9, EOS: 0.1}, (A, A): {EOS: 0.9, A: 0.1}}
+    plain, normalised = (ask(toy(table), "aa", beam=1, length_alpha=alpha) for alpha in (0.0, 0.7))
+    assert (verdicts(plain), verdicts(normalised)) == ([MODEL], [BEAM])
+    assert plain.records[0].output.text == normalised.records[0].output.text == ""
+    scores = (normalised.records[0].reference.score, normalised.records[0].output.score)
+    assert scores == pytest.approx((math.log(0.45 * 0.9 * 0.9) / 3**0.7, math.log(0.5)))
+
+
+def test_the_tolerance_is_absolute_on_j() -> None:
+    gap = (math.log(0.27) - math.log(0.154)) / 2**0.7
+    for tolerance, verdict in ((gap * 0.999, BEAM), (gap * 1.001, MODEL)):
+        report = ask(toy(GREEDY_IS_BEATEN), "b", beam=1, length_alpha=0.7, tolerance=tolerance)
+        assert verdicts(report) == [verdict]
+        assert report.provenance.tolerance == tolerance
+
+
+@pytest.mark.parametrize("change", [{"total": 2e-4}, {"total": -0.5}, {"score": 2e-4}, {"score": math.nan}])
+def test_a_search_that_scores_otherwise_than_the_forced_pass_is_refused(change: dict[str, float]) -> None:
+    translator = off(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), **change)
+    with pytest.raises(ValueError, match=r"^sentence 2: .*float32 on the CPU$") as refusal:
+        ask(translator, "b", "b", beam=1, length_alpha=0.7)
+    own = math.log(0.154)
+    assert f"log P = {own:.6f} and J = {own / 2**0.7:.6f}; " in str(refusal.value)
+    ((name, by),) = change.items()
+    assert f"{(own if name == 'total' else own / 2**0.7) + by:.6f}" in str(refusal.value)
+
+
+def test_rounding_is_no_reason_to_refuse_and_is_reported() -> None:
+    translator = off(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), total=5e-5, score=3e-5)
+    report = ask(translator, "b", "b", beam=1)
+    assert report.provenance.rescoring_difference == pytest.approx(5e-5)
+
+
+def test_the_same_text_under_another_segmentation_is_equal() -> None:
+    report = ask(toy({(): {A: 0.9, AB: 0.1}, (A,): {B: 1.0}}), "ab", beam=1)
+    assert verdicts(report) == [EQUAL]
+    assert (report.records[0].output.length, report.records[0].reference.length) == (3, 2)
+
+
+def test_what_a_tokenizer_loses_is_no_error_but_unk_is_only_itself() -> None:
+    class Lossy(Pieces):
+        def encode(self, text: str) -> list[int]:
+            return super().encode(text.replace(" ", ""))
+
+    translator = toy({(): {AB: 1.0}}, {(): {UNK: 1.0}}, {(): {UNK: 1.0}})
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Lossy())
+    report = ask(translator, "a b", "?", " ⁇ ", beam=1)
+    assert verdicts(report) == [EQUAL, UNREACHABLE, EQUAL]
+    assert report.records[0].reference.text == "a b"
+
+
+def test_more_segmentations_find_the_best_j_of_the_reference() -> None:
+    table = {(): {B: 0.4, A: 0.39, AB: 0.21}, (B,): {EOS: 0.6, A: 0.4}, (A,): {B: 0.9, EOS: 0.1}}
+    one, two = (ask(toy(table), "ab", beam=1, reference_segmentations=n) for n in (1, 2))
+    assert (verdicts(one), verdicts(two)) == ([MODEL], [BEAM])
+    totals = [report.records[0].reference.total for report in (one, two)]
+    assert totals == pytest.approx([math.log(0.21), math.log(0.39 * 0.9)])
+    short = ask(toy(table), "ab", beam=1, max_length=2, reference_segmentations=2)
+    assert short.records[0].reference.length == 2, "the better one is longer than the limit"
+
+
+def test_the_best_reachable_of_several_references_judges() -> None:
+    tables = [GREEDY_IS_BEATEN] * 4
+    sets = [["bbb", "bb", "bbbbb", ""], ["b", "a", "bb", "b"], ["?", "?", "?", "?"]]
+    report = ask(toy(*tables), sets=sets, beam=1)
+    assert verdicts(report) == [BEAM, EQUAL, BEAM, BEAM]
+    assert [record.judge for record in report.records] == [1, 1, 1, 1]
+    assert [one.text for one in report.records[0].references] == ["bbb", "b", "?"]
+    assert [one.obstacle.value for one in report.records[2].references] == ["not producible", "", "not producible"]
+    ends = {(): {EOS: 0.9, B: 0.1}}
+    assert verdicts(ask(toy(ends), sets=[[""], ["b"]], beam=1)) == [MODEL], "a blank one of several is left out"
+
+
+def test_unreachable() -> None:
+    table = {(): {A: 0.6, B: 0.4}, (A,): {A: 0.6, EOS: 0.4}, (A, A): {A: 0.6, EOS: 0.4}, (A,) * 3: {EOS: 0.9, A: 0.1}}
+    report = ask(toy(*[table] * 5), "aaaa", "ba", "a?", "aaa", "aa", beam=1)
+    assert verdicts(report) == [UNREACHABLE, UNREACHABLE, UNREACHABLE, EQUAL, MODEL]
+    obstacles = [record.reference.obstacle.value for record in report.records]
+    assert obstacles == ["too long", "not producible", "not producible", "", ""]
+    assert [record.reference.total for record in report.records][1] == -math.inf
+    assert {record.limit for record in report.records} == {4}
+    assert verdicts(ask(toy(table), "aaaa", beam=1, max_length=5)) == [MODEL]
+    assert ask(toy(table), "aaaa", max_length=None).records[0].limit == 12  # 2 · 1 source piece + 10
+
+
+def test_blank_lines() -> None:
+    ends = {(): {EOS: 0.6, A: 0.4}}
+    warnings: list[str] = []
+    translator = toy(ends, GREEDY_IS_BEATEN, ends, ends)
+    sources = ["", "2", " ", ""]
+    report = ask(translator, " ", "", "a", "  ", sources=sources, beam=1, max_length=None, warn=warnings.append)
+    assert verdicts(report) == [EQUAL, UNREACHABLE, UNREACHABLE, EQUAL]  # the second: log P(EOS) is −∞
+    assert [record.limit for record in report.records] == [1, 12, 1, 1]
+    assert warnings == [
+        "blank reference for a source that is not, judged as the empty translation: line 2",
+        "blank source with a reference that is not, which no search can reach: line 3",
+    ]
+    assert verdicts(ask(toy(ends), "", beam=1, warn=warnings.append)) == [EQUAL]
+    assert verdicts(ask(translator, sources=[""], sets=[["a"], [""]])) == [EQUAL]
+
+
+def test_rows_thresholds_and_listed_errors() -> None:
+    tables, warnings = [GREEDY_IS_BEATEN] * 3, []
+    report = ask(toy(*tables), "b", "aaaa", "a", beam=1, errors={2, 3}, threshold=("chrf", 29), warn=warnings.append)
+    scores = [CHRF().sentence_score("a", [reference]).score for reference in ("b", "aaaa", "a")]
+    assert [record.sentence_score for record in report.records] == scores
+    assert scores[0] < 29 < scores[1] < 60
+    assert [row.numbers for row in report.rows] == [(1, 2), (1,), (2,)]
+    assert [row.title for row in report.rows][1] == "of these, below chrF 29"
+    assert warnings == ["listed as errors, but equal to a reference and so not counted: line 3"]
+    assert [row.numbers for row in ask(toy(*tables), "b", "aaaa", "a", beam=1).rows] == [(1, 2), (1, 2)]
+
+
+def test_provenance() -> None:
+    translator = toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN)
+    translator.folder_hash = "abc"
+    settings = SearchSettings(beam=3, n_best=3, length_alpha=0.5)
+    facts = blame(translator, ["1", "2"], [["b", "ä"], ["a", "a"]], settings).provenance
+    assert (facts.model, facts.beam, facts.length_alpha, facts.length_limit) == (
+        "abc",
+        3,
+        0.5,
+        "2 × source pieces + 10",
+    )
+    assert facts.sources_sha256 == hashlib.sha256(b"1\n2\n").hexdigest()
+    assert facts.references_sha256 == tuple(hashlib.sha256(s.encode()).hexdigest() for s in ("b\nä\n", "a\na\n"))
+    assert (facts.sentence_metric, facts.sentence_threshold) == ("chrf", 60.0)
+
+
+def test_a_search_without_result_is_refused() -> None:
+    with pytest.raises(ValueError, match="sentence 1: the search found no translation"):
+        ask(toy({(): {A: 1.0}}), "a", max_length=1)
+
+
+def test_impossible_questions_are_refused_before_the_search() -> None:
+    translator = toy(GREEDY_IS_BEATEN)
+    translator.search = pytest.fail
+    for change in ({"threshold": ("chr", 60.0)}, {"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
+        with pytest.raises(ValueError, match=r"chrf|sentence 2|tolerance|segmentations"):
+            ask(translator, "a", **change)
