@@ -1,0 +1,94 @@
+"""`nmtkit blame-analysis`: for every wrong translation, is the search or the model to blame?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmtkit.cli.parameters import (
+    BatchTokens,
+    Beam,
+    Config,
+    Debug,
+    Device,
+    Folder,
+    LengthAlpha,
+    MaxLength,
+    Quiet,
+    Threads,
+    Weights,
+    load_translator,
+    search_settings,
+    write_result,
+)
+from nmtkit.console import stdout_console
+
+
+def blame_analysis(
+    folder: Folder,
+    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
+    reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
+    beam: Beam = None,
+    length_alpha: LengthAlpha = None,
+    max_length: MaxLength = None,
+    batch_tokens: BatchTokens = None,
+    errors_below: Annotated[
+        str, typer.Option(metavar="METRIC:VALUE", help="Second row: errors below this sentence score (chrf or bleu).")
+    ] = "chrf:60",
+    errors: Annotated[
+        Path | None, typer.Option(help="Numbers of sentences a person judged wrong, one a line: a row of their own.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="On J: differences up to it blame the model.")] = 1e-4,
+    reference_segmentations: Annotated[
+        int, typer.Option(help="Score a reference under its best of so many segmentations.")
+    ] = 1,
+    examples: Annotated[int, typer.Option(min=0, help="Sentences shown in the table.")] = 5,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
+    tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
+    weights: Weights = "best",
+    device: Device = "auto",
+    threads: Threads = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Blame the beam search or the model for every wrong translation.
+
+    The search is to blame where the human translation has the higher score J (log P / length^alpha), so that the model
+    prefers it but the search did not find it; the model is to blame where it prefers its own output. The table shows
+    both, the shares with 95 % intervals, and what to do next.
+    """
+    from nmtkit.analysis.blame import blame
+    from nmtkit.analysis.question import read_errors
+    from nmtkit.evaluation.metrics import parse_threshold
+    from nmtkit.files import read_parallel
+    from nmtkit.report.blame import render, to_json, to_tsv
+
+    threshold = parse_threshold(errors_below)
+    listed = read_errors(errors) if errors else None
+    sources, *references = read_parallel(source, *reference)
+    translator = load_translator(folder, device, threads, weights)
+    settings = search_settings(
+        translator, beam=beam, length_alpha=length_alpha, max_length=max_length, batch_tokens=batch_tokens
+    )
+    report = blame(
+        translator,
+        sources,
+        references,
+        settings,
+        tolerance=tolerance,
+        errors=listed,
+        threshold=threshold,
+        reference_segmentations=reference_segmentations,
+    )
+    if json_file:
+        write_result(json_file, json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n")
+    if tsv_file:
+        write_result(tsv_file, to_tsv(report))
+    if "-" not in (json_file, tsv_file):
+        console = stdout_console()
+        for part in render(report, examples):
+            console.print(part)

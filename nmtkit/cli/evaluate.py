@@ -1,0 +1,88 @@
+"""`nmtkit evaluate`: BLEU and chrF of translations, or of a model's on a test set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmtkit.cli.parameters import (
+    BatchTokens,
+    Beam,
+    Config,
+    Debug,
+    Device,
+    LengthAlpha,
+    MaxLength,
+    Quiet,
+    Threads,
+    Weights,
+    load_translator,
+    search_settings,
+    write_result,
+)
+from nmtkit.console import stdout_console, warn
+
+
+def evaluate(
+    reference: Annotated[
+        list[Path], typer.Option("--reference", "-r", help="Reference translations; repeat for several.")
+    ],
+    folder: Annotated[Path | None, typer.Argument(help="Model folder; needs --source.", show_default=False)] = None,
+    source: Annotated[Path | None, typer.Option("--source", "-s", help="Text for the model to translate.")] = None,
+    hypotheses: Annotated[Path | None, typer.Option("--hypotheses", "-y", help="Translations to score.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the model's translations here.")] = None,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Compare in lower case.")] = False,
+    tokenize: Annotated[
+        str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the confidence interval.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 12345,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    beam: Beam = None,
+    length_alpha: LengthAlpha = None,
+    max_length: MaxLength = None,
+    batch_tokens: BatchTokens = None,
+    weights: Weights = "best",
+    device: Device = "auto",
+    threads: Threads = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score translations with sacreBLEU: BLEU and chrF with 95 % confidence intervals and signatures.
+
+    Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
+    """
+    from nmtkit.evaluation import metrics
+    from nmtkit.files import read_parallel, write_text
+
+    if (hypotheses is None) == (folder is None) or (folder is None) != (source is None):
+        raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
+    if output and folder is None:
+        raise typer.BadParameter("--output keeps a model's translations: give a model folder and --source")
+    first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
+    outputs = first
+    if folder is not None:
+        translator = load_translator(folder, device, threads, weights)
+        settings = search_settings(
+            translator, beam=beam, length_alpha=length_alpha, max_length=max_length, batch_tokens=batch_tokens
+        )
+        outputs = [translations[0].text for translations in translator.search(first, settings)]
+        if output:
+            write_text(output, "".join(f"{line}\n" for line in outputs))
+    if marks := metrics.segmentation_marks(outputs):
+        warn(marks)
+    scores = metrics.evaluate(
+        outputs, references, lowercase=lowercase, tokenize=tokenize, resamples=resamples, seed=seed
+    )
+    if json_file:
+        write_result(json_file, json.dumps([asdict(score) for score in scores], indent=2, ensure_ascii=False) + "\n")
+    if json_file != "-":
+        for score in scores:
+            interval = f"(95 % interval {score.low:.2f} to {score.high:.2f})"
+            stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)
+            stdout_console().print(f"  {score.signature}", soft_wrap=True)

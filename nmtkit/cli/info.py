@@ -1,0 +1,58 @@
+"""`nmtkit info`: what is in a model folder."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from nmtkit.cli.parameters import Config, Debug, Folder, Quiet, Weights, write_result
+from nmtkit.console import stdout_console
+
+
+def info(
+    folder: Folder,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    weights: Weights = "best",
+    config: Config = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show a model: architecture, sizes, steps, scores, defaults, provenance."""
+    from nmtkit import checkpoint
+    from nmtkit.models.build import parameters
+
+    loaded = checkpoint.load(folder, weights=weights)
+    facts: dict[str, Any] = {
+        "folder": str(folder),
+        "hash": loaded.hash,
+        "parameters": parameters(loaded.model),
+        "steps": loaded.steps,
+        "scores": loaded.scores,
+        **{key: value for key, value in loaded.options.items() if key != "format"},
+    }
+    if json_file:
+        write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    if json_file != "-":
+        _show(facts)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    """Every fact on a line: name and value, the parts of a group indented below it."""
+    console = stdout_console()
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            console.print(name, soft_wrap=True)
+            for key, part in value.items():
+                console.print(f"  {key:<20} {_plain(part)}", soft_wrap=True)
+        else:
+            console.print(f"{name:<22} {_plain(value)}", soft_wrap=True)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    return str(value)

@@ -1,0 +1,51 @@
+"""The `nmtkit` command: its subcommands and what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+import nmtkit
+from nmtkit.cli.blame_analysis import blame_analysis
+from nmtkit.cli.errors import reporting
+from nmtkit.cli.evaluate import evaluate
+from nmtkit.cli.info import info
+from nmtkit.cli.train import train
+from nmtkit.cli.train_tokenizer import train_tokenizer
+from nmtkit.cli.translate import translate
+
+app = typer.Typer(
+    name="nmtkit",
+    help="Train translation models, translate, evaluate, and find out whether the search or the model is to blame.",
+    epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train-tokenizer": train_tokenizer,
+    "train": train,
+    "translate": translate,
+    "evaluate": evaluate,
+    "blame-analysis": blame_analysis,
+    "info": info,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(reporting(command))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nmtkit {nmtkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass

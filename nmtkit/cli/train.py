@@ -1,0 +1,149 @@
+"""`nmtkit train`: parallel text to a model folder."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmtkit.cli.config import tables
+from nmtkit.cli.parameters import Config, Debug, Device, Quiet, Threads, given
+from nmtkit.models.options import PRESETS
+
+if TYPE_CHECKING:
+    from nmtkit.models.options import ModelOptions
+    from nmtkit.tokenizer.build import TokenizerOptions
+    from nmtkit.tokenizer.tokenizer import Tokenizer
+
+TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
+
+
+def train(
+    context: typer.Context,
+    train: Annotated[Path, typer.Option(help="Prefix of the training files: PREFIX.fr and PREFIX.en.")],
+    dev: Annotated[Path, typer.Option(help="Prefix of the files for validation.")],
+    source_lang: Annotated[str, typer.Option("--source-lang", "-s", help="Ending of the source files.")],
+    target_lang: Annotated[str, typer.Option("--target-lang", "-t", help="Ending of the target files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model folder; an interrupted run in it goes on.")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A .model file, or a folder with one (train one).", rich_help_panel=TOKENIZER)
+    ] = None,
+    vocab_size: Annotated[
+        int | None, typer.Option(help="Pieces of the tokenizer to train (8000).", rich_help_panel=TOKENIZER)
+    ] = None,
+    tokenizer_kind: Annotated[
+        str | None, typer.Option(help="unigram or bpe (unigram).", rich_help_panel=TOKENIZER)
+    ] = None,
+    joint_vocab: Annotated[
+        bool | None,
+        typer.Option(
+            "--joint-vocab/--separate-vocab", help="One vocabulary, or one a side.", rich_help_panel=TOKENIZER
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(PRESETS)} (transformer-small).",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="Instead of the preset's.", rich_help_panel=MODEL)] = None,
+    updates: Annotated[
+        int | None,
+        typer.Option(help="Optimiser steps; more continue a finished run (10000).", rich_help_panel=TRAINING),
+    ] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Most padded target pieces of a batch (4096).", rich_help_panel=TRAINING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak, at the end of the warm-up (0.001).", rich_help_panel=TRAINING)
+    ] = None,
+    warmup: Annotated[
+        int | None, typer.Option(help="Updates of linear growth (1000).", rich_help_panel=TRAINING)
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of the target spread evenly (0.1).", rich_help_panel=TRAINING)
+    ] = None,
+    validate_every: Annotated[
+        int | None, typer.Option(help="Updates between validations (500).", rich_help_panel=TRAINING)
+    ] = None,
+    average: Annotated[
+        int | None, typer.Option(help="Keep the mean of so many last snapshots (5).", rich_help_panel=TRAINING)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Validations without a better score; 0: never stop (10).", rich_help_panel=TRAINING),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random (1).", rich_help_panel=TRAINING)] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model, or go on with an interrupted or finished run.
+
+    The same command goes on where a killed run was, and ends with the same weights. All other options, by the names
+    that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
+    """
+    from nmtkit.settings import from_mapping
+    from nmtkit.training.options import TrainingOptions
+    from nmtkit.training.recipe import Data, Run
+    from nmtkit.training.recipe import train as run_training
+
+    given_tables = tables(context)
+    flags = given(
+        updates=updates,
+        batch_tokens=batch_tokens,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        label_smoothing=label_smoothing,
+        validate_every=validate_every,
+        average=average,
+        patience=patience,
+        seed=seed,
+    )
+    run_training(
+        Run(
+            data=Data(train, dev, source_lang, target_lang),
+            output=output,
+            model=_model(preset, {**given_tables["model"], **given(dropout=dropout)}),
+            training=from_mapping(TrainingOptions, {**given_tables["training"], **flags}, "[training]"),
+            tokenizer=_tokenizer(
+                tokenizer,
+                {
+                    **given_tables["tokenizer"],
+                    **given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab),
+                },
+            ),
+            device=device,
+            threads=threads,
+            command=shlex.join(["nmtkit", *sys.argv[1:]]),
+        )
+    )
+
+
+def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:
+    """The preset with changes, or a family named by the [model] table with its own defaults."""
+    from nmtkit.models.options import options_from_mapping, options_to_mapping, preset
+
+    if "family" in changes and preset_name is None:
+        return options_from_mapping(changes, "[model]")
+    base = options_to_mapping(preset(preset_name or "transformer-small"))
+    return options_from_mapping({**base, **changes}, "[model]")
+
+
+def _tokenizer(path: Path | None, options: dict[str, Any]) -> Tokenizer | TokenizerOptions:
+    """The ready tokenizer, or how to make one; not both."""
+    from nmtkit.settings import from_mapping
+    from nmtkit.tokenizer.build import TokenizerOptions
+    from nmtkit.tokenizer.tokenizer import Tokenizer
+
+    if path is None:
+        return from_mapping(TokenizerOptions, options, "[tokenizer]")
+    if options:
+        raise ValueError(f"--tokenizer {path} is ready made: leave out {', '.join(options)}, or let train make one")
+    return Tokenizer.load(path)
