@@ -167,6 +167,9 @@ class Translator:
                 objective=settings.objective,
                 n_best=settings.n_best,
             )
+            if not all(found):
+                number = first_line + chosen[found.index([])]
+                raise ValueError(f"line {number}: the model gives no finite probability; it is damaged, train it again")
             return [
                 [Translation(self.decode_target(one.tokens), one.tokens, one.total, one.score) for one in hypotheses]
                 for hypotheses in found
@@ -178,7 +181,7 @@ class Translator:
         self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
     ) -> list[list[ForcedScore]]:
         """Forced scores under the same objective of any number of candidates (ids ending in EOS) of each line."""
-        sources = self._sources(lines, settings, 1)
+        sources = self._sources(lines, settings, None)
         sizes = [sum(map(len, candidates)) for candidates in targets]
 
         def score_batch(chosen: list[int], memory: Any) -> list[list[ForcedScore]]:

@@ -135,7 +135,7 @@ class TableModel(Model):
         return TableLogProbs(self.table[self._rows(memory, token_N.shape[0]), node_N]), TableState(node_N)
 
     def decode(self, memory: TableMemory, target_in_NT: Tensor) -> LogProbs:
-        node, nodes = torch.full_like(target_in_NT[:, 0], -1), []
+        node, nodes = torch.full_like(target_in_NT[:, 0], -1), list[Tensor]()
         for column in target_in_NT.unbind(1):
             node = self._read(node, column.clamp(min=BOS) if not nodes else column.clamp(min=SUPPORT))
             nodes.append(node)

@@ -19,6 +19,7 @@ UNITS = [
     ("heure", "heures", "hour"),
 ]  # fmt: skip
 
+
 def _table(kind: str) -> list[tuple[str, str]]:
     return [(row["french"], row["english"]) for row in rows("adverbials.tsv") if row["kind"] == kind]
 

@@ -221,9 +221,9 @@ class Composed:
         form = "ing" if target.endswith(" ING") else "base"
         en_inf = self.clauses.infinitive(inner, form).english
         adverbial = self.simple.time("future")[0] if rng.chance(0.3 * rich) and tense != "perfect" else ("", "")
-        return Pair(
-            f"{subject.french} {fr} {link} {fr_inf.french}", f"{subject.english} {start} {en_inf}"
-        ).then(adverbial)
+        return Pair(f"{subject.french} {fr} {link} {fr_inf.french}", f"{subject.english} {start} {en_inf}").then(
+            adverbial
+        )
 
     def _modal(self, verb: Verb, target: str, subject: Phrase, tense: str, negation: str) -> str:
         """The English verb before an infinitive, with "to" where it takes one."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from grammar import Example, Grammar  # noqa: E402
-from holdout import is_held_out  # noqa: E402
-from lexicon import Lexicon  # noqa: E402
-from rng import Rng  # noqa: E402
+from grammar import Example, Grammar
+from holdout import is_held_out
+from lexicon import Lexicon
+from rng import Rng
 
 SEED = 1998
 SIZES = {"train": 20_000, "dev": 1_000, "test": 1_000}

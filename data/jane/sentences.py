@@ -125,9 +125,7 @@ class Sentences:
             often=not degree[0],
         )  # fmt: skip
 
-    def _copula(
-        self, subject: Phrase, tense: str, verb: str, rest: str, target: str, often: bool = True
-    ) -> Pair:
+    def _copula(self, subject: Phrase, tense: str, verb: str, rest: str, target: str, often: bool = True) -> Pair:
         """A form of être or avoir with what follows it; target starts with "be"."""
         rng = self.rng
         negation = rng.pick([("", 8), ("not", 1.5), ("longer", 0.3)])

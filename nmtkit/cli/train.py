@@ -114,10 +114,8 @@ def train(
             training=from_mapping(TrainingOptions, {**given_tables["training"], **flags}, "[training]"),
             tokenizer=_tokenizer(
                 tokenizer,
-                {
-                    **given_tables["tokenizer"],
-                    **given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab),
-                },
+                given_tables["tokenizer"],
+                given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab),
             ),
             device=device,
             threads=threads,
@@ -136,14 +134,14 @@ def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:
     return options_from_mapping({**base, **changes}, "[model]")
 
 
-def _tokenizer(path: Path | None, options: dict[str, Any]) -> Tokenizer | TokenizerOptions:
-    """The ready tokenizer, or how to make one; not both."""
+def _tokenizer(path: Path | None, table: dict[str, Any], flags: dict[str, Any]) -> Tokenizer | TokenizerOptions:
+    """The ready tokenizer, or how to make one; flags that say both are refused."""
     from nmtkit.settings import from_mapping
     from nmtkit.tokenizer.build import TokenizerOptions
     from nmtkit.tokenizer.tokenizer import Tokenizer
 
     if path is None:
-        return from_mapping(TokenizerOptions, options, "[tokenizer]")
-    if options:
-        raise ValueError(f"--tokenizer {path} is ready made: leave out {', '.join(options)}, or let train make one")
+        return from_mapping(TokenizerOptions, {**table, **flags}, "[tokenizer]")
+    if flags:
+        raise ValueError(f"--tokenizer {path} is ready made: leave out {', '.join(flags)}, or let train make one")
     return Tokenizer.load(path)

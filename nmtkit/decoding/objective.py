@@ -6,7 +6,6 @@ token (Jean et al. 2015; the form with α after Wu et al. 2016).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,10 +25,8 @@ class Objective:
     alpha: float = 0.7
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha >= 0):
-            raise ValueError(
-                f"length alpha = {self.alpha} is not possible: choose 0 (no normalisation) or more, usually 0.7"
-            )
+        if not 0 <= self.alpha <= 10:
+            raise ValueError(f"length_alpha = {self.alpha} is not possible: choose 0 (none) to 10, usually 0.7")
 
     def final(self, total: Number, length: int) -> Number:
         """J of a finished hypothesis of `length` tokens (EOS counted) with log-probability `total`."""

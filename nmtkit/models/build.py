@@ -35,6 +35,8 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
     tie_source, tie_output = rest.pop("tie_source"), rest.pop("tie_output")
     width = rest[width_name]
     target = embedding(target_size, width)
+    if features and tie_source:
+        raise ValueError("tie_source needs a source of ids, but this one is feature vectors: set it to false")
     if features:
         front: nn.Module = FeatureFront(source_size, width)
     elif tie_source:

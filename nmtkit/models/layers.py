@@ -83,11 +83,9 @@ def sinusoids(length: int, width: int) -> Tensor:
 class Positions(nn.Module):
     """Sinusoidal positions for any length: the table grows when a longer one is asked for."""
 
-    table: Tensor
-
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("table", sinusoids(256, width).float(), persistent=False)
+        self.table = sinusoids(256, width).float()  # no buffer: a change of precision must start from float64 again
 
     def forward(self, start: int, length: int, like: Tensor) -> Tensor:
         """Positions start … start + length − 1, (length, D), in the precision and on the device of `like`."""

@@ -137,5 +137,5 @@ def options_from_mapping(mapping: Mapping[str, Any], where: str) -> ModelOptions
     rest = dict(mapping)
     family = rest.pop("family", None)
     if family not in FAMILIES:
-        raise ValueError(f"{where}: unknown model family {family!r}; known: {', '.join(FAMILIES)}")
+        raise ValueError(f"{where}: unknown model family {family!r};{nearest(str(family), FAMILIES)}")
     return from_mapping(FAMILIES[family], rest, where)

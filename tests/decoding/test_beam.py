@@ -221,7 +221,7 @@ class Watched(TableModel):
 
 def test_sentences_leave_when_nothing_can_beat_what_is_finished() -> None:
     """Sentence 0 ends at once, sentence 1 after three steps; with α = 0 nothing alive can come back."""
-    ends = {(): {EOS: 0.98, 4: 0.02}}
+    ends: dict[tuple[int, ...], dict[int, float]] = {(): {EOS: 0.98, 4: 0.02}}
     goes_on = {(): {4: 0.97, EOS: 0.03}, (4,): {4: 0.97, EOS: 0.03}, (4, 4): {EOS: 0.97, 4: 0.03}}
     model = Watched(TableModel.written([ends, goes_on], symbols=3).table[..., 2:])
     model.seen = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from torch import Tensor, nn
 
+from nmtkit.models.build import build
 from nmtkit.models.layers import Cache, FeatureFront, Positions, TokenFront, embedding, sinusoids
+from nmtkit.models.options import RecurrentOptions, TransformerOptions
 from nmtkit.models.recurrent import GatedCell
-from nmtkit.models.transformer import DecoderLayer, EncoderLayer
+from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from nmtkit.specials import PAD
 
 HEADS, CHANNELS = 2, 3
@@ -240,3 +244,94 @@ def test_decoder_layer_is_that_of_pytorch() -> None:
     causal = torch.ones(6, 6, dtype=torch.bool).triu(1)
     expected = theirs(target, source, tgt_mask=causal, memory_key_padding_mask=~mask)
     torch.testing.assert_close(found, expected, atol=1e-11, rtol=0)
+
+
+Array = npt.NDArray[np.float64]
+
+
+def gru(x: Array, h: Array, w: dict[str, Array], suffix: str) -> Array:
+    """Cho et al. 2014 as `nn.GRU` writes it: reset, update, candidate."""
+    incoming = w[f"weight_ih{suffix}"] @ x + w[f"bias_ih{suffix}"]
+    state = w[f"weight_hh{suffix}"] @ h + w[f"bias_hh{suffix}"]
+    (xr, xz, xn), (hr, hz, hn) = np.split(incoming, 3), np.split(state, 3)
+    reset, update = 1 / (1 + np.exp(-xr - hr)), 1 / (1 + np.exp(-xz - hz))
+    return np.asarray((1 - update) * np.tanh(xn + reset * hn) + update * h)
+
+
+def below(weights: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def annotate(words: list[Array], encoder: dict[str, Array], layers: int, units: int) -> tuple[list[Array], Array]:
+    """Both directions side by side for each word, and the backward state at the first word."""
+    both = words
+    for layer in range(layers):
+        forward, backward = [np.zeros(units)], [np.zeros(units)]
+        for x in both:
+            forward.append(gru(x, forward[-1], encoder, f"_l{layer}"))
+        for x in reversed(both):
+            backward.append(gru(x, backward[-1], encoder, f"_l{layer}_reverse"))
+        both = [np.concatenate(pair) for pair in zip(forward[1:], backward[:0:-1], strict=True)]
+    return both, backward[-1]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_recurrent_model_is_the_written_formulas(layers: int) -> None:
+    """The whole of Bahdanau et al. 2015 for one sentence, word by word in NumPy."""
+    torch.manual_seed(layers)
+    options = RecurrentOptions(embedding=4, units=3, attention=5, encoder_layers=layers, decoder_layers=layers)
+    model = build(options, source_size=8, target_size=7).double().eval()
+    shake(model)
+    w = {name: np.asarray(value.numpy(), dtype=np.float64) for name, value in model.state_dict().items()}
+    source, target_in = [5, 7, 4, 3], [1, 6, 2, 4, 5]
+    annotations, back = annotate([w["front.table.weight"][i] for i in source], below(w, "encoder."), layers, 3)
+    states = list(np.tanh(w["bridge.weight"] @ back + w["bridge.bias"]).reshape(layers, 3))
+    keys = [w["score.key.weight"] @ h + w["score.key.bias"] for h in annotations]
+    cell = {
+        "weight_ih": np.concatenate((w["cell.word.weight"], w["cell.context.weight"]), axis=1),
+        "bias_ih": w["cell.word.bias"],
+        "weight_hh": w["cell.state.weight"][:9],
+        "bias_hh": w["cell.state.bias"][:9],
+    }
+    expected, attended = [], []
+    for token in target_in:
+        word = w["target_embedding.weight"][token]
+        query = w["cell.state.weight"][9:] @ states[0] + w["cell.state.bias"][9:]
+        exps = np.exp([w["score.vector"] @ np.tanh(query + key) for key in keys])
+        attended.append(exps / exps.sum())
+        context = np.sum([weight * h for weight, h in zip(attended[-1], annotations, strict=True)], axis=0)
+        states[0] = gru(np.concatenate((word, context)), states[0], cell, "")
+        for layer in range(1, layers):
+            states[layer] = gru(states[layer - 1], states[layer], below(w, f"upper.{layer - 1}."), "_l0")
+        joined = np.concatenate((states[-1], word, context))
+        logits = w["output_weight"][2:] @ np.tanh(w["readout.weight"] @ joined + w["readout.bias"])
+        expected.append(logits - np.log(np.exp(logits).sum()))
+    with torch.no_grad():
+        memory = model.encode(torch.tensor([source]), torch.ones(1, 4, dtype=torch.bool))
+        found = model.decode(memory, torch.tensor([target_in])).dense()
+        maps = model.attention(memory, torch.tensor([target_in]))
+    assert found[0, :, 2:].numpy() == pytest.approx(np.stack(expected), abs=1e-10)
+    assert maps.cross[0][0, 0].numpy() == pytest.approx(np.stack(attended), abs=1e-10)
+
+
+def test_transformer_is_its_layers() -> None:
+    """Embeddings times √d plus sinusoids, the layers (each is PyTorch's, see above), a norm, the output projection."""
+    torch.manual_seed(3)
+    options = TransformerOptions(width=6, feedforward=9, heads=2, encoder_layers=2, decoder_layers=3)
+    model = build(options, source_size=8, target_size=7).double().eval()
+    shake(model)
+    assert isinstance(model, Transformer)
+    source, target_in = torch.tensor([[5, 7, 4, 3]]), torch.tensor([[1, 6, 2, 4, 5]])
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    with torch.no_grad():
+        found = model.decode(model.encode(source, mask), target_in).dense()
+        read = model.get_parameter("front.table.weight")[source] * math.sqrt(6) + sinusoids(4, 6)
+        for layer in model.encoder:
+            read = layer(read, mask[:, None, None])
+        read = model.encoder_norm(read)
+        written = model.target_embedding.weight[target_in] * math.sqrt(6) + sinusoids(5, 6)
+        for layer in model.decoder:
+            assert isinstance(layer, DecoderLayer)
+            written = layer.parallel(written, *layer.cross_attention.prepare(read), mask)
+        logits = model.decoder_norm(written) @ model.output_weight[2:].T
+    torch.testing.assert_close(found[..., 2:], logits.log_softmax(-1), atol=1e-9, rtol=0)

@@ -1,0 +1,139 @@
+"""Training and translation speed, as ratio to the processor's fp32 matrix peak measured in the same run.
+
+    make bench                                   # Multi30k where MULTI30K names its folder, else the embedded corpus
+    python tests/benchmarks/speed.py --updates 40 --presets transformer-tiny --folder runs/multi30k
+
+Utilisation = (6·P_enc·source pieces + 6·P_dec·target pieces) a second ÷ peak, padding not counted; P_enc and P_dec are
+the weights that a source or target piece passes through: matrices, the output projection among them, embedding look-ups
+not. Cross-attention keys and values belong to the source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nmtkit.batches.batch import epoch_batches, make_batch
+from nmtkit.batches.corpus import Corpus, load_corpus
+from nmtkit.files import read_parallel
+from nmtkit.memory import keep_freed_memory
+from nmtkit.models.build import build, parameters
+from nmtkit.models.options import preset
+from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
+from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training.loop import add_gradients, make_optimizer
+from nmtkit.training.options import TrainingOptions
+from nmtkit.translator import Translator
+
+WARM_UP = 6
+OF_THE_SOURCE = ("encoder.", "score.key.")
+
+
+def fp32_peak(size: int = 2048, repeats: int = 5) -> float:
+    """Floating-point operations a second of a size³ matrix product, the best of some."""
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds)
+
+
+def weights_passed(model: nn.Module) -> tuple[int, int]:
+    """P_enc and P_dec."""
+    source = target = 0
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2 or name in ("front.table.weight", "target_embedding.weight", "output_weight"):
+            continue
+        if name.startswith(OF_THE_SOURCE) or "cross_attention.key_value" in name:
+            source += parameter.numel()
+        else:
+            target += parameter.numel()
+    return source, target + model.output_weight.numel()  # type: ignore[union-attr, operator]
+
+
+def load(folder: Path | None) -> tuple[Corpus, Tokenizer, str]:
+    """Multi30k en-de with joint BPE of 10,000 pieces, or the embedded corpus with 4,000."""
+    if folder is not None and (folder / "train.en").exists():
+        texts = read_parallel(folder / "train.en", folder / "train.de")
+        tokenizer = train_tokenizer(*texts, TokenizerOptions(10_000, "bpe"), seed=1)
+        return load_corpus(*texts, tokenizer, 256, 256), tokenizer, "Multi30k en-de"
+    print(f"Multi30k is not at {folder}: measuring on the embedded corpus instead")
+    jane = Path(__file__).parents[2] / "data" / "jane"
+    texts = read_parallel(jane / "train.fr", jane / "train.en")
+    tokenizer = train_tokenizer(*texts, TokenizerOptions(4_000), seed=1)
+    return load_corpus(*texts, tokenizer, 256, 256), tokenizer, "data/jane"
+
+
+def measure_training(name: str, corpus: Corpus, size: int, updates: int) -> None:
+    """Print one line: speed of whole updates, optimiser and batching included."""
+    torch.manual_seed(1)
+    model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train()
+    optimizer = make_optimizer(model, TrainingOptions())
+    batches = epoch_batches(corpus, 4096, seed=1, epoch=0)[: WARM_UP + updates]
+    peak = fp32_peak()
+    started, source, target = 0.0, 0, 0
+    for number, indices in enumerate(batches):
+        if number == WARM_UP:
+            started, source, target = time.perf_counter(), 0, 0
+        tokens = sum(corpus.target.lengths[index] for index in indices)
+        add_gradients(model, [make_batch(corpus, indices)], tokens, 0.1)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        source += sum(corpus.source.lengths[index] for index in indices)
+        target += tokens
+    seconds = time.perf_counter() - started
+    peak = max(peak, fp32_peak())
+    p_enc, p_dec = weights_passed(model)
+    used = 6 * (p_enc * source + p_dec * target) / seconds
+    print(
+        f"train {name}: {parameters(model):,} parameters, "
+        f"{(source + target) / seconds:,.0f} source+target pieces/s, "
+        f"{target / seconds:,.0f} target pieces/s, "
+        f"{used / 1e9:.0f} of {peak / 1e9:.0f} GFLOP/s = {100 * used / peak:.0f} %"
+    )
+
+
+def measure_translation(folder: Path, source: Path) -> None:
+    """Print output pieces a second, EOS counted, of beam 5 in batches and one sentence at a time."""
+    translator = Translator.load(folder, device="cpu")
+    lines = source.read_text(encoding="utf-8").splitlines()
+    settings = replace(translator.defaults, beam=5, n_best=1)
+    translator.search(lines[:50], settings)
+    for label, size, chosen in (("in batches", len(lines), lines), ("one by one", 1, lines[:100])):
+        started = time.perf_counter()
+        pieces = 0
+        for start in range(0, len(chosen), size):
+            pieces += sum(found[0].length for found in translator.search(chosen[start : start + size], settings))
+        seconds = time.perf_counter() - started
+        print(f"translate {folder} {label}: {len(chosen)} sentences, beam 5, {pieces / seconds:,.0f} output pieces/s")
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", default="transformer-tiny,rnn-small")
+    parser.add_argument("--updates", type=int, default=40)
+    parser.add_argument("--folder", type=Path, help="a model folder to translate with")
+    parser.add_argument("--source", type=Path, default=Path("data/jane/test.fr"), help="text to translate")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    multi30k = os.environ.get("MULTI30K")
+    corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
+    print(f"{title}, torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
+    for name in arguments.presets.split(","):
+        measure_training(name, corpus, tokenizer.target.size, arguments.updates)
+    if arguments.folder:
+        measure_translation(arguments.folder, arguments.source)
+
+
+if __name__ == "__main__":
+    main()
