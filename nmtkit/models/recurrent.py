@@ -52,19 +52,20 @@ class GatedCell(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
         for block in self.state.weight.data[: 3 * units].split(units):
             nn.init.orthogonal_(block)
-        self.units = units
+        self.units, self.attention = units, attention
 
     def query(self, hidden_NU: Tensor) -> tuple[Tensor, Tensor]:
         """The state's share of the gates (N, 3U) and the projected attention query (N, A)."""
         projected: Tensor = self.state(hidden_NU)
-        return projected[:, : 3 * self.units], projected[:, 3 * self.units :]
+        gates, query = projected.split((3 * self.units, self.attention), dim=1)
+        return gates, query
 
     def forward(self, word_gates: Tensor, context_ND: Tensor, state_gates: Tensor, hidden_NU: Tensor) -> Tensor:
         """The next state (N, U)."""
-        incoming = word_gates + self.context(context_ND)
-        gates = torch.sigmoid(incoming[:, : 2 * self.units] + state_gates[:, : 2 * self.units])
-        reset, update = gates[:, : self.units], gates[:, self.units :]
-        candidate = torch.tanh(torch.addcmul(incoming[:, 2 * self.units :], reset, state_gates[:, 2 * self.units :]))
+        both, last = (word_gates + self.context(context_ND)).split((2 * self.units, self.units), dim=1)
+        both_of_state, last_of_state = state_gates.split((2 * self.units, self.units), dim=1)
+        reset, update = torch.sigmoid(both + both_of_state).chunk(2, dim=1)
+        candidate = torch.tanh(torch.addcmul(last, reset, last_of_state))
         return torch.lerp(candidate, hidden_NU, update)
 
 

@@ -1,0 +1,145 @@
+"""`nmtkit blame-analysis`: flags in, tables and files out; the verdicts themselves are tested with the analysis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Data, head, refused, run_here, write_lines
+
+
+@pytest.fixture
+def command(model: Path, data: Data) -> list[object]:
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
+    return ["blame-analysis", model, *texts, "--max-length", 60]
+
+
+def report(*words: object) -> dict[str, Any]:
+    outcome = run_here(*words, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_the_verdict_is_the_comparison_of_j(command: list[object]) -> None:
+    found = report(*command)
+    alpha = found["provenance"]["length_alpha"]
+    verdicts = set()
+    for record in found["records"]:
+        output, reference = record["output"], record["references"][record["judge"]]
+        for one in (output, reference):
+            assert one["score"] == pytest.approx(one["total"] / one["length"] ** alpha)
+        if reference["length"] > 60:
+            expected = "unreachable"
+        else:
+            expected = "beam" if reference["score"] > output["score"] + 1e-4 else "model"
+        assert record["verdict"] == expected
+        verdicts.add(expected)
+    assert len(found["records"]) == 8 and len(verdicts) >= 2
+
+
+def test_the_search_options_are_in_the_provenance(
+    command: list[object], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    config = tmp_path / "blame.toml"
+    config.write_text("beam = 4\n")
+    flags = ["--length-alpha", 0.3, "--max-length", 9, "--tolerance", 0.5, "--batch-tokens", 99]
+    flags += ["--errors-below", "bleu:12.5", "--reference-segmentations", 2, "--config", config]
+    facts = report(*command, *flags, "--device", "cpu", "--threads", 2, "--weights", "last")["provenance"]
+    assert (facts["beam"], facts["length_alpha"], facts["length_limit"]) == (4, 0.3, "9")
+    assert (facts["tolerance"], facts["reference_segmentations"]) == (0.5, 2)
+    assert (facts["sentence_metric"], facts["sentence_threshold"]) == ("bleu", 12.5)
+    assert facts["model"] == json.loads(run_here("info", model, "--json", "-", "--weights", "last").out)["hash"]
+    assert threads == [2]
+
+
+def test_the_batch_size_reaches_the_search_and_changes_no_verdict(
+    command: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nmtkit import translator
+
+    sizes: list[int] = []
+    group = translator.group
+    monkeypatch.setattr(translator, "group", lambda *rest: sizes.append(rest[-1]) or group(*rest))  # type: ignore[func-returns-value]
+    whole, small = report(*command), report(*command, "--batch-tokens", 3)
+    assert set(sizes) == {2048, 3}
+    assert [one["verdict"] for one in whole["records"]] == [one["verdict"] for one in small["records"]]
+
+
+def test_sentences_that_a_person_judged(command: list[object], tmp_path: Path) -> None:
+    listed = write_lines(tmp_path / "wrong", ["2", "", " 5 "])
+    found = report(*command, "--errors", listed)
+    assert [record["number"] for record in found["records"] if record["listed"]] == [2, 5]
+    assert any(row["numbers"] == [2, 5] for row in found["rows"])
+    write_lines(listed, ["2", "five"])
+    assert f"{listed}, line 2: 'five'" in refused(run_here(*command, "--errors", listed))
+    write_lines(listed, ["9"])
+    line = refused(run_here(*command, "--errors", listed))
+    assert "sentence 9" in line and "8 lines" in line
+
+
+def test_several_references(command: list[object], data: Data, tmp_path: Path) -> None:
+    """The one that the model likes best judges, among those that are short enough."""
+    others = write_lines(tmp_path / "others.en", head(data.folder / "train.en", 8))
+    for record in report(*command, "--reference", others)["records"]:
+        references = record["references"]
+        assert len(references) == 2
+        judge = references[record["judge"]]
+        reachable = [one["score"] for one in references if one["length"] <= 60]
+        assert judge["score"] == max(reachable or [one["score"] for one in references])
+
+
+def test_the_tables_fit_a_terminal_and_examples_can_be_left_out(command: list[object]) -> None:
+    full, few, none = (run_here(*command, "--examples", count) for count in (5, 1, 0))
+    for outcome in (full, few, none):
+        assert (outcome.code, outcome.err) == (0, "")
+        assert max(map(len, outcome.lines)) <= 80
+        assert all(word in outcome.text for word in ("beam", "model", "unreachable"))
+    assert full.text.count("source  ") > few.text.count("source  ") > none.text.count("source  ") == 0
+    assert run_here(*command, "--quiet").text == run_here(*command).text
+
+
+def test_files_and_standard_output(command: list[object], tmp_path: Path) -> None:
+    shown = run_here(*command)
+    both = run_here(*command, "--json", tmp_path / "a.json", "--tsv", tmp_path / "a.tsv")
+    assert both == shown
+    assert json.loads((tmp_path / "a.json").read_text()) == report(*command)
+    tsv = run_here(*command, "--tsv", "-")
+    assert tsv.out == (tmp_path / "a.tsv").read_bytes()
+    rows = [line.split("\t") for line in tsv.lines]
+    assert len(rows) == 9 and {len(row) for row in rows} == {len(rows[0])}
+    verdicts = [record["verdict"] for record in report(*command)["records"]]
+    assert [row[rows[0].index("verdict")] for row in rows[1:]] == verdicts
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--errors-below", "ter:5"], ["'ter:5'", "chrf:60"]),
+        (["--errors-below", "chrf:101"], ["'chrf:101'", "0 to 100"]),
+        (["--errors-below", "chrf"], ["'chrf'", "chrf:60"]),
+        (["--tolerance", -1], ["tolerance = -1"]),
+        (["--tolerance", "nan"], ["tolerance = nan"]),
+        (["--reference-segmentations", 0], ["0 reference segmentations", "1 or more"]),
+        (["--beam", 0], ["beam = 0"]),
+        (["--errors", "none.txt"], ["none.txt", "no such file"]),
+        (["--reference", "none.txt"], ["none.txt", "no such file"]),
+        (["--tsv", "nowhere/x.tsv"], ["nowhere", "does not exist"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_impossible_values_are_refused(command: list[object], flags: list[object], words: list[str]) -> None:
+    line = refused(run_here(*command, *flags))
+    assert all(word in line for word in words), line
+
+
+def test_texts_of_different_lengths(command: list[object], data: Data) -> None:
+    other = data.folder / "train.en"
+    line = refused(run_here(*command, "--reference", other))
+    assert f"{other} has 200 lines" in line and "dev.fr has 8 lines" in line

@@ -1,0 +1,129 @@
+"""Every flag is exercised: a table from each command's parameters to the test that would notice if it did nothing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from nmtkit.cli.main import COMMANDS, app
+
+SEARCH = "test_the_search_options_reach_the_search"
+WHERE: dict[str, dict[str, str]] = {
+    "train-tokenizer": {
+        "TEXTS": "test_a_joint_tokenizer_and_what_is_said",
+        "--output": "test_a_joint_tokenizer_and_what_is_said",
+        "--quiet": "test_a_joint_tokenizer_and_what_is_said",
+        **dict.fromkeys(
+            ["--vocab-size", "--kind", "--character-coverage", "--max-lines", "--seed", "--config"],
+            "test_every_option_makes_another_tokenizer",
+        ),
+    },
+    "train": {
+        **dict.fromkeys(
+            [
+                *("--train", "--dev", "--source-lang", "--target-lang", "--output", "--device", "--quiet"),
+                *("--vocab-size", "--tokenizer-kind", "--separate-vocab", "--preset", "--dropout", "--seed"),
+                *("--updates", "--batch-tokens", "--learning-rate", "--warmup", "--label-smoothing"),
+                *("--validate-every", "--average", "--patience"),
+            ],
+            "test_every_flag_is_in_the_folder",
+        ),
+        "--tokenizer": "test_a_joint_one_for_train",
+        "--threads": "test_impossible_values_are_refused_before_anything_is_written",
+        "--config": "test_a_file_gives_all_that_train_needs",
+        "--joint-vocab": "test_a_file_gives_all_that_train_needs",
+    },
+    "translate": {
+        "FOLDER": "test_columns",
+        "--input": "test_input_and_output_files",
+        "--output": "test_input_and_output_files",
+        **dict.fromkeys(["--beam", "--length-alpha", "--n-best", "--max-length", "--batch-tokens"], SEARCH),
+        "--scores": "test_scores_are_log_p_over_length_to_alpha",
+        "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
+        "--weights": "test_weights_best_or_last",
+        "--device": "test_device_and_threads",
+        "--threads": "test_device_and_threads",
+        "--config": "test_flags_win_wherever_they_stand",
+        "--quiet": "test_results_and_everything_else_part_ways",
+    },
+    "evaluate": {
+        "FOLDER": "test_a_model_is_scored_by_what_translate_gives",
+        "--reference": "test_the_figures_are_sacrebleus",
+        "--hypotheses": "test_the_figures_are_sacrebleus",
+        "--lowercase": "test_the_figures_are_sacrebleus",
+        "--source": "test_a_model_is_scored_by_what_translate_gives",
+        "--output": "test_a_model_is_scored_by_what_translate_gives",
+        "--beam": "test_a_model_is_scored_by_what_translate_gives",
+        **dict.fromkeys(["--tokenize", "--resamples", "--seed"], "test_tokenize_resamples_and_seed"),
+        "--json": "test_the_screen_shows_value_interval_and_signature",
+        "--quiet": "test_the_screen_shows_value_interval_and_signature",
+        **dict.fromkeys(
+            ["--length-alpha", "--max-length", "--batch-tokens", "--weights", "--device", "--threads", "--config"],
+            "test_search_options_weights_device_and_threads",
+        ),
+    },
+    "blame-analysis": {
+        "FOLDER": "test_the_verdict_is_the_comparison_of_j",
+        "--source": "test_texts_of_different_lengths",
+        "--reference": "test_several_references",
+        **dict.fromkeys(
+            [
+                *("--length-alpha", "--max-length", "--tolerance", "--errors-below", "--reference-segmentations"),
+                *("--config", "--device", "--threads", "--weights"),
+            ],
+            "test_the_search_options_are_in_the_provenance",
+        ),
+        "--beam": "test_impossible_values_are_refused",
+        "--batch-tokens": "test_the_batch_size_reaches_the_search_and_changes_no_verdict",
+        "--errors": "test_sentences_that_a_person_judged",
+        "--examples": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
+        "--quiet": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
+        "--json": "test_files_and_standard_output",
+        "--tsv": "test_files_and_standard_output",
+    },
+    "info": {
+        "FOLDER": "test_the_facts",
+        "--json": "test_json_into_a_file_leaves_the_screen",
+        "--weights": "test_weights_best_or_last",
+        "--config": "test_quiet_and_a_config_file",
+        "--quiet": "test_quiet_and_a_config_file",
+    },
+}
+EVERYWHERE = {"--debug": "test_debug_shows_the_traceback_and_the_same_line", "--help": "test_help_loads_nothing_heavy"}
+
+
+def flags(command: str) -> set[str]:
+    """All parameters of a command: long flags, both of a pair, and arguments in capitals."""
+    group = typer.main.get_command(app)
+    found: set[str] = set()
+    for parameter in group.commands[command].params:  # type: ignore[attr-defined]
+        names = [name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")]
+        found |= set(names or [str(parameter.name).upper()])
+    return found - {"--help"}
+
+
+def sources_of_tests() -> dict[str, str]:
+    """The source of every test function of the command line, by name; several of one name together."""
+    found: dict[str, str] = {}
+    for path in Path(__file__).parent.glob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and path != Path(__file__):
+                first = min((one.lineno for one in node.decorator_list), default=node.lineno)
+                lines = text.split("\n")[first - 1 : node.end_lineno]
+                found[node.name] = found.get(node.name, "") + "\n".join(lines)
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_has_a_test(command: str) -> None:
+    table = {**WHERE[command], **EVERYWHERE}
+    assert set(table) - {"--help"} == flags(command)
+    sources = sources_of_tests()
+    for flag, test in table.items():
+        assert test in sources, f"{flag}: there is no {test}"
+        in_fixture = (command, flag) == ("blame-analysis", "--source")  # every test there gets it
+        assert not flag.startswith("--") or in_fixture or flag in sources[test], f"{test} never uses {flag}"

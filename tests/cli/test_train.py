@@ -1,0 +1,210 @@
+"""`nmtkit train`: every flag lands in the folder, what cannot be is refused before anything is written, runs go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import JANE, TRAINED, Data, Outcome, environment, head, refused, run_here, run_process, write_lines
+
+
+def facts(folder: Path, *flags: object) -> dict[str, Any]:
+    outcome = run_here("info", folder, "--json", "-", *flags)
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_a_run_tells_its_story_on_standard_error(trained: tuple[Path, Outcome]) -> None:
+    folder, outcome = trained
+    assert (outcome.code, outcome.out) == (0, b"")
+    story = ["training a tokenizer", "data: 200 pairs", "training transformer", "update 2/24"]
+    story += ["validation at update 12", "validation at update 24", "done: 24 updates made"]
+    places = [outcome.err.index(text) for text in story]
+    assert places == sorted(places) and str(folder) in outcome.err.split("\n")[-2]
+    names = {path.name for path in folder.iterdir()}
+    assert {"options.json", "tokenizer.model", "weights.safetensors", "last.safetensors", "history.jsonl"} <= names
+
+
+def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
+    for part in ("train", "dev"):
+        for before, after in (("fr", "french"), ("en", "english")):
+            shutil.copy(data.folder / f"{part}.{before}", tmp_path / f"{part}2.{after}")
+    files = ["--train", tmp_path / "train2", "--dev", tmp_path / "dev2", "--output", tmp_path / "run"]
+    flags = ["--source-lang", "french", "--target-lang", "english", "--preset", "rnn-tiny", "--dropout", 0.25]
+    flags += ["--vocab-size", 390, "--tokenizer-kind", "bpe", "--separate-vocab"]
+    flags += ["--updates", 2, "--batch-tokens", 400, "--learning-rate", 0.002, "--warmup", 5, "--label-smoothing", 0.2]
+    flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu"]
+    outcome = run_here("train", *files, *flags, "--quiet")
+    assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
+    found = facts(tmp_path / "run")
+    assert found["languages"] == {"source": "french", "target": "english"}
+    assert found["provenance"]["files"]["dev target"] == str(tmp_path / "dev2.english")
+    assert found["model"]["family"] == "recurrent" and found["model"]["units"] == 128
+    assert found["model"]["dropout"] == 0.25
+    made = {"vocab_size": 390, "kind": "bpe", "joint": False, "max_lines": None}
+    assert found["tokenizer"]["made_by"] == made
+    expected = {"updates": 2, "batch_tokens": 400, "learning_rate": 0.002, "warmup": 5, "label_smoothing": 0.2}
+    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9}
+    assert {key: found["training"][key] for key in expected} == expected
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]
+
+
+def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) -> None:
+    flags = [*TRAINED, "--updates", 1]
+    hashes = set()
+    for seed in (1, 1, 2):
+        output = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        assert run_here("train", *data.flags(output), *flags, "--seed", seed, "--quiet").code == 0
+        hashes.add(facts(output)["hash"])
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--updates", 0], ["updates = 0"]),
+        (["--batch-tokens", 0], ["batch_tokens = 0"]),
+        (["--learning-rate", 0], ["learning_rate = 0"]),
+        (["--learning-rate", "nan"], ["learning_rate = nan"]),
+        (["--warmup", 0], ["warmup = 0"]),
+        (["--label-smoothing", 1], ["label_smoothing = 1"]),
+        (["--validate-every", 0], ["validate_every = 0"]),
+        (["--average", 0], ["average = 0"]),
+        (["--patience", -1], ["patience = -1"]),
+        (["--seed", -1], ["seed = -1"]),
+        (["--dropout", 1], ["dropout = 1"]),
+        (["--preset", "transformer-tny"], ["'transformer-tny'", "'transformer-tiny'"]),
+        (["--vocab-size", 99999], ["99999", "lower"]),
+        (["--vocab-size", 0], ["vocab_size = 0"]),
+        (["--tokenizer-kind", "bep"], ["'bep'", "'bpe'"]),
+        (["--tokenizer", "none.model"], ["none.model", "ready made", "vocab_size"]),
+        (["--device", "tpu9"], ["tpu9", "cpu"]),
+        (["--threads", 0], ["threads = 0"]),
+        (["--train", "none"], ["none.fr", "no such file"]),
+        (["--dev", "none"], ["none.fr", "no such file"]),
+        (["--source-lang", "xx"], ["train.xx", "no such file"]),
+        (["--target-lang", "xx"], ["train.xx", "no such file"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_impossible_values_are_refused_before_anything_is_written(
+    data: Data, tmp_path: Path, flags: list[object], words: list[str]
+) -> None:
+    line = refused(run_here("train", *data.flags(tmp_path / "run"), "--vocab-size", 400, *flags, "--quiet"))
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tokenizer_that_is_not_there(data: Data, tmp_path: Path) -> None:
+    line = refused(run_here("train", *data.flags(tmp_path / "run"), "--tokenizer", tmp_path / "none.model"))
+    assert f"{tmp_path / 'none.model'}: no such tokenizer" in line and not (tmp_path / "run").exists()
+
+
+def corpus(folder: Path, **files: bytes) -> list[object]:
+    """A corpus of its own: two lines everywhere but in the files given (train_fr, …)."""
+    for part in ("train", "dev"):
+        for language in ("fr", "en"):
+            content = files.get(f"{part}_{language}", b"Il fait beau.\nOui.\n")
+            (folder / f"{part}.{language}").write_bytes(content)
+    return ["--train", folder / "train", "--dev", folder / "dev", "-s", "fr", "-t", "en", "-o", folder / "run", "-q"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"train_fr": b"Oui.\n"}, ["train.fr has 1 line,", "train.en has 2 lines"]),
+        ({"dev_en": b"Oui.\nOui.\nOui."}, ["dev.fr has 2 lines", "dev.en has 3 lines"]),
+        ({"train_en": b"Oui.\ncaf\xe9\n"}, ["train.en, line 2", "not valid UTF-8 at byte 4", "iconv"]),
+        ({"dev_fr": b"\xff\nOui.\n"}, ["dev.fr, line 1", "not valid UTF-8"]),
+        ({"train_fr": b"", "train_en": b""}, ["train.fr has 0 lines", "at least one line"]),
+        ({"dev_fr": b"", "dev_en": b""}, ["dev.fr has 0 lines"]),
+        ({"train_fr": b"\n\n"}, ["train.fr", "every pair is empty"]),
+        ({"dev_fr": b"\n \n"}, ["dev.fr", "every pair is empty"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_files_that_cannot_be_used(model: Path, tmp_path: Path, files: dict[str, bytes], words: list[str]) -> None:
+    flags = corpus(tmp_path, **files)
+    line = refused(run_here("train", *flags, "--preset", "rnn-tiny", "--tokenizer", model))
+    assert all(word in line for word in words), line
+    # Corrected files must not meet a folder that was begun with the wrong ones.
+    assert not (tmp_path / "run" / "options.json").exists()
+
+
+def test_an_output_that_is_a_file_or_a_full_folder(data: Data, tmp_path: Path) -> None:
+    output = write_lines(tmp_path / "run", ["mine"])
+    assert f"{output}: is a file" in refused(run_here("train", *data.flags(output), "--vocab-size", 400, "-q"))
+    assert output.read_text() == "mine\n"
+
+
+def test_a_finished_run_says_how_to_go_on_and_more_updates_continue_it(data: Data, copied: Path) -> None:
+    before = facts(copied)["hash"]
+    again = run_here("train", *data.flags(copied), *TRAINED)
+    assert again.code == 0 and "0 steps left (24 updates made)" in again.err and "--updates" in again.err
+    assert facts(copied)["hash"] == before
+    more = run_here("train", *data.flags(copied), *TRAINED, "--updates", 26)
+    assert more.code == 0 and "resuming at update 24: 2 steps left" in more.err
+    assert facts(copied, "--weights", "last")["steps"] == 26
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--seed", 2], ["seed was 1, now 2"]),
+        (["--dropout", 0.2], ["dropout was 0.1, now 0.2"]),
+        (["--vocab-size", 410], ["vocab_size", "400", "410"]),
+        (["--batch-tokens", 999], ["batch_tokens was 2000, now 999"]),
+        (["--source-lang", "en", "--target-lang", "fr"], ["languages", "fr"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_a_folder_begun_otherwise_is_not_gone_on_with(
+    data: Data, copied: Path, flags: list[object], words: list[str]
+) -> None:
+    line = refused(run_here("train", *data.flags(copied), *TRAINED, *flags, "--quiet"))
+    assert str(copied) in line and "--output" in line
+    assert all(word in line for word in words), line
+
+
+def test_changed_data_are_noticed(data: Data, copied: Path, tmp_path: Path) -> None:
+    shutil.copytree(data.folder, tmp_path / "data")
+    write_lines(tmp_path / "data" / "dev.en", [*head(JANE / "dev.en", 7), "Changed."])
+    line = refused(run_here("train", *Data(tmp_path / "data").flags(copied), *TRAINED, "--quiet"))
+    assert "dev target" in line
+
+
+def test_ctrl_c_saves_and_the_same_command_ends_with_the_same_weights(data: Data, model: Path, tmp_path: Path) -> None:
+    words = ["train", *data.flags(tmp_path / "run"), *TRAINED]
+    command = [sys.executable, "-m", "nmtkit", *words]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), start_new_session=True, text=True
+    )
+    assert process.stderr
+    try:
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if line.startswith("update 2/24"):
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 130, "".join(seen) + err
+    assert out == "" and "Traceback" not in err and "interrupted" in err
+    assert (tmp_path / "run" / "training" / "state.safetensors").exists()
+    assert not (tmp_path / "run" / "weights.safetensors").exists(), "it was interrupted before the first validation"
+    again = run_process(*words)
+    assert again.code == 0, again.err
+    assert "resuming at update " in again.err and "done: 24 updates made" in again.err
+    for weights in ("best", "last"):
+        found, expected = (facts(folder, "--weights", weights) for folder in (tmp_path / "run", model))
+        assert (found["hash"], found["scores"]) == (expected["hash"], expected["scores"])

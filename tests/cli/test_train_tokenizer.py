@@ -1,0 +1,120 @@
+"""`nmtkit train-tokenizer`, and its files given to `nmtkit train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Data, refused, run_here, write_lines
+
+
+def load(path: Path) -> object:
+    from nmtkit.tokenizer.subwords import Subwords
+
+    return Subwords.load(path)
+
+
+def test_a_joint_tokenizer_and_what_is_said(data: Data, tmp_path: Path) -> None:
+    from nmtkit.tokenizer.subwords import Subwords
+
+    output = tmp_path / "deep" / "er" / "tokenizer.model"
+    texts = [data.folder / "train.fr", data.folder / "train.en"]
+    outcome = run_here("train-tokenizer", *texts, "--vocab-size", 420, "--output", output)
+    assert (outcome.code, outcome.out) == (0, b"")
+    assert outcome.err == f"{output}: 420 pieces (unigram) from 400 lines\n"
+    subwords = Subwords.load(output)
+    assert (subwords.size, subwords.kind) == (420, "unigram")
+    assert subwords.decode(subwords.encode("Où est-ce ? 😀")) == "Où est-ce ? 😀"
+    again = tmp_path / "again.model"
+    assert run_here("train-tokenizer", *texts, "--vocab-size", 420, "--output", again, "--quiet").err == ""
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_every_option_makes_another_tokenizer(data: Data, tmp_path: Path) -> None:
+    output = tmp_path / "t.model"
+
+    def trained(*flags: object) -> bytes:
+        command = ["train-tokenizer", data.folder / "train.fr", "--output", output, "--vocab-size", 380, *flags]
+        assert run_here(*command).code == 0
+        return output.read_bytes()
+
+    plain = trained()
+    config = tmp_path / "t.toml"
+    config.write_text('kind = "bpe"\n')
+    others = [
+        trained("--vocab-size", 381),
+        trained("--kind", "bpe"),
+        trained("--character-coverage", 0.98),
+        trained("--max-lines", 150),
+        trained("--max-lines", 150, "--seed", 2),
+        trained(data.folder / "train.en"),
+    ]
+    assert len({plain, *others}) == 7
+    assert trained("--config", config) == others[1]
+    assert trained("--seed", 2) == plain, "the seed draws the sample of --max-lines and nothing else"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--vocab-size", 100], ["100", "raise"]),
+        (["--vocab-size", 0], ["0", "raise"]),
+        (["--vocab-size", 99999], ["99999", "lower"]),
+        (["--kind", "bep"], ["'bep'", "'bpe'"]),
+        (["--character-coverage", 1.5], ["1.5", "1.0"]),
+        (["--max-lines", 0], ["0", "1 or more"]),
+        (["none.txt"], ["none.txt", "no such file"]),
+        (["--output", "."], ["folder"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_impossible_values_are_refused(data: Data, tmp_path: Path, flags: list[object], words: list[str]) -> None:
+    command = ["train-tokenizer", data.folder / "train.fr", "--output", tmp_path / "t.model", "--vocab-size", 400]
+    line = refused(run_here(*command, *flags))
+    assert all(word in line for word in words), line
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_that_is_not_utf_8_or_not_there(tmp_path: Path) -> None:
+    latin, blank = tmp_path / "latin1.fr", write_lines(tmp_path / "blank.fr", ["", " "])
+    latin.write_bytes(b"Oui.\ncaf\xe9\n")
+    assert f"{latin}, line 2: not valid UTF-8" in refused(
+        run_here("train-tokenizer", latin, "--output", tmp_path / "t.model")
+    )
+    assert "empty" in refused(run_here("train-tokenizer", blank, "--output", tmp_path / "t.model"))
+
+
+def test_one_vocabulary_a_side_for_train(data: Data, tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizers"
+    for side, language, size in (("source", "fr", 380), ("target", "en", 370)):
+        output = folder / f"tokenizer.{side}.model"
+        text = data.folder / f"train.{language}"
+        assert run_here("train-tokenizer", text, "--vocab-size", size, "--output", output).code == 0
+    flags = data.flags(tmp_path / "run")
+    outcome = run_here("train", *flags, "--tokenizer", folder, "--updates", 1)
+    assert outcome.code == 0, outcome.err
+    facts = json.loads(run_here("info", tmp_path / "run", "--json", "-").out)
+    tokenizer = facts["tokenizer"]
+    assert (tokenizer["joint"], tokenizer["source_size"], tokenizer["target_size"]) == (False, 380, 370)
+    assert tokenizer["made_by"] is None and facts["model"]["tie_source"] is False
+    for side in ("source", "target"):
+        name = f"tokenizer.{side}.model"
+        assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
+    (folder / "tokenizer.target.model").unlink()
+    line = refused(run_here("train", *data.flags(tmp_path / "other"), "--tokenizer", folder, "--quiet"))
+    assert "tokenizer.target.model" in line
+
+
+def test_a_joint_one_for_train(data: Data, tmp_path: Path) -> None:
+    """By file or by folder; it cannot be had ready and be made at the same time."""
+    output = tmp_path / "tokenizer.model"
+    texts = [data.folder / "train.fr", data.folder / "train.en"]
+    assert run_here("train-tokenizer", *texts, "--vocab-size", 400, "--output", output).code == 0
+    for name, given in (("by file", output), ("by folder", tmp_path)):
+        run = tmp_path / name
+        assert run_here("train", *data.flags(run), "--tokenizer", given, "--updates", 1, "--quiet").code == 0
+        assert (run / "tokenizer.model").read_bytes() == output.read_bytes()
+    flags = [*data.flags(tmp_path / "other"), "--tokenizer", output, "--vocab-size", 400, "--quiet"]
+    line = refused(run_here("train", *flags))
+    assert "ready made" in line and "vocab" in line and not (tmp_path / "other").exists()

@@ -1,0 +1,298 @@
+"""`nmtkit translate`: N lines in are N lines out, in order, whatever the lines are."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import JANE, environment, head, refused, run_here, run_process, write_lines
+
+SHORT = ("--max-length", 6)
+"""An untrained model does not know when to stop."""
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The settings of every search from now on."""
+    from nmtkit.translator import Translator
+
+    seen: list[Any] = []
+    search = Translator.search
+
+    def spy(self: Translator, lines: Any, settings: Any, first_line: int = 1) -> Any:
+        seen.append(settings)
+        return search(self, lines, settings, first_line)
+
+    monkeypatch.setattr(Translator, "search", spy)
+    return seen
+
+
+def numbered(model: Path, text: bytes, *flags: object) -> list[list[str]]:
+    """The columns of every output line; the text last."""
+    outcome = run_here("translate", model, *SHORT, *flags, stdin=text)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.endswith(b"\n") or not outcome.out
+    return [line.split("\t") for line in outcome.lines]
+
+
+def one_by_one(model: Path, lines: list[bytes]) -> list[str]:
+    """What the Python API says to each line alone."""
+    from nmtkit import Translator
+
+    translator = Translator.load(model)
+    return [translator.translate([line.decode("utf-8", "replace")], max_length=6)[0] for line in lines]
+
+
+ODD = {
+    "blank lines": [b"Jane.", b"", b"   ", b"\t", "\u3000".encode(), b"Paris est belle.", b""],
+    "one character": [b"a", b"?", "é".encode(), "😀".encode(), b"\x00", "\u200b".encode()],
+    "ends of lines that are none": ["a\u2028b".encode(), b"a\x0bb", b"a\x0cb", b"a\rb", "a\x85b".encode(), b"\x1c"],
+    "not UTF-8": [b"Il fait beau.", b"caf\xe9 noir", b"\xff\xfe", b"Oui.", b"\xed\xa0\x80"],
+    "marks of the tokenizer": ["▁a▁".encode(), b"<s> </s> <pad> <unk>", b"<0x41>", b"[bold]a[/bold] :smile:"],
+}
+
+
+@pytest.mark.parametrize("lines", ODD.values(), ids=ODD.keys())
+def test_n_lines_in_are_n_lines_out_in_order(model: Path, lines: list[bytes]) -> None:
+    found = numbered(model, b"".join(line + b"\n" for line in lines))
+    assert [columns[-1] for columns in found] == one_by_one(model, lines)
+
+
+def test_line_ends_byte_order_mark_and_a_missing_final_newline(model: Path) -> None:
+    plain = numbered(model, b"Il fait beau.\nJane a faim.\n", "--scores")
+    assert numbered(model, b"Il fait beau.\r\nJane a faim.\r\n", "--scores") == plain
+    assert numbered(model, "\ufeffIl fait beau.\nJane a faim.".encode(), "--scores") == plain
+    # Bytes that differ give other scores, or this test would see nothing.
+    assert numbered(model, "\u00a0Il fait beau.\nJane a faim.\r".encode(), "--scores") != plain
+
+
+@pytest.mark.parametrize("text", [b"", b"\xef\xbb\xbf"], ids=["nothing", "a byte order mark"])
+def test_no_lines_in_are_no_lines_out(model: Path, text: bytes) -> None:
+    outcome = run_here("translate", model, stdin=text)
+    assert (outcome.code, outcome.out) == (0, b"")
+
+
+def test_invalid_bytes_are_replaced_with_a_warning_that_names_the_line(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "latin1.fr"
+    path.write_bytes(b"Oui.\ncaf\xe9\n")
+    assert (
+        "standard input, line 2: not valid UTF-8"
+        in run_here("translate", model, *SHORT, "--quiet", stdin=path.read_bytes()).err
+    )
+    outcome = run_here("translate", model, *SHORT, "--quiet", "--input", path)
+    assert outcome.err == f"warning: {path}, line 2: not valid UTF-8 at byte 4; replaced by U+FFFD\n"
+    assert (outcome.code, len(outcome.lines)) == (0, 2)
+
+
+def test_an_over_long_line_is_cut_with_a_warning_and_the_rest_goes_on(model: Path) -> None:
+    outcome = run_here("translate", model, *SHORT, "--quiet", stdin=b"Oui.\n" + 3000 * "é".encode() + b"\nNon.\n")
+    assert (outcome.code, len(outcome.lines)) == (0, 3)
+    assert outcome.err.startswith("warning: line 2: ") and "cut to the first 1000" in outcome.err
+
+
+def test_more_lines_than_one_window(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"{line}\n" for line in head(JANE / "test.fr", 7)).encode()
+    whole = numbered(model, text, "--n-best", 2)
+    monkeypatch.setattr("nmtkit.cli.translate.WINDOW", 3)
+    assert numbered(model, text, "--n-best", 2) == whole
+    assert [int(columns[0]) for columns in whole] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
+    bad = run_here("translate", model, *SHORT, "--quiet", stdin=b"a\nb\nc\n" + b"x" * 2000 + b"\n\xff\n")
+    assert "warning: line 4: " in bad.err and "standard input, line 5: " in bad.err
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1])
+def test_scores_are_log_p_over_length_to_alpha(model: Path, alpha: float) -> None:
+    found = numbered(model, b"Jane a faim.\nIl dort.\n", "--scores", "--length-alpha", alpha)
+    assert len(found) == 2
+    for score, total, length, _ in found:
+        assert float(score) == pytest.approx(float(total) / int(length) ** alpha, abs=2e-6)
+        assert float(total) < 0 and 1 <= int(length) <= 6
+
+
+def test_columns(model: Path) -> None:
+    text = b"Jane a faim.\nIl dort.\n"
+    best = numbered(model, text, "--beam", 4)
+    scored = numbered(model, text, "--beam", 4, "--scores")
+    ranked = numbered(model, text, "--beam", 4, "--n-best", 4)
+    both = numbered(model, text, "--beam", 4, "--n-best", 4, "--scores")
+    assert [len(rows[0]) for rows in (best, scored, ranked, both)] == [1, 4, 3, 6]
+    assert [columns[:2] for columns in ranked] == [[str(line), str(rank)] for line in (1, 2) for rank in (1, 2, 3, 4)]
+    assert [columns[2] for columns in both if columns[1] == "1"] == [columns[0] for columns in scored]
+    assert [columns[-1] for columns in both if columns[1] == "1"] == [columns[-1] for columns in best]
+    for line in ("1", "2"):
+        scores = [float(columns[2]) for columns in both if columns[0] == line]
+        assert scores == sorted(scores, reverse=True) and len(set(scores)) == 4
+
+
+def test_the_scores_are_those_of_a_forced_pass(model: Path) -> None:
+    from nmtkit import Translator
+
+    (score, total, length, text), *_ = numbered(model, b"Jane a faim.\n", "--scores")
+    translator = Translator.load(model)
+    found = translator.search(["Jane a faim."], translator.defaults.__class__(beam=2, max_length=6))[0][0]
+    forced = translator.score_tokens(["Jane a faim."], [[found.tokens]], translator.defaults)[0][0]
+    assert (found.text, len(found.tokens)) == (text, int(length))
+    assert float(total) == pytest.approx(forced.total, abs=1e-4)
+    assert float(score) == pytest.approx(forced.total / int(length) ** 0.7, abs=1e-4)
+
+
+def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -> None:
+    flags = ["--beam", 3, "--n-best", 2, "--length-alpha", 0.25, "--max-length", 4, "--batch-tokens", 77]
+    assert run_here("translate", model, *flags, stdin=b"Oui.\n").code == 0
+    assert run_here("translate", model, *SHORT, stdin=b"Oui.\n").code == 0
+    given, default = searches
+    assert (given.beam, given.n_best, given.length_alpha, given.max_length, given.batch_tokens) == (3, 2, 0.25, 4, 77)
+    # The defaults are those of the folder: valid_beam = 2 in the configuration that it was trained with.
+    assert (default.beam, default.n_best, default.length_alpha, default.batch_tokens) == (2, 1, 0.7, 2048)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--beam", 0], ["beam = 0", "1 or more"]),
+        (["--n-best", 0], ["n_best = 0", "1 or more"]),
+        (["--n-best", 3], ["n_best = 3", "beam = 2"]),
+        (["--length-alpha", "-0.1"], ["-0.1", "0.7"]),
+        (["--length-alpha", "nan"], ["nan"]),
+        (["--max-length", 0], ["max_length = 0", "1 or more"]),
+        (["--batch-tokens", 0], ["batch_tokens = 0", "1 or more"]),
+        (["--weights", "lst"], ["'lst'", "'last'"]),
+        (["--device", "tpu9"], ["tpu9", "cpu, cuda"]),
+        (["--device", "mps"], ["mps", "cpu"]),
+        (["--device", "meta"], ["meta", "cpu"]),
+        (["--device", "cuda:99"], ["cuda:99", "cpu"]),
+        (["--threads", 0], ["threads = 0", "1 or more"]),
+        (["--input", "nowhere.fr"], ["nowhere.fr", "no such file"]),
+        (["--input", "."], [".", "folder"]),
+        (["--output", "."], [".", "folder"]),
+        (["--output", "nowhere/x.en"], ["nowhere", "does not exist"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_impossible_values_are_refused(model: Path, flags: list[object], words: list[str]) -> None:
+    line = refused(run_here("translate", model, *flags, stdin=b"Oui.\n"))
+    assert all(word in line for word in words), line
+
+
+def test_weights_best_or_last(model: Path) -> None:
+    best, last = (numbered(model, b"Oui.\n", "--scores", "--weights", which) for which in ("best", "last"))
+    assert best == numbered(model, b"Oui.\n", "--scores") != last
+
+
+def test_device_and_threads(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    assert numbered(model, b"Oui.\n", "--threads", 3, "--device", "cpu") == numbered(model, b"Oui.\n")
+    assert asked == [3]
+
+
+def test_input_and_output_files(model: Path, tmp_path: Path) -> None:
+    source, target = write_lines(tmp_path / "a.fr", ["Oui.", "", "Non."]), tmp_path / "a.en"
+    expected = run_here("translate", model, *SHORT, stdin=source.read_bytes()).out
+    outcome = run_here("translate", model, *SHORT, "--input", source, "--output", target)
+    assert (outcome.code, outcome.out, target.read_bytes()) == (0, b"", expected)
+    target.write_text("old\n")
+    refused(run_here("translate", model, "--beam", 0, "--input", source, "--output", target))
+    assert target.read_text() == "old\n" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_results_and_everything_else_part_ways(model: Path) -> None:
+    loud = run_here("translate", model, *SHORT, stdin=b"Oui.\n\xff\n")
+    quiet = run_here("translate", model, *SHORT, "--quiet", stdin=b"Oui.\n\xff\n")
+    assert loud.out == quiet.out and len(quiet.lines) == 2
+    assert quiet.err.count("\n") == 1 and quiet.err.startswith("warning: ")
+    assert loud.err.startswith(quiet.err) and "2 lines in" in loud.err
+
+
+@contextmanager
+def started(*arguments: object, stdin: int = subprocess.PIPE, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs while the test talks to it."""
+    command = [sys.executable, "-m", "nmtkit", *map(str, arguments)]
+    pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment(**variables), start_new_session=True, **pipes)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def ask(process: subprocess.Popen[bytes], line: bytes) -> bytes:
+    """The answer to a line that was sent alone."""
+    assert process.stdin and process.stdout
+    process.stdin.write(line)
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+def test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130(model: Path) -> None:
+    """In an environment that knows only ASCII, too."""
+    expected = run_here("translate", model, *SHORT, stdin="Déjà ?\nOui.\n".encode()).out.splitlines(keepends=True)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    with started("translate", model, *SHORT, "--line-buffered", **ascii_only) as process:
+        assert ask(process, "Déjà ?\n".encode()) == expected[0]
+        assert ask(process, b"Oui.\n") == expected[1]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out == b"" and b"Traceback" not in err and b"interrupted" in err
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(model: Path) -> None:
+    with started("translate", model, *SHORT, "--line-buffered") as process:
+        assert process.stdin and process.stdout and process.stderr
+        assert ask(process, b"Oui.\n")
+        process.stdout.close()
+        process.stdin.write(b"Non.\n")
+        process.stdin.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=120) == 0
+    assert err == b""
+
+
+def test_a_terminal_is_asked_line_by_line_and_ctrl_d_ends(model: Path) -> None:
+    expected = run_here("translate", model, *SHORT, stdin=b"Oui.\nNon.\n").out.splitlines(keepends=True)
+    terminal, child = pty.openpty()
+    with started("translate", model, *SHORT, stdin=child) as process:
+        os.close(child)
+        assert process.stdout and process.stderr
+        for line, answer in zip((b"Oui.\n", b"Non.\n"), expected, strict=True):
+            os.write(terminal, line)
+            assert process.stdout.readline() == answer
+        os.write(terminal, b"\x04")
+        err = process.stderr.read().decode()
+        assert process.wait(timeout=120) == 0
+    os.close(terminal)
+    assert "Ctrl-D" in err and err.count("> ") == 3
+    assert "lines in" not in err
+
+
+def test_a_full_disk_behind_standard_output(model: Path) -> None:
+    command = [sys.executable, "-m", "nmtkit", "translate", str(model), "--max-length", "6", "--quiet"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, input=b"Oui.\n", stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=240, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"nmtkit: No space left on device; free some space and run the same command again\n"
+
+
+def test_the_process_does_what_the_function_does(model: Path) -> None:
+    """The other tests run in one process to save time; nothing may depend on that."""
+    text = "Déjà ?\n\ncaf\udce9\n".encode("utf-8", "surrogateescape")
+    here = run_here("translate", model, *SHORT, "--scores", "--quiet", stdin=text)
+    process = run_process("translate", model, *SHORT, "--scores", "--quiet", stdin=text)
+    assert process == here and here.code == 0

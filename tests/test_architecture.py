@@ -1,0 +1,159 @@
+"""Who imports whom: the table of the architecture as data, and every import of nmtkit checked against it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, environment
+
+PACKAGE = ROOT / "nmtkit"
+
+LEVELS: tuple[frozenset[str], ...] = (
+    frozenset({"specials", "console", "evaluation", "files", "settings", "memory"}),
+    frozenset({"tokenizer", "models"}),
+    frozenset({"batches", "decoding", "checkpoint"}),
+    frozenset({"translator", "interop"}),
+    frozenset({"training", "analysis", "serving"}),
+    frozenset({"report"}),
+    frozenset({"cli"}),
+    frozenset({"__init__", "__main__"}),  # what others start from: the Python API and the command
+)
+"""Bottom-up: a part imports from the levels below its own."""
+
+WITHIN_A_LEVEL = {("evaluation", "settings")}
+"""Imports between parts of one level; `settings` stands on nothing."""
+
+ONLY: dict[str, frozenset[str]] = {
+    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials"}),
+    "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
+}
+"""Parts that see less than their level allows: search knows models by their interface, models know only tensors."""
+
+WITHOUT_TORCH = ("specials", "console", "evaluation", "files", "settings", "memory", "report", "cli", "__main__")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: which part of nmtkit, in which line, imports which module (nmtkit.settings, torch.nn, …)."""
+
+    part: str
+    line: str
+    module: str
+
+    @property
+    def target(self) -> str | None:
+        """The part of nmtkit that is imported; None for another library or the version in nmtkit/__init__.py."""
+        names = self.module.split(".")
+        return names[1] if names[0] == "nmtkit" and len(names) > 1 else None
+
+    def __str__(self) -> str:
+        return f"{self.line} imports {self.module}"
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """All imports of a file, those inside functions and under TYPE_CHECKING too."""
+    inside = path.relative_to(PACKAGE)
+    part = inside.parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        line = f"nmtkit/{inside}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Import):
+            yield from (Import(part, line, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{line}: imports are absolute here"
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                inner = node.module.split(".")[0] == "nmtkit" and is_module(full)
+                yield Import(part, line, full if inner else node.module)
+
+
+IMPORTS = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
+
+
+def level(part: str) -> int:
+    return next(number for number, parts in enumerate(LEVELS) if part in parts)
+
+
+def test_the_parser_sees_imports_inside_functions_and_for_types() -> None:
+    modules = {(found.part, found.module) for found in IMPORTS}
+    assert ("cli", "nmtkit.translator") in modules  # inside a function
+    assert ("analysis", "nmtkit.translator") in modules  # under TYPE_CHECKING
+    assert ("checkpoint", "nmtkit.files") in modules and ("cli", "nmtkit.checkpoint") in modules
+
+
+def test_every_part_has_a_level() -> None:
+    parts = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    unknown = parts - {"__pycache__"} - frozenset().union(*LEVELS)
+    assert not unknown, f"{unknown} stand in no level of the table"
+
+
+def test_nothing_points_up_or_sideways() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.target not in (None, found.part)
+        and level(str(found.target)) >= level(found.part)
+        and (found.part, found.target) not in WITHIN_A_LEVEL
+    ]
+    assert not wrong
+
+
+def test_of_the_package_itself_only_the_version_is_used_inside() -> None:
+    """nmtkit/__init__.py stands on everything, so nothing but its version may be taken from it."""
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            taken: list[str] = []
+            if isinstance(node, ast.ImportFrom) and node.module == "nmtkit":
+                taken = [name.name for name in node.names if not is_module(f"nmtkit.{name.name}")]
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "nmtkit":
+                taken = [node.attr]
+            wrong += [f"{path.relative_to(ROOT)}:{node.lineno} takes {name}" for name in taken if name != "__version__"]
+    assert not wrong
+
+
+def test_there_is_no_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for found in IMPORTS:
+        if found.target not in (None, found.part):
+            graph.setdefault(found.part, set()).add(str(found.target))
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("part", ONLY)
+def test_what_sees_little(part: str) -> None:
+    wrong = [str(one) for one in IMPORTS if one.part == part and one.target not in (None, part)]
+    assert not [text for text in wrong if text.split(" imports ")[1] not in ONLY[part]]
+
+
+def test_lightness_is_written_in_the_source() -> None:
+    heavy = {"torch", "safetensors"}
+    assert not [str(one) for one in IMPORTS if one.part in WITHOUT_TORCH and one.module.split(".")[0] in heavy]
+
+
+def test_evaluation_and_report_load_no_torch() -> None:
+    """Nor does anything that they import."""
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for part in ("evaluation", "report")
+        for path in sorted((PACKAGE / part).glob("*.py"))
+        if path.stem != "__init__"
+    ]
+    code = f"import sys, {', '.join(names)}; print(*sorted({{'torch', 'safetensors'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,344 @@
+"""Translator: N lines in, N lines out, the same in any batch, scored as they were searched."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_toys import FAMILIES, independent_total, model, only_line, parallel, tokenizer, write_folder
+
+import nmtkit.translator
+from nmtkit.specials import EOS
+from nmtkit.translator import SearchSettings, Translator, pick_device, set_threads
+
+QUICK = SearchSettings(beam=2, max_length=6, batch_tokens=40)
+LINES = [
+    "the red cat",
+    "",
+    "dog",
+    "a",
+    " ",
+    "sees\u2028tree",
+    "the house runs red blue",
+    "b",
+    "é😀",
+    "cat  cat",
+    "x" * 12,
+]
+
+
+@functools.cache
+def translator(family: str = "transformer", double: bool = False) -> Translator:
+    """With random weights far from uniform, so that outputs differ and end at different lengths."""
+    made = model(FAMILIES[family], seed={"transformer": 4, "recurrent": 3}[family], shake=0.6).eval()
+    with torch.no_grad():
+        made.output_weight[EOS] *= 3  # type: ignore[index, operator]
+    return Translator(made.double() if double else made, tokenizer())
+
+
+def source_ids(line: str) -> list[int]:
+    return [*tokenizer().source.encode(line), EOS]
+
+
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\n")
+any_line = st.one_of(st.text(characters, max_size=8), st.sampled_from(LINES))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(any_line, max_size=7), st.sampled_from(list(FAMILIES)), st.sampled_from([1, 13, 40, 500]))
+def test_any_lines_give_as_many_lines_in_their_order(lines: list[str], family: str, batch_tokens: int) -> None:
+    chosen = replace(QUICK, batch_tokens=batch_tokens)
+    found = translator(family, double=True).translate(lines, **vars(chosen))
+    alone = [translator(family, double=True).translate([line], **vars(chosen))[0] for line in set(lines)]
+    expected = dict(zip(set(lines), alone, strict=True))
+    assert found == [expected[line] for line in lines]
+    assert all("\n" not in text for text in found)
+    assert all(text == "" for line, text in zip(lines, found, strict=True) if not line.strip())
+
+
+def test_the_toys_outputs_are_worth_comparing() -> None:
+    for family in FAMILIES:
+        found = translator(family).search(LINES, SearchSettings(beam=3, max_length=12))
+        lengths = {translations[0].length for translations in found}
+        assert len({translations[0].text for translations in found}) >= len(LINES) / 2 and len(lengths) > 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_is_its_lines_one_by_one_exactly_in_float64(family: str) -> None:
+    lines = [*LINES, *parallel(3, seed=8)[0]]
+    toy = translator(family, double=True)
+    base = SearchSettings(beam=3, n_best=2)
+    alone = [toy.search([line], base)[0] for line in lines]
+    for batch_tokens in (9, 50, 2048):
+        together = toy.search(lines, replace(base, batch_tokens=batch_tokens))
+        for one, other in zip(alone, together, strict=True):
+            assert [x.tokens for x in one] == [x.tokens for x in other]
+            assert [x.text for x in one] == [x.text for x in other]
+            assert [x.score for x in one] == pytest.approx([x.score for x in other], abs=1e-9)
+            assert [x.total for x in one] == pytest.approx([x.total for x in other], abs=1e-9)
+
+
+def test_no_batch_has_more_padded_source_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = translator()
+    shapes: list[tuple[int, int]] = []
+    encode = toy.model.encode
+
+    def watch(source_BS: torch.Tensor, mask_BS: torch.Tensor) -> Any:
+        shapes.append((source_BS.shape[0], source_BS.shape[1]))
+        return encode(source_BS, mask_BS)
+
+    monkeypatch.setattr(toy.model, "encode", watch)
+    toy.search(LINES, replace(QUICK, batch_tokens=12))
+    assert sum(rows for rows, _ in shapes) == len(LINES)
+    assert all(rows == 1 or rows * columns <= 12 for rows, columns in shapes)
+    assert len(shapes) < len(LINES)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7, 1.3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_forced_score_of_an_output_is_its_search_score(family: str, alpha: float) -> None:
+    toy, chosen = translator(family), SearchSettings(beam=3, n_best=3, length_alpha=alpha, max_length=9)
+    found = toy.search(LINES, chosen)
+    forced = toy.score_tokens(LINES, [[one.tokens for one in best] for best in found], chosen)
+    for line, best, scores in zip(LINES, found, forced, strict=True):
+        for one, score in zip(best, scores, strict=True):
+            total = independent_total(toy.model, source_ids(line), one.tokens)
+            assert score.tokens == one.tokens and score.length == one.length == len(one.tokens)
+            assert one.total == pytest.approx(total, abs=1e-4) and score.total == pytest.approx(total, abs=1e-4)
+            assert math.fsum(score.log_probs) == pytest.approx(total, abs=1e-4)
+            assert one.score == pytest.approx(total / len(one.tokens) ** alpha, abs=1e-4)
+            assert score.score == pytest.approx(one.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_translate_is_the_first_of_search_for_every_n(family: str) -> None:
+    toy = translator(family, double=True)
+    plain = toy.translate(LINES, beam=4, max_length=9)
+    for n_best in (1, 2, 4):
+        found = toy.search(LINES, SearchSettings(beam=4, n_best=n_best, max_length=9))
+        assert [best[0].text for best in found] == plain
+        assert toy.translate(LINES, beam=4, n_best=n_best, max_length=9) == plain
+
+
+def test_n_best_lists_are_distinct_and_best_first() -> None:
+    found = translator().search(LINES, SearchSettings(beam=5, n_best=5, max_length=9))
+    for line, best in zip(LINES, found, strict=True):
+        scores = [one.score for one in best]
+        assert scores == sorted(scores, reverse=True) and len({one.tokens for one in best}) == len(best)
+        assert len(best) == (5 if line.strip() else 1)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t \u00a0", "\u2028"])
+def test_a_blank_line_is_empty_at_the_real_cost_of_ending(blank: str) -> None:
+    toy = translator()
+    [[found]] = toy.search([blank], SearchSettings())
+    assert (found.text, found.tokens, found.length) == ("", (EOS,), 1)
+    assert found.total == found.score == pytest.approx(independent_total(toy.model, source_ids(blank), [EOS]), abs=1e-5)
+    assert found.total < -0.01
+    assert toy.limits([blank], SearchSettings(max_length=50)) == [1]
+
+
+def test_limits_follow_the_source_and_are_kept() -> None:
+    toy = translator()
+    assert toy.limits(LINES, SearchSettings()) == [
+        2 * len(tokenizer().source.encode(line)) + 10 if line.strip() else 1 for line in LINES
+    ]
+    assert toy.limits(LINES, SearchSettings(max_length=4)) == [4 if line.strip() else 1 for line in LINES]
+    for limit in (1, 2, 4):
+        found = toy.search(LINES, SearchSettings(beam=3, n_best=3, max_length=limit))
+        for one in (one for best in found for one in best):
+            assert one.length <= limit and one.tokens[-1] == EOS and EOS not in one.tokens[:-1]
+
+
+def test_an_overlong_line_is_cut_with_a_warning_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    toy = translator("recurrent", double=True)
+    lines = ["cat", "the red dog sees the house", "", "dog dog dog dog dog dog"]
+    lengths = [len(source_ids(line)) - 1 for line in lines]
+    chosen = replace(QUICK, max_source=5, max_length=None)
+    found = toy.search(lines, chosen, first_line=11)
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 2
+    for warning, number in zip(warnings, (1, 3), strict=True):
+        assert warning.startswith("warning: ")
+        assert f"line {11 + number}:" in warning and f"{lengths[number]} pieces" in warning and " 5 " in warning
+    assert toy.limits(lines, chosen) == [2 * min(5, length) + 10 if length else 1 for length in lengths]
+    assert not capsys.readouterr().err
+    cut = [*source_ids(lines[1])[:5], EOS]
+    assert found[1][0].total == pytest.approx(independent_total(toy.model, cut, found[1][0].tokens), abs=1e-9)
+    exact = replace(chosen, max_source=max(lengths))
+    toy.translate(lines, **vars(exact))
+    assert not capsys.readouterr().err
+
+
+def test_score_tokens_takes_any_number_of_candidates_for_each_line() -> None:
+    counts = [2, 0, 1, 3, 0, 1, 4, 1, 0, 2, 1]
+    candidates = [
+        [(*tokenizer().target.encode(text), EOS) for text in parallel(count, seed=20 + index)[1]]
+        for index, count in enumerate(counts)
+    ]
+    for family in FAMILIES:
+        toy = translator(family, double=True)
+        for batch_tokens in (1, 60):
+            chosen = SearchSettings(length_alpha=0.4, batch_tokens=batch_tokens)
+            found = toy.score_tokens(LINES, candidates, chosen)
+            assert [len(scores) for scores in found] == counts
+            for line, targets, scores in zip(LINES, candidates, found, strict=True):
+                for target, score in zip(targets, scores, strict=True):
+                    total = independent_total(toy.model, source_ids(line), target)
+                    assert score.tokens == target and len(score.log_probs) == len(target)
+                    assert score.total == pytest.approx(total, abs=1e-9)
+                    assert score.score == pytest.approx(total / len(target) ** 0.4, abs=1e-9)
+                    first = independent_total(toy.model, source_ids(line), target[:1])
+                    assert score.log_probs[0] == pytest.approx(first, abs=1e-9)
+
+
+def test_no_candidates_and_no_lines_are_no_error() -> None:
+    toy = translator()
+    assert toy.score_tokens(LINES[:3], [[], [], []], SearchSettings()) == [[], [], []]
+    assert (
+        toy.score_tokens([], [], SearchSettings()) == [] and toy.translate([]) == [] and toy.score([], [], QUICK) == []
+    )
+
+
+def test_score_of_a_text_is_that_of_its_ids() -> None:
+    toy, texts = translator(double=True), parallel(len(LINES), seed=2)[1]
+    for line, text, score in zip(LINES, texts, toy.score(LINES, texts, SearchSettings()), strict=True):
+        assert score.tokens == (*tokenizer().target.encode(text), EOS) == toy.encode_target(text)
+        assert score.total == pytest.approx(independent_total(toy.model, source_ids(line), score.tokens), abs=1e-9)
+    assert toy.decode_target(toy.encode_target("rot  haus")) == "rot  haus"
+
+
+def test_a_line_feed_in_an_output_becomes_a_space() -> None:
+    assert translator().decode_target(translator().encode_target("rot\nhaus")) == "rot haus"
+
+
+def test_settings_not_given_are_the_defaults_of_the_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path, shake=0.6, beam=3, max_length=3, length_alpha=0.0, n_best=2)
+    loaded = Translator.load(tmp_path, device="cpu")
+    assert loaded.defaults == SearchSettings(beam=3, max_length=3, length_alpha=0.0, n_best=2)
+    chosen = SearchSettings(beam=3, max_length=3, length_alpha=0.0)
+    assert loaded.translate(LINES) == [best[0].text for best in loaded.search(LINES, chosen)]
+    assert loaded.translate(LINES, beam=1) == [best[0].text for best in loaded.search(LINES, replace(chosen, beam=1))]
+    assert all(loaded.score_tokens(LINES, [[(EOS,)]] * len(LINES), loaded.defaults)[i][0].length == 1 for i in (0, 1))
+
+
+@pytest.mark.parametrize("defaults", [{"bean": 5}, {"beam": "five"}, {"beam": 0}])
+def test_impossible_defaults_of_a_folder_name_its_file(defaults: dict[str, Any], tmp_path: Path) -> None:
+    write_folder(tmp_path, **defaults)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        Translator.load(tmp_path, device="cpu")
+    assert only_line(caught.value, tmp_path / "options.json", next(iter(defaults)))
+
+
+@pytest.mark.parametrize("defaults", ["5", "null", '"beam"', "[1]"])
+def test_defaults_that_are_no_table_are_refused_in_one_line(defaults: str, tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    path = tmp_path / "options.json"
+    text = path.read_text(encoding="utf-8")
+    assert text.count('"defaults": {}') == 1
+    path.write_text(text.replace('"defaults": {}', f'"defaults": {defaults}'), encoding="utf-8")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        Translator.load(tmp_path, device="cpu")
+    assert only_line(caught.value, path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"beam": 0}, "beam = 0"),
+        ({"n_best": 0}, "n_best = 0"),
+        ({"n_best": 3, "beam": 2}, "n_best = 3"),
+        ({"max_length": 0}, "max_length = 0"),
+        ({"max_source": 0}, "max_source = 0"),
+        ({"batch_tokens": 0}, "batch_tokens = 0"),
+        ({"length_alpha": -0.1}, "-0.1"),
+        ({"length_alpha": math.nan}, "nan"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        SearchSettings(**wrong)
+    assert only_line(caught.value, named, "choose" if "n_best" not in named or wrong.get("beam") is None else "beam")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "cpu:x"])
+def test_an_unknown_device_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        pick_device(name)
+    assert only_line(caught.value, repr(name), "cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_a_gpu_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    write_folder(tmp_path)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        Translator.load(tmp_path, device=name)
+    assert only_line(caught.value, repr(name), "no GPU", "cpu")
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+
+
+def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda:1") and pick_device("auto").type == "cuda"
+    with pytest.raises(ValueError, match="cuda:2"):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_no_threads_are_refused(threads: int, tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    with pytest.raises(ValueError, match=f"threads = {threads} .*choose 1 or more"):
+        Translator.load(tmp_path, device="cpu", threads=threads)
+
+
+def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    set_threads(3)
+    assert asked == [3]
+
+
+def test_loading_gives_the_weights_asked_for_and_says_whose_they_are(tmp_path: Path) -> None:
+    made = write_folder(tmp_path, shake=0.6)
+    loaded = Translator.load(str(tmp_path), device="cpu", weights="last")
+    expected = Translator(made, tokenizer()).search(LINES, QUICK)
+    assert loaded.search(LINES, QUICK) == expected
+    assert re.fullmatch("[0-9a-f]{64}", loaded.folder_hash) and loaded.options["format"] == 1
+    with pytest.raises(ValueError, match=r"'beast'.*'best'"):
+        Translator.load(tmp_path, device="cpu", weights="beast")
+    with pytest.raises(ValueError, match="no such model folder"):
+        Translator.load(tmp_path / "nowhere", device="cpu")
+
+
+def test_the_example_of_the_module_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(tmp_path / "runs" / "demo", shake=0.6, max_length=5)
+    monkeypatch.chdir(tmp_path)
+    example = inspect.cleandoc((nmtkit.translator.__doc__ or "").split("From Python:")[1])
+    assert "Translator.load" in example and ".translate(" in example
+    exec(example, {})
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"\[('.*'|\".*\")\]\n", printed)
+
+
+@torch.no_grad()
+def test_nothing_is_left_on_the_model_by_a_search() -> None:
+    toy = translator()
+    before = {name: tensor.clone() for name, tensor in toy.model.state_dict().items()}
+    first = toy.search(LINES, QUICK)
+    toy.score(LINES, LINES, QUICK)
+    assert toy.search(LINES, QUICK) == first
+    assert all(torch.equal(tensor, before[name]) for name, tensor in toy.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in toy.model.parameters())

@@ -1,0 +1,307 @@
+"""A run that is killed at any moment and started again ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_toys import (
+    INTERRUPTED,
+    Trainings,
+    changed,
+    fingerprint,
+    fingerprints,
+    only_line,
+    tokenizer,
+    toy_run,
+)
+
+from nmtkit import checkpoint
+from nmtkit.training.loop import read_history
+from nmtkit.training.recipe import Run, train
+
+KILLED = -signal.SIGKILL
+EVENTFUL: dict[str, Any] = {
+    "updates": 130, "accumulate": 2, "batch_tokens": 50, "learning_rate": 0.02, "warmup": 10, "average": 3,
+    "snapshot_every": 4, "validate_every": 12, "save_every": 6, "log_every": 5, "patience": 8, "best_by": "bleu",
+}  # fmt: skip
+"""Several epochs, and averages and patience that a resumed run must remember."""
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="module")
+def trainings() -> Iterator[Trainings]:
+    server = Trainings()
+    yield server
+    server.close()
+
+
+def eventful(folder: Path, output: str, **changes: Any) -> Run:
+    run = toy_run(folder, output, **{**EVENTFUL, **changes})
+    return replace(run, model=replace(run.model, dropout=0.2))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, trainings: Trainings) -> Run:
+    run = eventful(tmp_path_factory.mktemp("uninterrupted"), "whole")
+    nobody_says_this = "".join("Ω\n" for _ in range(4))  # BLEU stays 0, so the first validation stays the best
+    run.data.paths()["dev target"].write_text(nobody_says_this, encoding="utf-8")
+    status, log = trainings(run)
+    assert status == 0, log
+    return run
+
+
+def beginning(run: Run, trainings: Trainings, folder: Path, **changes: Any) -> Run:
+    """The same run in a new folder."""
+    return replace(eventful(folder, "again", **changes), data=run.data)
+
+
+def steps_of(run: Run) -> list[tuple[float, bool]]:
+    """The steps of the history in order, each with whether it is a validation."""
+    return [(line["step"], "dev_loss" in line) for line in read_history(run.output / "history.jsonl")]
+
+
+def facts_of(run: Run) -> list[dict[str, float]]:
+    """The history without what depends on the clock, nor on where the mean over the updates of a line began."""
+    passing = {"seconds", "tokens_per_second", "train_loss"}
+    lines = read_history(run.output / "history.jsonl")
+    return [{name: value for name, value in line.items() if name not in passing} for line in lines]
+
+
+def assert_equal(run: Run, expected: Run) -> None:
+    assert fingerprints(run.output) == fingerprints(expected.output)
+    assert facts_of(run) == facts_of(expected)
+    states = [run.output / "training", expected.output / "training"]
+    assert len({tuple(sorted(path.name for path in state.glob("snapshot-*"))) for state in states}) == 1
+    positions = []
+    for state in states:
+        position = json.loads(checkpoint.load_tensors(state / "state.safetensors")[1]["position"])
+        position.pop("seconds")
+        positions.append(position)
+    assert positions[0] == positions[1]
+
+
+def test_the_uninterrupted_run_is_worth_comparing(uninterrupted: Run) -> None:
+    steps = steps_of(uninterrupted)
+    assert steps == sorted(set(steps))
+    last, best = (checkpoint.load(uninterrupted.output, weights=name).steps for name in ("last", "best"))
+    assert (best, last) == (12, 108)  # patience ended it
+    assert read_history(uninterrupted.output / "history.jsonl")[-1]["epoch"] > 5
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_kills_at_random_moments(seed: int, uninterrupted: Run, trainings: Trainings, tmp_path: Path) -> None:
+    run, rng = beginning(uninterrupted, trainings, tmp_path), random.Random(seed)
+    kills = 0
+    for _ in range(10):
+        status, log = trainings(run, "", rng.randint(5, 330))
+        assert status in (KILLED, 0), log
+        kills += status == KILLED
+    assert kills >= 5
+    status, log = trainings(run)
+    assert status == 0, log
+    assert "resuming at update" in log or "0 steps left" in log
+    assert_equal(run, uninterrupted)
+
+
+MOMENTS = [
+    "writing tokenizer.model",
+    "before replacing tokenizer.model",
+    "after replacing tokenizer.model",
+    "writing options.json",
+    "before replacing options.json",
+    "after replacing options.json",
+    "writing history.jsonl",
+    "torn history",
+    "recorded",
+    "before update",
+    "writing snapshot",
+    "before replacing snapshot",
+    "after replacing snapshot",
+    "writing last.safetensors",
+    "after replacing last.safetensors",
+    "writing weights.safetensors",
+    "before replacing weights.safetensors",
+    "after replacing weights.safetensors",
+    "writing state.safetensors",
+    "before replacing state.safetensors",
+    "after replacing state.safetensors",
+    "before unlinking snapshot",
+    "after unlinking snapshot",
+]
+
+
+def test_a_kill_at_every_kind_of_moment(uninterrupted: Run, trainings: Trainings, tmp_path: Path) -> None:
+    run = beginning(uninterrupted, trainings, tmp_path)
+    for moment in MOMENTS:
+        for number in (1, 2) if moment.startswith("writing") and "history" not in moment else (1,):
+            status, log = trainings(run, moment, number)
+            assert status == KILLED, f"{moment} {number}: {status}\n{log}"
+    status, log = trainings(run)
+    assert status == 0, log
+    assert_equal(run, uninterrupted)
+
+
+@pytest.mark.parametrize(("weights", "numbers"), [("weights", (1, 1, 1)), ("last", (1, 2, 3))])
+def test_kills_between_the_weights_and_the_state(
+    weights: str, numbers: tuple[int, ...], uninterrupted: Run, trainings: Trainings, tmp_path: Path
+) -> None:
+    run = beginning(uninterrupted, trainings, tmp_path)
+    for number in numbers:
+        status, log = trainings(run, f"after replacing {weights}.safetensors", number)
+        assert status == KILLED, log
+        assert run_step(run) < checkpoint.load(run.output, weights="last").steps  # the state is older
+    assert trainings(run)[0] == 0
+    assert_equal(run, uninterrupted)
+
+
+def test_a_killed_run_leaves_nothing_behind(uninterrupted: Run, trainings: Trainings, tmp_path: Path) -> None:
+    run = beginning(uninterrupted, trainings, tmp_path)
+    for moment in ("writing state", "writing last", "writing snapshot"):
+        assert trainings(run, moment, 2)[0] == KILLED
+    assert trainings(run)[0] == 0
+    found, expected = (
+        sorted(str(path.relative_to(one.output)) for path in one.output.rglob("*")) for one in (run, uninterrupted)
+    )
+    assert found == expected
+
+
+def test_ctrl_c_saves_the_state_and_the_run_goes_on(uninterrupted: Run, trainings: Trainings, tmp_path: Path) -> None:
+    run = beginning(uninterrupted, trainings, tmp_path, save_every=1000)
+    for number, moment in ((21, "before update"), (2, "after update"), (1, "writing last"), (2, "recorded")):
+        before = run_step(run)
+        status, log = trainings(run, moment, number, signal.SIGINT)
+        assert status == INTERRUPTED, log
+        assert "interrupted: saving the state" in log and "Traceback" not in log
+        assert run_step(run) > before
+        if moment == "before update":
+            assert run_step(run) == 21
+    assert trainings(run)[0] == 0
+    assert_equal(run, uninterrupted)
+
+
+def run_step(run: Run) -> int:
+    """The step of the saved state."""
+    path = run.output / "training" / "state.safetensors"
+    if not path.exists():
+        return 0
+    return int(json.loads(checkpoint.load_tensors(path)[1]["position"])["step"])
+
+
+def test_ctrl_c_before_the_first_snapshot(trainings: Trainings, tmp_path: Path) -> None:
+    run = toy_run(tmp_path, updates=6, validate_every=6, snapshot_every=6)
+    status, log = trainings(run, "before update", 3, signal.SIGINT)
+    assert status == INTERRUPTED, log
+    assert run_step(run) == 3
+
+
+@pytest.mark.parametrize("family", ["transformer", "recurrent"])
+def test_more_updates_go_on_as_if_they_had_been_asked_for_at_once(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings: dict[str, Any] = {"family": family, "validate_every": 4, "snapshot_every": 2, "average": 3}
+    long, short = toy_run(tmp_path, "long", updates=16, **settings), toy_run(tmp_path, "short", updates=8, **settings)
+    train(long)
+    train(short)
+    capsys.readouterr()
+    train(short)
+    said = capsys.readouterr().err
+    assert "0 steps left (8 updates made)" in said and "--updates" in said and "--patience" in said
+    train(changed(short, updates=16, log_every=3, save_every=5, patience=50))
+    assert "resuming at update 8: 8 steps left" in capsys.readouterr().err
+    assert fingerprints(short.output) == fingerprints(long.output)
+    assert [step for step in steps_of(short) if step[1]] == [(step, True) for step in (4, 8, 12, 16)]
+
+
+def test_an_end_between_validations_changes_no_update(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"validate_every": 6, "snapshot_every": 6, "average": 2}
+    long, short = toy_run(tmp_path, "long", updates=18, **settings), toy_run(tmp_path, "short", updates=9, **settings)
+    train(long)
+    train(short)
+    train(changed(short, updates=18))
+    assert [step for step, dev in steps_of(short) if dev] == [6, 9, 12, 18]
+    state = "training/state.safetensors"
+    assert fingerprint(short.output / state) == fingerprint(long.output / state)
+    assert fingerprint(short.output / "last.safetensors") == fingerprint(long.output / "last.safetensors")
+
+
+def test_a_run_that_lost_patience_goes_on_with_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings: dict[str, Any] = {"updates": 12, "validate_every": 2, "learning_rate": 1e-9, "best_by": "bleu"}
+    run, whole = toy_run(tmp_path, "run", patience=2, **settings), toy_run(tmp_path, "whole", patience=4, **settings)
+    train(run)
+    assert run_step(run) == 6  # BLEU 0 at 2, no better at 4 and 6
+    train(run)
+    assert "0 steps left (no better bleu in 2 validations)" in capsys.readouterr().err
+    train(changed(run, patience=4))
+    train(whole)
+    assert run_step(run) == 10 and fingerprints(run.output) == fingerprints(whole.output)
+
+
+def one_changed_line(run: Run) -> Run:
+    path = run.data.paths()["train source"]
+    text = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*text[:5], text[5] + " red", *text[6:]]) + "\n", encoding="utf-8")
+    return run
+
+
+def other_dev(run: Run) -> Run:
+    path = run.data.paths()["dev target"]
+    path.write_text(path.read_text(encoding="utf-8").upper(), encoding="utf-8")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda run: changed(run, dropout=0.4), ["dropout", "0.0", "0.4"]),
+        (lambda run: changed(run, learning_rate=0.5), ["learning_rate", "0.001", "0.5"]),
+        (lambda run: changed(run, seed=7), ["seed", "1", "7"]),
+        (lambda run: changed(run, average=4), ["average", "2", "4"]),
+        (one_changed_line, ["train source"]),
+        (other_dev, ["dev target"]),
+        (lambda run: replace(run, tokenizer=tokenizer(True, 299)), ["tokenizer"]),
+        (lambda run: replace(run, tokenizer=tokenizer(False)), ["tokenizer"]),
+        (lambda run: replace(run, data=replace(run.data, source_lang="de", target_lang="en")), ["languages"]),
+        (lambda run: changed(run, dropout=0.4, seed=7), ["dropout", "seed"]),
+    ],
+    ids=["dropout", "rate", "seed", "average", "line", "dev", "tokenizer", "sides", "languages", "two"],
+)
+def test_another_configuration_is_refused_by_name(change: Any, named: list[str], tmp_path: Path) -> None:
+    run = toy_run(tmp_path, updates=2)
+    train(run)
+    before = {path: path.read_bytes() for path in run.output.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        train(changed(change(run), updates=4))
+    assert only_line(caught.value, run.output, "--output", *named), caught.value
+    assert {path: path.read_bytes() for path in run.output.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["updates", "patience", "log_every", "save_every"])
+def test_what_does_not_change_the_updates_made_may_differ(name: str, tmp_path: Path) -> None:
+    run = toy_run(tmp_path, updates=2)
+    train(run)
+    train(changed(run, **{name: 5}))
+
+
+def test_other_threads_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = toy_run(tmp_path, updates=2)
+    train(run)
+    path = run.output / "options.json"
+    options = json.loads(path.read_text(encoding="utf-8"))
+    options["provenance"]["threads"] = 7
+    path.write_text(json.dumps(options), encoding="utf-8")
+    capsys.readouterr()
+    train(run)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1 and "7 threads, now 1" in warnings[0]

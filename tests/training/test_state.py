@@ -1,0 +1,144 @@
+"""The state of a run: everything comes back, damage is named, and snapshots are never lost before they are replaced."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_toys import FAMILIES, corpus, model, only_line
+
+from nmtkit.batches.batch import make_batch
+from nmtkit.checkpoint import load_tensors, save_tensors
+from nmtkit.models.interface import Model
+from nmtkit.training.loop import add_gradients, make_optimizer
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.state import Position, RunState
+
+PAIRS = corpus(6)
+POSITION = Position(7, 2, 3, -1.25, 4, 2, [2, 5], 12.5)
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def prepared(family: str, seed: int, updates: int) -> tuple[Model, torch.optim.Optimizer]:
+    made = model(FAMILIES[family], seed=seed)
+    optimizer = make_optimizer(made, TrainingOptions())
+    for _ in range(updates):
+        update(made, optimizer)
+    return made, optimizer
+
+
+def update(made: Model, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    add_gradients(made, [make_batch(PAIRS, list(range(6)))], 1, 0.1)
+    optimizer.step()
+
+
+def tensors(made: Model, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    slots = [slot for _, one in sorted(optimizer.state_dict()["state"].items()) for _, slot in sorted(one.items())]
+    return [*(p.detach().clone() for p in made.parameters()), *(slot.clone() for slot in slots)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_moments_generator_and_position_come_back(family: str, tmp_path: Path) -> None:
+    made, optimizer = prepared(family, seed=1, updates=3)
+    state = RunState(tmp_path)
+    assert not state.exists()
+    torch.manual_seed(5)
+    state.save(made, optimizer, POSITION)
+    assert state.exists()
+    expected, drawn = tensors(made, optimizer), torch.rand(3)
+    other, other_optimizer = prepared(family, seed=2, updates=1)
+    position = RunState(tmp_path).load(other, other_optimizer)
+    assert asdict(position) == asdict(POSITION)
+    assert torch.equal(torch.rand(3), drawn)
+    found = tensors(other, other_optimizer)
+    assert len(found) == len(expected) == 4 * len(list(made.parameters()))  # weight, step, two moments
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    update(made, optimizer)
+    update(other, other_optimizer)
+    after = zip(tensors(made, optimizer), tensors(other, other_optimizer), strict=True)
+    assert all(torch.equal(a, b) for a, b in after)
+
+
+def test_a_state_without_an_update_comes_back_too(tmp_path: Path) -> None:
+    RunState(tmp_path).save(*prepared("transformer", 1, 0), Position())
+    made, optimizer = prepared("transformer", 2, 0)
+    assert RunState(tmp_path).load(made, optimizer) == Position()
+    assert not optimizer.state_dict()["state"]
+
+
+def test_snapshots_that_count_stay_until_a_state_without_them_is_saved(tmp_path: Path) -> None:
+    made, optimizer = prepared("transformer", 1, 0)
+    state, position = RunState(tmp_path), Position()
+    values = {}
+
+    def files() -> list[str]:
+        return sorted(path.name for path in tmp_path.glob("snapshot-*"))
+
+    for step in (2, 4, 6):
+        update(made, optimizer)
+        position.step = step
+        values[step] = {name: p.detach().clone() for name, p in made.named_parameters()}
+        state.take_snapshot(made, position, keep=2)
+        if step == 4:
+            state.save(made, optimizer, position)
+    assert position.snapshots == [4, 6]
+    assert len(files()) == 3  # a state that needs the first one is still on the disk
+    saved = RunState(tmp_path).load(*prepared("transformer", 9, 0))
+    assert saved.snapshots == [2, 4]
+    for steps, where in (([2, 4], saved), ([4, 6], position)):
+        for name, tensor in state.mean_of_snapshots(where).items():
+            expected = sum(values[step][name].double() for step in steps) / 2
+            torch.testing.assert_close(tensor, expected.float(), atol=1e-7, rtol=0)  # type: ignore[union-attr]
+    state.save(made, optimizer, position)
+    assert files() == ["snapshot-4.safetensors", "snapshot-6.safetensors"]
+
+
+def write(content: bytes) -> Any:
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        write(b""),
+        write(b"hello, no state"),
+        lambda path: os.truncate(path, path.stat().st_size - 1),
+        lambda path: save_tensors(path, load_tensors(path)[0], {"format": "nmtkit"}),
+        lambda path: save_tensors(path, load_tensors(path)[0], {}),
+    ],
+)
+def test_a_damaged_state_is_named(damage: Any, tmp_path: Path) -> None:
+    made, optimizer = prepared("transformer", 1, 1)
+    state = RunState(tmp_path)
+    state.save(made, optimizer, POSITION)
+    damage(state.path)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        state.load(made, optimizer)
+    assert only_line(caught.value, state.path)
+
+
+def test_a_failed_save_leaves_the_last_state_and_its_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, optimizer = prepared("transformer", 1, 1)
+    state, position = RunState(tmp_path), Position(step=1)
+    state.take_snapshot(made, position, 1)
+    state.save(made, optimizer, position)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    later = Position(step=2, snapshots=[2])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space"):
+            state.save(made, optimizer, later)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
