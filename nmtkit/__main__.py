@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from nmtkit.cli.main import app
+    from nmtkit.cli.main import run
 
-    app()
+    sys.exit(run())
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ FORMAT = 1
 """Version of the folder's layout; a folder of a newer one is refused."""
 
 OPTIONS, BEST, LAST = "options.json", "weights.safetensors", "last.safetensors"
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -90,28 +91,37 @@ def save_weights(
     path: Path, weights: Mapping[str, Tensor], folder_hash: str, steps: int, scores: Mapping[str, float]
 ) -> None:
     """Write weights with their header, whole or not at all."""
-    header = {"format": "nmtkit", "hash": folder_hash, "steps": str(steps), "scores": json.dumps(dict(scores))}
-    save_tensors(path, weights, header)
+    save_tensors(path, weights, {"kind": WEIGHTS, "hash": folder_hash, "steps": steps, "scores": dict(scores)})
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write a safetensors file, whole or not at all; equal content gives equal bytes.
+
+    The header is one JSON text beside its own SHA-256, since the order of several metadata keys is not fixed.
+    """
+    text = json.dumps(header, sort_keys=True)
+    metadata = {"nmtkit": f"{hashlib.sha256(text.encode()).hexdigest()} {text}"}
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a safetensors file; ValueError names a file that is missing or damaged."""
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header that `save_tensors` wrote; ValueError names a file missing, damaged or of another kind."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; nmtkit train writes it at the first validation")
     try:
         with safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}, dict(stream.metadata() or {})  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            digest, _, text = (stream.metadata() or {}).get("nmtkit", "").partition(" ")
     except SafetensorError as error:
-        raise ValueError(
-            f"{path}: damaged or not a safetensors file ({error}); train again or restore a copy"
-        ) from None
+        raise ValueError(f"{path}: damaged or no safetensors file ({error}); train again or restore a copy") from None
+    if digest != hashlib.sha256(text.encode()).hexdigest():
+        raise ValueError(f"{path}: not written by nmtkit, or its header was damaged; train again or restore a copy")
+    header = json.loads(text)
+    if header.get("kind") != kind:
+        raise ValueError(f"{path}: holds {header.get('kind')}, not {kind}; restore a copy")
+    return tensors, header
 
 
 def read_options(folder: Path) -> dict[str, Any]:
@@ -130,6 +140,8 @@ def read_options(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not written by nmtkit; name a folder that nmtkit train made")
     if known > FORMAT:
         raise ValueError(f"{path}: format {known} is newer than this nmtkit reads ({FORMAT}); install a newer nmtkit")
+    if not isinstance(options["model"], dict):
+        raise ValueError(f"{path}: model = {options['model']!r} is not a table of keys and values; restore a copy")
     return dict(options)
 
 
@@ -152,9 +164,9 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     options = read_options(folder)
     tokenizer = Tokenizer.load(folder)
     path = folder / files[weights]
-    tensors, header = load_tensors(path)
+    tensors, header = load_tensors(path, WEIGHTS)
     digest = model_hash(options["model"], tokenizer, tensors)
-    if header.get("format") != "nmtkit" or header.get("hash") != digest:
+    if header["hash"] != digest:
         raise ValueError(
             f"{path}: does not belong to this folder's options and tokenizer, or was damaged; restore a copy"
         )
@@ -162,4 +174,4 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     load_weights(model, tensors)
     model.eval()
     model.to(device)
-    return Checkpoint(model, tokenizer, options, digest, int(header["steps"]), json.loads(header["scores"]))
+    return Checkpoint(model, tokenizer, options, digest, header["steps"], header["scores"])

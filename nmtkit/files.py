@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -23,9 +24,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """Every line of a UTF-8 file; raises ValueError naming the file, and the line where a byte is not UTF-8."""
+    with open_text(path) as stream:
+        return [_decode(line, f"{path}, line {number}") for number, line in enumerate(_raw_lines(stream), start=1)]
+
+
+def open_text(path: str | os.PathLike[str]) -> BinaryIO:
+    """The file opened for reading bytes; ValueError in one line where that is not possible."""
     try:
-        with open(path, "rb") as stream:
-            return [_decode(line, f"{path}, line {number}") for number, line in enumerate(_raw_lines(stream), start=1)]
+        return open(path, "rb")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
@@ -86,6 +92,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from None  # users know nothing of the temporary file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of `replacing` that a killed process left in a folder."""
+    for path in Path(folder).glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{16}\.tmp", path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -18,6 +18,8 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     Raises ValueError beginning with `where` (a file, a table) for an unknown key, a value of another type, a missing
     key without default, and whatever the dataclass itself refuses.
     """
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"{where}: {mapping!r} is not a table of keys and values; restore a copy")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:

@@ -181,6 +181,8 @@ class Translator:
         self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
     ) -> list[list[ForcedScore]]:
         """Forced scores under the same objective of any number of candidates (ids ending in EOS) of each line."""
+        if len(lines) != len(targets):
+            raise ValueError(f"{len(lines)} source lines but candidates for {len(targets)}: give as many")
         sources = self._sources(lines, settings, None)
         sizes = [sum(map(len, candidates)) for candidates in targets]
 
@@ -260,9 +262,12 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device = {name!r} is not known: choose auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device = {name!r}, but torch sees no GPU here: choose cpu")
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device = {name!r} is not known: choose auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f"device = {name!r}, but torch sees {count or 'no'} GPU here: choose another, or cpu")
     return device
 
 

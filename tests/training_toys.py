@@ -42,7 +42,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.recipe import Data, Run, train
-from nmtkit.training.state import STATE
+from nmtkit.training.state import KIND, STATE
 
 torch.set_num_threads(1)
 
@@ -137,7 +137,7 @@ def sha256(path: Path) -> str:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of what a safetensors file says, whatever the order: model, optimiser or weights, and the header."""
-    tensors, header = checkpoint.load_tensors(path)
+    tensors, header = checkpoint.load_tensors(path, KIND if path.name == STATE else checkpoint.WEIGHTS)
     header.pop("position", None)  # holds the time spent
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):

@@ -71,6 +71,7 @@ def load_corpus(
     """Encode a parallel text; pairs with a blank or over-long side (in pieces, without EOS) are left out whole."""
     assert len(source_lines) == len(target_lines)
     kept: list[tuple[list[int], list[int]]] = []
+    texts: set[tuple[str, str]] = set()
     empty = overlong = 0
     for source_line, target_line in zip(source_lines, target_lines, strict=True):
         if not source_line.strip() or not target_line.strip():
@@ -81,6 +82,6 @@ def load_corpus(
             overlong += 1
             continue
         kept.append(([*source, EOS], [*target, EOS]))
-    duplicates = len(source_lines) - len(set(zip(source_lines, target_lines, strict=True)))
-    counts = Counts(len(source_lines), empty, overlong, duplicates)
+        texts.add((source_line, target_line))
+    counts = Counts(len(source_lines), empty, overlong, len(kept) - len(texts))
     return Corpus(Ragged(pair[0] for pair in kept), Ragged(pair[1] for pair in kept), counts)

@@ -67,6 +67,8 @@ def blame_analysis(
     from nmtkit.files import read_parallel
     from nmtkit.report.blame import render, to_json, to_tsv
 
+    if json_file == tsv_file == "-":
+        raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
     threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
     sources, *references = read_parallel(source, *reference)

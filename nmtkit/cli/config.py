@@ -8,33 +8,41 @@ that comes with nmtkit.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from nmtkit.settings import nearest
 
 TABLES = ("model", "training", "tokenizer")
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
 
 
 def load_config(context: typer.Context, name: str | None) -> str | None:
     """Callback of --config: its values become the defaults of the command's options."""
     if name is None or context.resilient_parsing:
         return name
+    from nmtkit.cli.main import COMMANDS
+
+    command = str(context.command.name)
     try:
-        values = {key.replace("-", "_"): value for key, value in _read(name).items()}
-        known = {str(parameter.name): parameter for parameter in context.command.params}
-        takes_tables = context.command.name == "train"
-        tables = {key: values.pop(key) for key in TABLES if takes_tables and isinstance(values.get(key), dict)}
+        values = {key.replace("_", "-"): value for key, value in _read(name).items()}
+        tables = {key: values.pop(key, {}) for key in TABLES if command == "train"}
+        for key, table in tables.items():
+            if not isinstance(table, dict):
+                raise ValueError(f"{name}: {key} = {table!r} is not a table; write [{key}] and its keys below")
+        known = flags(COMMANDS[command])
         for key in values:
-            if key not in known or key == "config":
-                choices = [*(set(known) - {"config"}), *(TABLES if takes_tables else ())]
-                raise ValueError(f"{name}: unknown key {key!r};{nearest(key, choices)}")
+            if key not in known:
+                raise ValueError(f"{name}: unknown key {key!r};{nearest(key, [*known, *tables])}")
+        defaults = {known[key][0]: _checked(value, known[key][1], f"{name}: {key}") for key, value in values.items()}
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    context.default_map = {**(context.default_map or {}), **values}
+    context.default_map = {**(context.default_map or {}), **defaults}
     context.meta["nmtkit.tables"] = tables
     return name
 
@@ -45,21 +53,48 @@ def tables(context: typer.Context) -> dict[str, dict[str, Any]]:
     return {name: dict(given.get(name, {})) for name in TABLES}
 
 
+def flags(command: Callable[..., None]) -> dict[str, tuple[str, Any]]:
+    """The long flags of a command without their dashes, each with its parameter's name and type; --config is none."""
+    found = {}
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        kind, *facts = get_args(hint) if get_origin(hint) is not None else (hint,)
+        for fact in facts:
+            if isinstance(fact, typer.models.OptionInfo) and name != "config":
+                said = [text for text in (fact.default, *(fact.param_decls or ())) if str(text).startswith("--")]
+                flag = str(said[0]).split("/")[0] if said else f"--{name}"
+                found[flag.removeprefix("--").replace("_", "-")] = (name, kind)
+    return found
+
+
 def recipes() -> list[str]:
     """Names of the recipes that come with nmtkit."""
     folder = resources.files("nmtkit.training") / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """The value, if it is of the parameter's type; paths are texts, and a list may be given as its only item."""
+    if get_origin(hint) is list:
+        (item,) = get_args(hint)
+        return [_checked(one, item, where) for one in (value if isinstance(value, list) else [value])]
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not NoneType]
+    kind = str if kinds == [Path] else kinds[0]
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise ValueError(f"{where} = {value!r} is not {KINDS[kind]}")
+
+
 def _read(name: str) -> dict[str, Any]:
     path = Path(name)
-    if path.is_file():
-        text = path.read_bytes().decode("utf-8")
-    elif name in recipes():
-        text = (resources.files("nmtkit.training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-    else:
-        raise ValueError(f"{name}: no such file, nor a recipe of nmtkit's ({', '.join(recipes())})")
     try:
-        return tomllib.loads(text)
+        if path.exists():
+            return tomllib.loads(path.read_bytes().decode("utf-8"))
+        if name in recipes():
+            return tomllib.loads((resources.files("nmtkit.training") / "recipes" / f"{name}.toml").read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read ({error.strerror}); name a TOML file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}: not TOML: it is not valid UTF-8; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{name}: not TOML: {error}") from None
+    raise ValueError(f"{name}: no such file, nor a recipe of nmtkit's ({', '.join(recipes())})")

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+USAGE = 2
 INTERRUPTED = 130
 
 _debug = False

@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 
 from nmtkit.cli.parameters import (
+    DEVICE,
+    WEIGHTS,
     BatchTokens,
     Beam,
     Config,
     Debug,
-    Device,
     LengthAlpha,
     MaxLength,
     Quiet,
     Threads,
-    Weights,
+    given,
     load_translator,
     search_settings,
     write_result,
@@ -46,8 +47,8 @@ def evaluate(
     length_alpha: LengthAlpha = None,
     max_length: MaxLength = None,
     batch_tokens: BatchTokens = None,
-    weights: Weights = "best",
-    device: Device = "auto",
+    weights: Annotated[str | None, WEIGHTS] = None,
+    device: Annotated[str | None, DEVICE] = None,
     threads: Threads = None,
     config: Config = None,
     quiet: Quiet = False,
@@ -62,12 +63,23 @@ def evaluate(
 
     if (hypotheses is None) == (folder is None) or (folder is None) != (source is None):
         raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
-    if output and folder is None:
-        raise typer.BadParameter("--output keeps a model's translations: give a model folder and --source")
+    of_a_model = given(
+        output=output,
+        beam=beam,
+        length_alpha=length_alpha,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+        weights=weights,
+        device=device,
+        threads=threads,
+    )
+    if folder is None and of_a_model:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
+        raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
     if folder is not None:
-        translator = load_translator(folder, device, threads, weights)
+        translator = load_translator(folder, device or "auto", threads, weights or "best")
         settings = search_settings(
             translator, beam=beam, length_alpha=length_alpha, max_length=max_length, batch_tokens=batch_tokens
         )

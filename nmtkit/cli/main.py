@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import nmtkit
 from nmtkit.cli.blame_analysis import blame_analysis
-from nmtkit.cli.errors import reporting
+from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
 from nmtkit.cli.train import train
 from nmtkit.cli.train_tokenizer import train_tokenizer
 from nmtkit.cli.translate import translate
+
+UsageError: Any = typer.BadParameter.__base__  # of whichever command parser typer brings
 
 app = typer.Typer(
     name="nmtkit",
@@ -34,6 +37,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(reporting(command))
+
+
+def run() -> int:
+    """Run the command that the arguments name; returns the exit code. Wrong usage is told in one line, code 2."""
+    try:
+        return app(standalone_mode=False) or 0
+    except UsageError as error:
+        if len(sys.argv) < 2:
+            error.show()  # no command at all: the help
+        else:
+            typer.echo(f"nmtkit: {' '.join(error.format_message().split())}", err=True)
+        return USAGE
+    except typer.Abort:
+        return INTERRUPTED
 
 
 def _print_version(wanted: bool) -> None:

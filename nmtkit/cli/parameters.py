@@ -33,8 +33,10 @@ MaxLength = Annotated[
 BatchTokens = Annotated[
     int | None, typer.Option(help="Most padded source pieces searched at a time.", rich_help_panel=SEARCH)
 ]
-Weights = Annotated[str, typer.Option(help="Which weights: best or last.", rich_help_panel=MACHINE)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)]
+WEIGHTS = typer.Option(help="Which weights: best or last.", rich_help_panel=MACHINE)
+DEVICE = typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)
+Weights = Annotated[str, WEIGHTS]
+Device = Annotated[str, DEVICE]
 Threads = Annotated[int | None, typer.Option(help="CPU threads (as torch chooses).", rich_help_panel=MACHINE)]
 
 Config = Annotated[

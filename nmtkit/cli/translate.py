@@ -96,15 +96,12 @@ def translate(
 
 
 def _open_lines(path: Path | None, prompting: bool, stack: ExitStack) -> Iterator[str]:
-    from nmtkit.files import lenient_lines
+    from nmtkit.files import lenient_lines, open_text
 
     if path is None:
         lines = lenient_lines(sys.stdin.buffer, "standard input", warn)
         return _prompted(lines) if prompting else lines
-    try:
-        return lenient_lines(stack.enter_context(path.open("rb")), str(path), warn)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; check the path") from None
+    return lenient_lines(stack.enter_context(open_text(path)), str(path), warn)
 
 
 def _prompted(lines: Iterable[str]) -> Iterator[str]:

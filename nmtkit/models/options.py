@@ -134,6 +134,8 @@ def options_to_mapping(options: ModelOptions) -> dict[str, Any]:
 
 def options_from_mapping(mapping: Mapping[str, Any], where: str) -> ModelOptions:
     """The inverse of `options_to_mapping`; errors name `where`."""
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"{where}: model = {mapping!r} is not a table of keys and values; restore a copy")
     rest = dict(mapping)
     family = rest.pop("family", None)
     if family not in FAMILIES:

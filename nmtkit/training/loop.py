@@ -40,13 +40,20 @@ class Meter:
     source_tokens: int = 0
     seconds: float = 0.0
     updates: int = 0
+    rate: float = 0.0
 
-    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float) -> None:
+    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float, rate: float) -> None:
         self.loss += mean_loss * target_tokens
         self.target_tokens += target_tokens
         self.source_tokens += source_tokens
         self.seconds += seconds
         self.updates += 1
+        self.rate = rate
+
+    def shown(self) -> dict[str, str]:
+        """Loss, speed and learning rate, as people read them."""
+        loss = self.loss / max(self.target_tokens, 1)
+        return {"loss": f"{loss:.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
 
     def speed(self) -> float:
         """Source and target pieces a second, padding not counted."""
@@ -99,6 +106,7 @@ class Trainer:
         with interruptible() as interrupted, Progress(options.updates, "training") as progress:
             for batches in self._updates():
                 self._update(batches)
+                progress.update(position.step, **self.meter.shown())
                 validating = position.step % options.validate_every == 0 or position.step == options.updates
                 if position.step % options.log_every == 0:
                     self._log(progress)
@@ -106,9 +114,10 @@ class Trainer:
                     self.state.take_snapshot(self.model, position, options.average)
                 if validating:
                     self._validate(progress)
-                if validating or interrupted() or position.step % options.save_every == 0:
+                stopping = interrupted()
+                if validating or stopping or position.step % options.save_every == 0:
                     self.state.save(self.model, self.optimizer, position)
-                if interrupted():
+                if stopping:
                     raise KeyboardInterrupt
                 if self.over():
                     return
@@ -143,19 +152,17 @@ class Trainer:
         spent = time.perf_counter() - started
         self.position.seconds += spent
         source_tokens = sum(self.corpus.source.lengths[index] for batch in indices for index in batch)
-        self.meter.add(loss, target_tokens, source_tokens, spent)
+        self.meter.add(loss, target_tokens, source_tokens, spent, self.optimizer.param_groups[0]["lr"])
 
     def _log(self, progress: Progress) -> None:
         meter, self.meter = self.meter, Meter()
-        step, rate = self.position.step, self.optimizer.param_groups[0]["lr"]
+        step = self.position.step
         left = (self.options.updates - step) * meter.seconds / meter.updates / 60
-        loss = f"{meter.loss / meter.target_tokens:.3f}"
-        progress.update(step, loss=loss, tokens_per_second=f"{meter.speed():,.0f}", rate=f"{rate:.2e}")
         if not stderr_console().is_terminal:
-            text = f"loss {loss}  {meter.speed():,.0f} tokens/s  rate {rate:.2e}  {left:.0f} min left"
-            progress.line(f"update {step}/{self.options.updates}  {text}")
+            text = "  ".join(f"{name} {value}" for name, value in meter.shown().items())
+            progress.line(f"update {step}/{self.options.updates}  {text}  {left:.0f} min left")
         facts = {"train_loss": meter.loss / meter.target_tokens, "tokens_per_second": meter.speed()}
-        self._record({**facts, "learning_rate": rate})
+        self._record({**facts, "learning_rate": meter.rate})
 
     def _validate(self, progress: Progress) -> None:
         """Score the mean of the last snapshots; count for how long nothing has been better."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 BEST_BY = ("bleu", "loss")
@@ -64,15 +65,19 @@ class TrainingOptions:
         for name in (*counts.split(), "valid_beam", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 1 or more")
-        for name in ("clip_norm", "weight_decay", "patience", "seed", "valid_length_alpha"):
-            if getattr(self, name) < 0:
+        for name in ("clip_norm", "weight_decay", "patience"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 0 or more")
+        if not 0 <= self.valid_length_alpha <= 10:
+            raise ValueError(f"valid_length_alpha = {self.valid_length_alpha} is not possible: choose from 0 to 10")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed = {self.seed} is not possible: choose a whole number from 0 to {2**32 - 1}")
         for name in ("label_smoothing", "adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(
                     f"{name} = {getattr(self, name)} is not possible: choose a number from 0 up to below 1"
                 )
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate} is not possible: choose more than 0, usually 0.001")
         if self.best_by not in BEST_BY:
             raise ValueError(f"best_by = {self.best_by!r} is not known: choose one of {', '.join(BEST_BY)}")

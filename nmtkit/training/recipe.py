@@ -83,8 +83,12 @@ def train(run: Run) -> None:
     if run.threads is not None:
         set_threads(run.threads)
     texts = {**_read(run.data, "train"), **_read(run.data, "dev")}
-    tokenizer, options = _prepare_folder(run, texts)
+    resuming = (run.output / checkpoint.OPTIONS).exists()
+    tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
+    options = _continue_folder(run, tokenizer) if resuming else _begin_folder(run, tokenizer)
+    files.remove_leftovers(run.output)
+    files.remove_leftovers(run.output / "training")
     torch.manual_seed(run.training.seed)
     model = checkpoint.build_model(options, tokenizer, "model options").to(device)
     trainer = _trainer(run, options, tokenizer, model, train_corpus, dev)
@@ -100,16 +104,12 @@ def _read(data: Data, part: str) -> dict[str, list[str]]:
     return dict(zip(paths, files.read_parallel(*paths.values()), strict=True))
 
 
-def _prepare_folder(run: Run, texts: Mapping[str, list[str]]) -> tuple[Tokenizer, dict[str, Any]]:
-    """The folder's tokenizer and options: made and written for a new run, read and compared for a resumed one."""
-    if (run.output / checkpoint.OPTIONS).exists():
-        options = checkpoint.read_options(run.output)
-        tokenizer = Tokenizer.load(run.output)
-        _refuse_changes(run, options, _configuration(run, tokenizer))
-        return tokenizer, options
+def _begin_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Write what describes a new model; options.json comes last and makes it a model folder."""
     if run.output.exists() and not run.output.is_dir():
         raise ValueError(f"{run.output}: is a file; name a folder for the model")
-    tokenizer = _make_tokenizer(run, texts)
+    if run.model.tie_source and not tokenizer.joint:
+        raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
     configuration = _configuration(run, tokenizer)
     checkpoint.build_model(configuration, tokenizer, "model options")  # refuses what cannot be built before writing
     run.output.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,17 @@ def _prepare_folder(run: Run, texts: Mapping[str, list[str]]) -> tuple[Tokenizer
     defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
     options = {**configuration, "defaults": to_mapping(defaults), "provenance": _provenance(run)}
     checkpoint.save_options(run.output, options)
-    return tokenizer, options
+    return options
+
+
+def _continue_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Read what describes the model; refuse another configuration, note what may have changed."""
+    options = checkpoint.read_options(run.output)
+    given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer
+    _refuse_changes(run, options, _configuration(run, given))
+    options["training"] |= {key: getattr(run.training, key) for key in CONTINUABLE}
+    checkpoint.save_options(run.output, options)
+    return options
 
 
 def _make_tokenizer(run: Run, texts: Mapping[str, list[str]]) -> Tokenizer:

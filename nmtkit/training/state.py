@@ -6,7 +6,6 @@ header, so one rename replaces all of it. Snapshots for averaging are files of t
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nmtkit.models.build import average
 from nmtkit.models.interface import Model
 
 STATE = "state.safetensors"
+KIND, SNAPSHOT = "the state of a training run", "a snapshot of weights"
 
 
 @dataclass
@@ -64,7 +64,8 @@ class RunState:
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        save_tensors(self.path, tensors, {"format": "nmtkit-training", "position": json.dumps(asdict(position))})
+        self.folder.mkdir(exist_ok=True)
+        save_tensors(self.path, tensors, {"kind": KIND, "position": asdict(position)})
         wanted = {self._snapshot(step) for step in position.snapshots}
         for path in self.folder.glob("snapshot-*.safetensors"):
             if path not in wanted:
@@ -72,9 +73,7 @@ class RunState:
 
     def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Position:
         """Put everything back where `save` took it from."""
-        tensors, header = load_tensors(self.path)
-        if header.get("format") != "nmtkit-training":
-            raise ValueError(f"{self.path}: not the state of a training run; remove the folder to start anew")
+        tensors, header = load_tensors(self.path, KIND)
         load_weights(model, _part(tensors, "model."))
         slots: dict[int, dict[str, Any]] = {}
         for name, tensor in _part(tensors, "optimizer.").items():
@@ -84,17 +83,17 @@ class RunState:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        return Position(**json.loads(header["position"]))
+        return Position(**header["position"])
 
     def take_snapshot(self, model: Model, position: Position, keep: int) -> None:
         """Add the weights of now to the snapshots, of which the last `keep` count."""
         self.folder.mkdir(exist_ok=True)
-        save_tensors(self._snapshot(position.step), unique_weights(model), {"format": "nmtkit-snapshot"})
+        save_tensors(self._snapshot(position.step), unique_weights(model), {"kind": SNAPSHOT})
         position.snapshots = [*position.snapshots, position.step][-keep:]
 
     def mean_of_snapshots(self, position: Position) -> dict[str, Tensor]:
         """The average of the snapshots that count."""
-        return average([load_tensors(self._snapshot(step))[0] for step in position.snapshots])
+        return average([load_tensors(self._snapshot(step), SNAPSHOT)[0] for step in position.snapshots])
 
     def _snapshot(self, step: int) -> Path:
         return self.folder / f"snapshot-{step}.safetensors"

@@ -39,7 +39,7 @@ def test_pairs_are_kept_or_left_out_whole_and_counted(
     pairs: list[tuple[str, str]], max_source: int, max_target: int
 ) -> None:
     corpus = load_corpus([x for x, _ in pairs], [y for _, y in pairs], LETTERS, max_source, max_target)
-    kept, fates = [], Counter[str]()
+    kept, fates, distinct = [], Counter[str](), set()
     for x, y in pairs:
         ids = [ord(c) for c in x if c != " "], [ord(c) + 1000 for c in y if c != " "]
         blank = x.isspace() or y.isspace() or "" in (x, y)
@@ -47,11 +47,12 @@ def test_pairs_are_kept_or_left_out_whole_and_counted(
         fates[fate] += 1
         if fate == "kept":
             kept.append((ids[0] + [EOS], ids[1] + [EOS]))
+            distinct.add((x, y))
     assert pairs_of(corpus) == kept
     counts = corpus.counts
     assert (counts.pairs, counts.empty, counts.overlong) == (len(pairs), fates["empty"], fates["long"])
     assert counts.kept == len(corpus) == len(kept)
-    assert counts.duplicates == sum(times - 1 for times in Counter(pairs).values())
+    assert counts.duplicates == len(kept) - len(distinct)
     assert corpus.source.lengths == [len(x) for x, _ in kept] and corpus.target.lengths == [len(y) for _, y in kept]
 
 

@@ -20,7 +20,7 @@ def test_the_facts(model: Path, data: Data) -> None:
     facts = json.loads(run_here("info", model, "--json", "-").out)
     with safe_open(model / "weights.safetensors", framework="pt") as stream:
         sizes = [stream.get_tensor(name).numel() for name in stream.keys()]  # noqa: SIM118
-        header = stream.metadata()
+        header = json.loads(stream.metadata()["nmtkit"].partition(" ")[2])
     assert facts["parameters"] == sum(sizes)
     assert facts["hash"] == header["hash"] and len(facts["hash"]) == 64
     history = [json.loads(line) for line in (model / "history.jsonl").read_text().splitlines()]

@@ -26,6 +26,7 @@ from training_toys import (
 from nmtkit import checkpoint
 from nmtkit.training.loop import read_history
 from nmtkit.training.recipe import Run, train
+from nmtkit.training.state import KIND
 
 KILLED = -signal.SIGKILL
 EVENTFUL: dict[str, Any] = {
@@ -86,7 +87,7 @@ def assert_equal(run: Run, expected: Run) -> None:
     assert len({tuple(sorted(path.name for path in state.glob("snapshot-*"))) for state in states}) == 1
     positions = []
     for state in states:
-        position = json.loads(checkpoint.load_tensors(state / "state.safetensors")[1]["position"])
+        position = checkpoint.load_tensors(state / "state.safetensors", KIND)[1]["position"]
         position.pop("seconds")
         positions.append(position)
     assert positions[0] == positions[1]
@@ -196,7 +197,7 @@ def run_step(run: Run) -> int:
     path = run.output / "training" / "state.safetensors"
     if not path.exists():
         return 0
-    return int(json.loads(checkpoint.load_tensors(path)[1]["position"])["step"])
+    return int(checkpoint.load_tensors(path, KIND)[1]["position"]["step"])
 
 
 def test_ctrl_c_before_the_first_snapshot(trainings: Trainings, tmp_path: Path) -> None:

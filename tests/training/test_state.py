@@ -16,7 +16,7 @@ from nmtkit.checkpoint import load_tensors, save_tensors
 from nmtkit.models.interface import Model
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
-from nmtkit.training.state import Position, RunState
+from nmtkit.training.state import KIND, Position, RunState
 
 PAIRS = corpus(6)
 POSITION = Position(7, 2, 3, -1.25, 4, 2, [2, 5], 12.5)
@@ -112,8 +112,8 @@ def write(content: bytes) -> Any:
         write(b""),
         write(b"hello, no state"),
         lambda path: os.truncate(path, path.stat().st_size - 1),
-        lambda path: save_tensors(path, load_tensors(path)[0], {"format": "nmtkit"}),
-        lambda path: save_tensors(path, load_tensors(path)[0], {}),
+        lambda path: save_tensors(path, load_tensors(path, KIND)[0], {"kind": "weights"}),
+        lambda path: save_tensors(path, load_tensors(path, KIND)[0], {}),
     ],
 )
 def test_a_damaged_state_is_named(damage: Any, tmp_path: Path) -> None:
