@@ -84,7 +84,7 @@ def blame(
     settings = replace(settings, n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
-    found = [_first(results, number) for number, results in enumerate(translator.search(sources, settings), start=1)]
+    found = [translations[0] for translations in translator.search(sources, settings)]
     limits = translator.limits(sources, settings)
     outputs, candidates = _score(translator, sources, found, texts, limits, settings, question)
     sentence = sentence_scores(metric, [output.text for output in outputs], list(zip(*texts, strict=True)))
@@ -108,15 +108,6 @@ def blame(
     rows = count(records, metric, value, judged=errors is not None)
     difference = max(abs(forced.total - beam.total) for forced, beam in zip(outputs, found, strict=True))
     return Report(tuple(records), rows, _provenance(translator, sources, references, settings, question, difference))
-
-
-def _first(found: Sequence[Translation], number: int) -> Translation:
-    if not found:
-        raise ValueError(
-            f"sentence {number}: the search found no translation of any probability; "
-            "the weights are damaged or training diverged, so train again or restore a copy"
-        )
-    return found[0]
 
 
 def _score(

@@ -298,7 +298,7 @@ def test_provenance() -> None:
 
 
 def test_a_search_without_result_is_refused() -> None:
-    with pytest.raises(ValueError, match="sentence 1: the search found no translation"):
+    with pytest.raises(ValueError, match="line 1: the model gives no finite probability"):
         ask(toy({(): {A: 1.0}}), "a", max_length=1)
 
 
