@@ -25,11 +25,11 @@ def advice(report: Report) -> list[str]:
     if blamed == Verdict.BEAM:
         sentences += _search(report, row)
     elif blamed == Verdict.MODEL:
-        sentences += _model(row)
+        sentences += _model(report, row)
     elif blamed is None:
         sentences += _undecided(row)
     sentences += _unreachable(report, row)
-    if report.provenance.beam == 1 and blamed != Verdict.BEAM:
+    if report.provenance.beam == 1 and blamed not in (Verdict.BEAM, Verdict.MODEL):
         sentences.append(
             f"The search was greedy (beam 1) for all {len(report.records)} sentences: use a beam of {USUAL_BEAM} and "
             "ask again before you change the model."
@@ -67,20 +67,41 @@ def _search(report: Report, row: Row) -> list[str]:
     beam, share = report.provenance.beam, row.of(Verdict.BEAM)
     wider = f"use a beam of {USUAL_BEAM} instead of greedy search" if beam == 1 else f"widen it, to {2 * beam} say,"
     return [
-        f"Mostly the search: {_phrase(share, row)} are the beam's, for the model prefers the reference and a beam of "
+        f"Mostly the search: {_phrase(share, row)} are the beam's, for J prefers the reference and a beam of "
         f"{beam} did not find it. So {wider} and ask again.",
         f"A wider beam finds likelier text, not necessarily better text: besides these {share.count} verdicts look "
         "at BLEU and chrF before and after.",
     ]
 
 
-def _model(row: Row) -> list[str]:
-    share = row.of(Verdict.MODEL)
-    return [
-        f"Mostly the model: {_phrase(share, row)} are the model's, for it prefers the wrong output to the reference. "
-        "So give it more data, more regularisation or another architecture.",
-        f"Where it prefers the wrong output, as {share.count} times here, a wider beam does not lead to the reference.",
-    ]
+def _model(report: Report, row: Row) -> list[str]:
+    share, alpha = row.of(Verdict.MODEL), report.provenance.length_alpha
+    if report.provenance.beam == 1:
+        sentences = [
+            f"So far mostly the model: {_phrase(share, row)} are the model's. But the search was greedy (beam 1): use "
+            f"a beam of {USUAL_BEAM} and ask again before you change the model."
+        ]
+    else:
+        sentences = [
+            f"Mostly the model: {_phrase(share, row)} are the model's, for its J prefers the wrong output to the "
+            "reference. So give it more data, more regularisation or another architecture."
+        ]
+    members = set(row.numbers)
+    by_length = sum(
+        record.reference.total > record.output.total
+        for record in report.records
+        if record.number in members and record.verdict == Verdict.MODEL
+    )
+    if by_length:
+        sentences.append(
+            f"In {by_length} of these {share.count} the reference has the higher log P, and only the length "
+            f"normalisation (α = {alpha:g}) prefers the output: try a smaller --length-alpha before you train again."
+        )
+    sentences.append(
+        f"To find the reference would not have changed these {share.count}: a wider beam helps them only if it finds "
+        "a third translation with a higher J."
+    )
+    return sentences
 
 
 def _undecided(row: Row) -> list[str]:

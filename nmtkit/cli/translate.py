@@ -91,7 +91,7 @@ def translate(
             output.flush()
             count += len(window)
     seconds = time.perf_counter() - started
-    if not prompting:
+    if count and not prompting:
         note(f"{count} lines in {seconds:.1f} s ({count / seconds:.1f} a second)")
 
 

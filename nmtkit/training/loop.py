@@ -142,8 +142,10 @@ class Trainer:
         loss = add_gradients(self.model, batches, target_tokens, options.label_smoothing)
         if not math.isfinite(loss):
             raise ValueError(f"the loss is {loss} at update {step}: lower learning_rate = {options.learning_rate}")
-        if options.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm, foreach=True)
+        limit = options.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        if not math.isfinite(norm):
+            raise ValueError(f"the gradient is {norm} at update {step}: lower learning_rate = {options.learning_rate}")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, options.learning_rate, options.warmup)
         self.optimizer.step()
@@ -227,7 +229,7 @@ def add_gradients(model: Model, batches: Sequence[Batch], target_tokens: int, sm
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within, the first Ctrl-C only makes the yielded function true; the second one interrupts at once."""
+    """Within, the first Ctrl-C (or SIGTERM) only makes the yielded function true; the second interrupts at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -239,8 +241,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         asked.set()
         note("interrupted: saving the state (once more to stop at once)")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

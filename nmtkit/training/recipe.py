@@ -29,6 +29,9 @@ from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.validation import DevSet, validate
 from nmtkit.translator import SearchSettings, Translator, pick_device, set_threads
 
+CONTINUED = ("command", "started", "nmtkit", "torch", "threads", "device")
+"""What is written down of every later call that goes on with a run."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -126,6 +129,8 @@ def _continue_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
     given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer
     _refuse_changes(run, options, _configuration(run, given))
     options["training"] |= {key: getattr(run.training, key) for key in CONTINUABLE}
+    now = _provenance(run)
+    options["provenance"].setdefault("continued", []).append({key: now[key] for key in CONTINUED})
     checkpoint.save_options(run.output, options)
     return options
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nmtkit.analysis.advice import advice, main_verdict
 from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import count
@@ -73,14 +75,30 @@ def test_mostly_beam_when_greedy() -> None:
 
 def test_mostly_model() -> None:
     said = advice(report(beam=1, model=20, below=Verdict.MODEL))
-    assert starts(said) == ["Mostly the", "Where it", "J(y*) ≤"]
+    assert starts(said) == ["Mostly the", "To find", "J(y*) ≤"]
     assert "20 of 20 errors" in said[0] and "more data, more regularisation or another architecture" in said[0]
     assert "J(y*) ≤ J(ŷ) in 20 of 20 errors does not clear the search" in said[2]
 
 
 def test_mostly_model_when_greedy() -> None:
     said = advice(report(equal=3, model=20, below=Verdict.MODEL, width=1))
-    assert "greedy (beam 1) for all 23 sentences: use a beam of 5" in sentence(said, "The search was greedy")
+    assert "20 of 20 errors" in said[0] and "greedy (beam 1): use a beam of 5 and ask again" in said[0]
+    assert not [one for one in said if "more data" in one]
+
+
+def test_verdicts_that_only_the_length_normalisation_decides_are_counted() -> None:
+    given = report(beam=1, model=20, below=Verdict.MODEL)
+    assert not [one for one in advice(given) if "length normalisation" in one]
+    likelier = [
+        replace(one, output=replace(one.output, total=one.reference.total - 1))
+        if one.verdict == Verdict.MODEL and one.number % 2
+        else one
+        for one in given.records
+    ]
+    changed = replace(given, records=tuple(likelier))
+    counted = sum(one.verdict == Verdict.MODEL and one.number % 2 for one in given.records)
+    (said,) = [one for one in advice(changed) if "length normalisation" in one]
+    assert said.startswith(f"In {counted} of these 20 the reference has the higher log P") and "--length-alpha" in said
 
 
 def test_undecided_names_counts_and_intervals() -> None:
