@@ -295,6 +295,17 @@ def test_a_loss_that_is_no_number_names_the_update_and_the_fix(tmp_path: Path) -
     assert "\n" not in str(caught.value) and len(watch.weights) == 3
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_does_not_reach_the_weights(clip_norm: float, tmp_path: Path) -> None:
+    watch = Watch(tmp_path, learning_rate=0.5, clip_norm=clip_norm)
+    first = next(watch.model.parameters())
+    before = first.detach().clone()
+    first.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(ValueError, match=r"gradient is nan at update 1: lower learning_rate = 0\.5"):
+        watch.trainer.run()
+    assert torch.equal(first, before) and not watch.trainer.state.exists()
+
+
 SEQUENCES = [
     ([1, 3, 2, 4, 3, 3, 9], 2, 6, [1, 2, 4]),
     ([5, 5, 5, 9], 2, 3, [1]),  # equal is not better

@@ -200,9 +200,10 @@ def run_step(run: Run) -> int:
     return int(checkpoint.load_tensors(path, KIND)[1]["position"]["step"])
 
 
-def test_ctrl_c_before_the_first_snapshot(trainings: Trainings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_before_the_first_snapshot(number: signal.Signals, trainings: Trainings, tmp_path: Path) -> None:
     run = toy_run(tmp_path, updates=6, validate_every=6, snapshot_every=6)
-    status, log = trainings(run, "before update", 3, signal.SIGINT)
+    status, log = trainings(run, "before update", 3, number)
     assert status == INTERRUPTED, log
     assert run_step(run) == 3
 
@@ -293,6 +294,8 @@ def test_what_does_not_change_the_updates_made_may_differ(name: str, tmp_path: P
     run = toy_run(tmp_path, updates=2)
     train(run)
     train(changed(run, **{name: 5}))
+    options = checkpoint.read_options(run.output)
+    assert options["training"][name] == 5 and len(options["provenance"]["continued"]) == 1
 
 
 def test_other_threads_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
