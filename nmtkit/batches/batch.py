@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from nmtkit.batches.corpus import Corpus
 from nmtkit.specials import BOS, PAD
@@ -43,8 +42,7 @@ class Batch:
 
 def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
     """The pairs `indices` of the corpus as one batch."""
-    source_BS = pad_sequence([corpus.source[index] for index in indices], batch_first=True, padding_value=PAD).long()
-    target_BT = pad_sequence([corpus.target[index] for index in indices], batch_first=True, padding_value=PAD).long()
+    source_BS, target_BT = corpus.source.padded(indices), corpus.target.padded(indices)
     begin_B1 = torch.full((len(indices), 1), BOS)
     target_in_BT = torch.cat((begin_B1, target_BT[:, :-1]), dim=1)
     return Batch(source_BS, source_BS != PAD, target_in_BT, target_BT)
@@ -74,11 +72,16 @@ def group(
 def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
     """All pairs of the corpus once, as lists of indices.
 
-    Pairs are sorted by target, then source length, equal ones at random, cut under the budget, and the batches
-    shuffled: little padding, and another grouping every epoch.
+    Pairs are sorted by target length in steps of two, within a step by source length, up and down in turn, equal ones
+    at random; then cut under the budget, and the batches shuffled: little padding, and another grouping every epoch.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     shuffled = torch.randperm(len(corpus), generator=generator).tolist()
     source, target = corpus.source.lengths, corpus.target.lengths
-    batches = group(source, target, sorted(shuffled, key=lambda index: (target[index], source[index])), tokens)
+
+    def place(index: int) -> tuple[int, int]:
+        step = target[index] // 2
+        return step, source[index] if step % 2 else -source[index]
+
+    batches = group(source, target, sorted(shuffled, key=place), tokens)
     return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]

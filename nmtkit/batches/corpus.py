@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmtkit.specials import EOS
+from nmtkit.specials import EOS, PAD
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
@@ -30,6 +30,14 @@ class Ragged:
 
     def __getitem__(self, index: int) -> Tensor:
         return self._flat[self._ends[index] : self._ends[index + 1]]
+
+    def padded(self, indices: Sequence[int]) -> Tensor:
+        """The sequences of these indices as rows (B, longest), int64, PAD behind each."""
+        index_B = torch.tensor(indices)
+        start_B1, end_B1 = self._ends[index_B].unsqueeze(1), self._ends[index_B + 1].unsqueeze(1)
+        place_BT = start_B1 + torch.arange(int((end_B1 - start_B1).max()))
+        inside_BT = place_BT < end_B1
+        return torch.where(inside_BT, self._flat[place_BT.clamp(max=len(self._flat) - 1)], PAD).long()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.fused import split_linear
+
 
 def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
     """Softmax over the source positions where the mask is True; exactly zero elsewhere."""
@@ -36,7 +38,7 @@ class AdditiveScore(nn.Module):
 
     def score(self, query_BWA: Tensor, keys_BSA: Tensor) -> Tensor:
         """Energies (B, W, S)."""
-        return torch.tanh(query_BWA.unsqueeze(2) + keys_BSA.unsqueeze(1)) @ self.vector
+        return (query_BWA.unsqueeze(2) + keys_BSA.unsqueeze(1)).tanh_() @ self.vector
 
 
 class MultiHeadAttention(nn.Module):
@@ -44,11 +46,10 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.width, self.heads, self.dropout = width, heads, dropout
+        self.input = nn.Linear(width, 3 * width)  # to queries, keys and values
         self.output = nn.Linear(width, width)
-        for linear in (self.query, self.key_value, self.output):
+        for linear in (self.input, self.output):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
@@ -57,14 +58,25 @@ class MultiHeadAttention(nn.Module):
         heads: Tensor = vectors_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return heads
 
+    def project(self, vectors_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of self-attention, each (B, H, T, C)."""
+        query, keys, values = split_linear(vectors_BTD, self.input.weight, self.input.bias, 3)
+        return self.split(query), self.split(keys), self.split(values)
+
+    def query(self, vectors_BTD: Tensor) -> Tensor:
+        """Queries alone, (B, H, T, C)."""
+        own = slice(self.width)
+        return self.split(nn.functional.linear(vectors_BTD, self.input.weight[own], self.input.bias[own]))
+
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each (B, H, S, C)."""
-        keys, values = self.key_value(annotations_BSD).chunk(2, dim=-1)
+        """Keys and values alone, each (B, H, S, C)."""
+        own = slice(self.width, None)
+        keys, values = split_linear(annotations_BSD, self.input.weight[own], self.input.bias[own], 2)
         return self.split(keys), self.split(values)
 
     def attend(
         self,
-        query_BTD: Tensor,
+        query_BHTC: Tensor,
         keys_BHSC: Tensor,
         values_BHSC: Tensor,
         mask: Tensor | None = None,
@@ -72,7 +84,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """Vectors (B, T, D). `mask`: True where attention may go, broadcastable to (B, H, T, S)."""
         mixed_BHTC = nn.functional.scaled_dot_product_attention(
-            self.split(self.query(query_BTD)),
+            query_BHTC,
             keys_BHSC,
             values_BHSC,
             attn_mask=mask,
@@ -82,9 +94,9 @@ class MultiHeadAttention(nn.Module):
         vectors: Tensor = self.output(mixed_BHTC.transpose(1, 2).flatten(2))
         return vectors
 
-    def weights(self, query_BTD: Tensor, keys_BHSC: Tensor, mask: Tensor) -> Tensor:
+    @staticmethod
+    def weights(query_BHTC: Tensor, keys_BHSC: Tensor, mask: Tensor) -> Tensor:
         """The attention weights (B, H, T, S) that `attend` uses, written out."""
-        query_BHTC = self.split(self.query(query_BTD))
         energies = query_BHTC @ keys_BHSC.transpose(-1, -2) * query_BHTC.shape[-1] ** -0.5
         weights: Tensor = energies.masked_fill(~mask, -torch.inf).softmax(-1)
         return weights

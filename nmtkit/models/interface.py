@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.projection import projected_cross_entropy
+from nmtkit.models.fused import projected_cross_entropy
 from nmtkit.specials import BOS, PAD
 
 FIRST = 2
@@ -89,7 +89,7 @@ class ProjectedLogProbs(LogProbs):
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
         self.hidden = hidden
-        self.weight = weight_VD[FIRST:]
+        self._whole, self.weight = weight_VD, weight_VD[FIRST:]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits = nn.functional.linear(hidden, self.weight)
@@ -118,7 +118,7 @@ class ProjectedLogProbs(LogProbs):
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         wanted = target != PAD
-        return projected_cross_entropy(self.hidden[wanted], self.weight, target[wanted] - FIRST, smoothing)
+        return projected_cross_entropy(self.hidden[wanted], self._whole, target[wanted], smoothing, FIRST)
 
 
 def _pick(logits_MV: Tensor, ids_M: Tensor) -> Tensor:

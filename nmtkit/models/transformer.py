@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.attention import MultiHeadAttention
+from nmtkit.models.fused import rectified_network
 from nmtkit.models.interface import LogProbs, Maps, Model, ProjectedLogProbs, Rows
 from nmtkit.models.layers import Cache, Dropout, Positions
 
@@ -44,8 +45,8 @@ class FeedForward(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        result: Tensor = self.outer(self.dropout(torch.relu(self.inner(vectors))))
-        return result
+        mask = self.dropout.scaled_mask(vectors, *vectors.shape[:-1], self.inner.out_features)
+        return rectified_network(vectors, self.inner, self.outer, mask)
 
 
 class EncoderLayer(nn.Module):
@@ -67,11 +68,9 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, vectors_BSD: Tensor, mask_B11S: Tensor | None) -> Tensor:
-        normed = self.self_norm(vectors_BSD)
-        mixed = self.self_attention.attend(normed, *self.self_attention.prepare(normed), mask=mask_B11S)
-        vectors_BSD = vectors_BSD + self.dropout(mixed)
-        result: Tensor = vectors_BSD + self.dropout(self.feedforward(self.feedforward_norm(vectors_BSD)))
-        return result
+        projected = self.self_attention.project(self.self_norm(vectors_BSD))
+        vectors_BSD = self.dropout.add(vectors_BSD, self.self_attention.attend(*projected, mask=mask_B11S))
+        return self.dropout.add(vectors_BSD, self.feedforward(self.feedforward_norm(vectors_BSD)))
 
 
 class DecoderLayer(EncoderLayer):
@@ -92,32 +91,29 @@ class DecoderLayer(EncoderLayer):
 
     def parallel(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
         """All target positions at once."""
-        normed = self.self_norm(vectors_NTD)
-        past = self.self_attention.prepare(normed)
-        vectors_NTD = vectors_NTD + self.dropout(self.self_attention.attend(normed, *past, causal=True))
+        projected = self.self_attention.project(self.self_norm(vectors_NTD))
+        vectors_NTD = self.dropout.add(vectors_NTD, self.self_attention.attend(*projected, causal=True))
         return self._after_self_attention(vectors_NTD, keys, values, mask_BS)
 
     def step(
         self, vectors_N1D: Tensor, cache: Cache, keys: Tensor, values: Tensor, mask_BS: Tensor
     ) -> tuple[Tensor, Cache]:
         """One target position, given the cache of those before."""
-        normed = self.self_norm(vectors_N1D)
-        key_NH1C, value_NH1C = self.self_attention.prepare(normed)
+        query_NH1C, key_NH1C, value_NH1C = self.self_attention.project(self.self_norm(vectors_N1D))
         cache = cache.append(key_NH1C.squeeze(2), value_NH1C.squeeze(2))
-        vectors_N1D = vectors_N1D + self.self_attention.attend(normed, cache.keys(), cache.values())
+        vectors_N1D = vectors_N1D + self.self_attention.attend(query_NH1C, cache.keys(), cache.values())
         return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
 
     def cross_query(self, vectors_NTD: Tensor, sentences: int) -> Tensor:
-        """The normed vectors with all positions of all hypotheses of a sentence in one row: (B, W·T, D)."""
+        """Queries of all positions of all hypotheses of a sentence in one row: (B, H, W·T, C)."""
         normed: Tensor = self.cross_norm(vectors_NTD)
-        return normed.reshape(sentences, -1, normed.shape[-1])
+        return self.cross_attention.query(normed.reshape(sentences, -1, normed.shape[-1]))
 
     def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
         query = self.cross_query(vectors_NTD, mask_BS.shape[0])
         mixed = self.cross_attention.attend(query, keys, values, mask=mask_BS[:, None, None])
-        vectors_NTD = vectors_NTD + self.dropout(mixed.reshape(vectors_NTD.shape))
-        result: Tensor = vectors_NTD + self.dropout(self.feedforward(self.feedforward_norm(vectors_NTD)))
-        return result
+        vectors_NTD = self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape))
+        return self.dropout.add(vectors_NTD, self.feedforward(self.feedforward_norm(vectors_NTD)))
 
 
 class Transformer(Model):
@@ -163,7 +159,8 @@ class Transformer(Model):
         return TransformerMemory(mask_BS, keys, values)
 
     def _enter(self, vectors: Tensor, position: int) -> Tensor:
-        entered: Tensor = self.dropout(vectors * self.scale + self.positions(position, vectors.shape[1], vectors))
+        positions = self.positions(position, vectors.shape[1], vectors)
+        entered: Tensor = self.dropout(torch.add(positions, vectors, alpha=self.scale))
         return entered
 
     def _decoder_layers(self) -> Iterator[DecoderLayer]:
@@ -200,10 +197,9 @@ class Transformer(Model):
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=target_in_NT.device).tril()
         cross, decoder = [], []
         for layer, keys, values in zip(self._decoder_layers(), memory.keys, memory.values, strict=True):
-            normed = layer.self_norm(vectors)
-            past = layer.self_attention.prepare(normed)
-            decoder.append(layer.self_attention.weights(normed, past[0], causal_TT))
-            after_self = vectors + layer.self_attention.attend(normed, *past, causal=True)
+            past = layer.self_attention.project(layer.self_norm(vectors))
+            decoder.append(layer.self_attention.weights(past[0], past[1], causal_TT))
+            after_self = vectors + layer.self_attention.attend(*past, causal=True)
             query = layer.cross_query(after_self, sentences)
             weights_BHQS = layer.cross_attention.weights(query, keys, memory.mask_BS[:, None, None])
             by_hypothesis = weights_BHQS.unflatten(2, (rows // sentences, length)).transpose(1, 2)

@@ -95,9 +95,19 @@ def test_groups_differ_between_epochs_and_their_order_is_not_by_length() -> None
 
 
 def test_little_is_padded() -> None:
-    batches = epoch_batches(corpus_of(MANY), 30, seed=1, epoch=0)
-    padded = sum(len(batch) * max(MANY[i][1] for i in batch) for batch in batches)
-    assert padded <= 1.1 * sum(target for _, target in MANY)
+    """Of both sides: less than half of what batches sorted by target length alone would pad."""
+    generator = random.Random(1)
+    targets = [generator.randint(5, 30) for _ in range(3000)]
+    lengths = [(max(1, target + generator.randint(-6, 6)), target) for target in targets]
+
+    def padding(batches: list[list[int]]) -> int:
+        sides = ([[lengths[i][side] for i in batch] for batch in batches] for side in (0, 1))
+        return sum(len(side) * max(side) - sum(side) for batches in sides for side in batches)
+
+    sources, order = [source for source, _ in lengths], sorted(range(3000), key=lambda i: lengths[i][1])
+    found = padding(epoch_batches(corpus_of(lengths), 500, seed=1, epoch=0))
+    assert found < padding(group(sources, targets, order, 500)) / 2
+    assert found < 0.06 * sum(source + target for source, target in lengths)
 
 
 @pytest.mark.parametrize("seed", [0, 20_240_131_235_959, 2**63, 2**64, 10**40])

@@ -76,11 +76,12 @@ def test_multi_head_attention(width: int, heads: int) -> None:
     source, target = torch.randn(3, 4, width, dtype=torch.float64), torch.randn(3, 5, width, dtype=torch.float64)
     keys, values = attention.prepare(source)
     mask = MASK_BS[:, None, None]
-    weights, vectors = attention.weights(target, keys, mask), attention.attend(target, keys, values, mask)
+    queries = attention.query(target)
+    weights, vectors = attention.weights(queries, keys, mask), attention.attend(queries, keys, values, mask)
     assert weights.shape == (3, heads, 5, 4) and vectors.shape == target.shape
 
-    query_weight, query_bias = numpy(attention.query.weight), numpy(attention.query.bias)
-    both_weight, both_bias = numpy(attention.key_value.weight), numpy(attention.key_value.bias)
+    query_weight, both_weight = np.split(numpy(attention.input.weight), [width])
+    query_bias, both_bias = np.split(numpy(attention.input.bias), [width])
     size = width // heads
     for b, length in enumerate((4, 1, 3)):
         query = numpy(target[b]) @ query_weight.T + query_bias
@@ -102,11 +103,14 @@ def test_causal_attention_looks_back_only() -> None:
     """`causal` and the written-out triangular mask are the same, and the weights ahead are exactly zero."""
     attention = shaken(MultiHeadAttention(6, 2, 0.0))
     vectors = torch.randn(2, 5, 6, dtype=torch.float64)
-    keys, values = attention.prepare(vectors)
+    queries, keys, values = attention.project(vectors)
+    assert torch.allclose(queries, attention.query(vectors), atol=1e-12, rtol=0)
+    for found, alone in zip((keys, values), attention.prepare(vectors), strict=True):
+        torch.testing.assert_close(found, alone, atol=1e-12, rtol=0)
     triangle = torch.ones(5, 5, dtype=torch.bool).tril()
-    causal = attention.attend(vectors, keys, values, causal=True)
-    torch.testing.assert_close(causal, attention.attend(vectors, keys, values, mask=triangle), atol=1e-12, rtol=0)
-    weights = attention.weights(vectors, keys, triangle)
+    causal = attention.attend(queries, keys, values, causal=True)
+    torch.testing.assert_close(causal, attention.attend(queries, keys, values, mask=triangle), atol=1e-12, rtol=0)
+    weights = attention.weights(queries, keys, triangle)
     assert not weights[..., ~triangle].any()
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 5, dtype=torch.float64), atol=1e-12, rtol=0)
     mixed = (weights @ values).transpose(1, 2).flatten(2)
@@ -117,7 +121,8 @@ def test_a_single_source_position_gets_all_the_weight() -> None:
     attention = shaken(MultiHeadAttention(4, 2, 0.0))
     source = torch.randn(1, 1, 4, dtype=torch.float64)
     keys, _ = attention.prepare(source)
-    weights = attention.weights(torch.randn(1, 3, 4, dtype=torch.float64), keys, torch.ones(1, 1, 1, 1).bool())
+    queries = attention.query(torch.randn(1, 3, 4, dtype=torch.float64))
+    weights = attention.weights(queries, keys, torch.ones(1, 1, 1, 1).bool())
     assert torch.equal(weights, torch.ones(1, 2, 3, 1, dtype=torch.float64))
 
 
@@ -125,11 +130,11 @@ def test_dropout_of_attention_weights() -> None:
     """In training it changes what is attended to and is right on average; in evaluation it is off."""
     attention = shaken(MultiHeadAttention(4, 2, 0.5))
     source, target = torch.randn(1, 3, 4, dtype=torch.float64), torch.randn(1, 2, 4, dtype=torch.float64)
-    keys, values = attention.prepare(source)
+    queries, (keys, values) = attention.query(target), attention.prepare(source)
     attention.eval()
-    still = attention.attend(target, keys, values)
-    assert torch.equal(still, attention.attend(target, keys, values))
+    still = attention.attend(queries, keys, values)
+    assert torch.equal(still, attention.attend(queries, keys, values))
     attention.train()
-    many = torch.stack([attention.attend(target, keys, values) for _ in range(1500)])
+    many = torch.stack([attention.attend(queries, keys, values) for _ in range(1500)])
     assert many.std(0).max() > 0.1
     assert (many.mean(0) - still).abs().max() < 6 * (many.std(0) / 1500**0.5).max()

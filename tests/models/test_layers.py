@@ -14,9 +14,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from torch import Tensor, nn
 
 from nmtkit.models.build import build
-from nmtkit.models.layers import Cache, FeatureFront, Positions, TokenFront, embedding, sinusoids
+from nmtkit.models.fused import gated_unit
+from nmtkit.models.layers import Cache, Dropout, FeatureFront, Positions, TokenFront, embedding, sinusoids
 from nmtkit.models.options import RecurrentOptions, TransformerOptions
-from nmtkit.models.recurrent import GatedCell
+from nmtkit.models.recurrent import BidirectionalLayer, GatedCell
 from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from nmtkit.specials import PAD
 
@@ -168,6 +169,35 @@ def test_fronts() -> None:
     torch.testing.assert_close(front(vectors), expected)
 
 
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(probability: float) -> None:
+    torch.manual_seed(3)
+    dropout, size = Dropout(probability).train(), 200_000
+    result = dropout(torch.ones(size, requires_grad=True))
+    share = (result == 0).double().mean().item()
+    rounded = 1 - round(256 * (1 - probability)) / 256
+    assert abs(share - rounded) < 5 * (probability * (1 - probability) / size) ** 0.5
+    assert abs(rounded - probability) <= 1 / 512
+    torch.testing.assert_close(result[result != 0], torch.full_like(result[result != 0], 1 / (1 - rounded)))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 7), (2, 3, 11)])
+def test_dropout_added_to_a_residual(shape: tuple[int, ...]) -> None:
+    """The same draws, the same sum and the same gradients as residual + dropout(vectors)."""
+    dropout = Dropout(0.4).train()
+    residual, vectors = torch.randn(shape, requires_grad=True), torch.randn(shape, requires_grad=True)
+    torch.manual_seed(5)
+    found = dropout.add(residual, vectors)
+    torch.manual_seed(5)
+    expected = residual + dropout(vectors)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(shape)
+    ours = torch.autograd.grad(found, (residual, vectors), weights)
+    theirs = torch.autograd.grad(expected, (residual, vectors), weights)
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(dropout.eval().add(residual, vectors), residual + vectors)
+
+
 def test_feature_front_enters_at_the_scale_of_embeddings() -> None:
     """Features of unit variance become vectors of about unit norm, like embedded words."""
     torch.manual_seed(0)
@@ -187,17 +217,34 @@ def test_gated_cell_is_the_gru_of_pytorch() -> None:
         oracle.weight_hh.copy_(cell.state.weight[:15])
         oracle.bias_hh.copy_(cell.state.bias[:15])
     word, context, hidden = (torch.randn(6, width, dtype=torch.float64) for width in (3, 4, 5))
-    state_gates, query = cell.query(hidden)
-    found = cell(cell.word(word), context, state_gates, hidden)
+    state_gates, query = cell.split(cell.state(hidden))
+    found = gated_unit(cell.word(word) + cell.context(context), state_gates, hidden)
     torch.testing.assert_close(found, oracle(torch.cat((word, context), dim=1), hidden), atol=1e-12, rtol=0)
     torch.testing.assert_close(query, hidden @ cell.state.weight[15:].T + cell.state.bias[15:], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", [[4, 1, 3], [2, 2], [1]])
+def test_bidirectional_layer_is_the_gru_of_pytorch(lengths: list[int]) -> None:
+    """`nn.GRU` over packed sequences: whatever stands at the padding, the states at the words are the same."""
+    torch.manual_seed(sum(lengths))
+    ours, theirs = BidirectionalLayer(3, 5).double(), nn.GRU(3, 5, batch_first=True, bidirectional=True).double()
+    with torch.no_grad():
+        for layer, end in ((ours.left, ""), (ours.right, "_reverse")):
+            for linear, name in ((layer.input, "ih"), (layer.state, "hh")):
+                getattr(theirs, f"weight_{name}_l0{end}").copy_(linear.weight)
+                getattr(theirs, f"bias_{name}_l0{end}").copy_(linear.bias)
+    vectors = torch.randn(len(lengths), max(lengths), 3, dtype=torch.float64)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    packed = nn.utils.rnn.pack_padded_sequence(vectors, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True)
+    torch.testing.assert_close(ours(vectors, mask)[mask], expected[mask], atol=1e-12, rtol=0)
 
 
 def copy_attention(ours: nn.Module, theirs: nn.MultiheadAttention) -> None:
     weights = dict(ours.named_parameters())
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.cat((weights["query.weight"], weights["key_value.weight"])))
-        theirs.in_proj_bias.copy_(torch.cat((weights["query.bias"], weights["key_value.bias"])))
+        theirs.in_proj_weight.copy_(weights["input.weight"])
+        theirs.in_proj_bias.copy_(weights["input.bias"])
         theirs.out_proj.weight.copy_(weights["output.weight"])
         theirs.out_proj.bias.copy_(weights["output.bias"])
 
@@ -249,10 +296,10 @@ def test_decoder_layer_is_that_of_pytorch() -> None:
 Array = npt.NDArray[np.float64]
 
 
-def gru(x: Array, h: Array, w: dict[str, Array], suffix: str) -> Array:
+def gru(x: Array, h: Array, w: dict[str, Array], name: str) -> Array:
     """Cho et al. 2014 as `nn.GRU` writes it: reset, update, candidate."""
-    incoming = w[f"weight_ih{suffix}"] @ x + w[f"bias_ih{suffix}"]
-    state = w[f"weight_hh{suffix}"] @ h + w[f"bias_hh{suffix}"]
+    incoming = w[f"{name}input.weight"] @ x + w[f"{name}input.bias"]
+    state = w[f"{name}state.weight"] @ h + w[f"{name}state.bias"]
     (xr, xz, xn), (hr, hz, hn) = np.split(incoming, 3), np.split(state, 3)
     reset, update = 1 / (1 + np.exp(-xr - hr)), 1 / (1 + np.exp(-xz - hz))
     return np.asarray((1 - update) * np.tanh(xn + reset * hn) + update * h)
@@ -268,9 +315,9 @@ def annotate(words: list[Array], encoder: dict[str, Array], layers: int, units: 
     for layer in range(layers):
         forward, backward = [np.zeros(units)], [np.zeros(units)]
         for x in both:
-            forward.append(gru(x, forward[-1], encoder, f"_l{layer}"))
+            forward.append(gru(x, forward[-1], encoder, f"{layer}.left."))
         for x in reversed(both):
-            backward.append(gru(x, backward[-1], encoder, f"_l{layer}_reverse"))
+            backward.append(gru(x, backward[-1], encoder, f"{layer}.right."))
         both = [np.concatenate(pair) for pair in zip(forward[1:], backward[:0:-1], strict=True)]
     return both, backward[-1]
 
@@ -288,10 +335,10 @@ def test_recurrent_model_is_the_written_formulas(layers: int) -> None:
     states = list(np.tanh(w["bridge.weight"] @ back + w["bridge.bias"]).reshape(layers, 3))
     keys = [w["score.key.weight"] @ h + w["score.key.bias"] for h in annotations]
     cell = {
-        "weight_ih": np.concatenate((w["cell.word.weight"], w["cell.context.weight"]), axis=1),
-        "bias_ih": w["cell.word.bias"],
-        "weight_hh": w["cell.state.weight"][:9],
-        "bias_hh": w["cell.state.bias"][:9],
+        "input.weight": np.concatenate((w["cell.word.weight"], w["cell.context.weight"]), axis=1),
+        "input.bias": w["cell.word.bias"],
+        "state.weight": w["cell.state.weight"][:9],
+        "state.bias": w["cell.state.bias"][:9],
     }
     expected, attended = [], []
     for token in target_in:
@@ -302,7 +349,7 @@ def test_recurrent_model_is_the_written_formulas(layers: int) -> None:
         context = np.sum([weight * h for weight, h in zip(attended[-1], annotations, strict=True)], axis=0)
         states[0] = gru(np.concatenate((word, context)), states[0], cell, "")
         for layer in range(1, layers):
-            states[layer] = gru(states[layer - 1], states[layer], below(w, f"upper.{layer - 1}."), "_l0")
+            states[layer] = gru(states[layer - 1], states[layer], w, f"upper.{layer - 1}.")
         joined = np.concatenate((states[-1], word, context))
         logits = w["output_weight"][2:] @ np.tanh(w["readout.weight"] @ joined + w["readout.bias"])
         expected.append(logits - np.log(np.exp(logits).sum()))

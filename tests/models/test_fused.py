@@ -1,4 +1,4 @@
-"""Projection and loss as one operation, against PyTorch's own cross-entropy in float64."""
+"""Operations with gradients of their own: against plain PyTorch in float64 and against finite differences."""
 
 from __future__ import annotations
 
@@ -8,8 +8,106 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmtkit.models.fused import (
+    CHUNK,
+    SharedMatrix,
+    gated_unit,
+    projected_cross_entropy,
+    rectified_network,
+    split_linear,
+)
 from nmtkit.models.interface import ProjectedLogProbs
-from nmtkit.models.projection import CHUNK, projected_cross_entropy
+
+
+def doubles(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed + sum(shape))
+    return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_(True)
+
+
+def same_gradients(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> None:
+    """Equal outputs, and equal gradients of all inputs for random gradients of the outputs."""
+    weights = [torch.randn_like(output) for output in expected]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
+    ours, theirs = torch.autograd.grad(found, inputs, weights), torch.autograd.grad(expected, inputs, weights)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4), (0, 4)])
+def test_split_linear(shape: tuple[int, ...], parts: int) -> None:
+    inputs = doubles(*shape), doubles(parts * 5, 4), doubles(parts * 5)
+    same_gradients(split_linear(*inputs, parts), torch.nn.functional.linear(*inputs).chunk(parts, -1), inputs)
+    if 0 not in shape:
+        assert torch.autograd.gradcheck(lambda *given: split_linear(*given, parts), inputs)
+
+
+def test_split_linear_of_a_part_that_nobody_used() -> None:
+    inputs = doubles(3, 4), doubles(10, 4), doubles(10)
+    found, expected = split_linear(*inputs, 2)[1], torch.nn.functional.linear(*inputs)[:, 5:]
+    same_gradients((found,), (expected,), inputs)
+
+
+def test_split_linear_of_transposed_gradients() -> None:
+    """As from attention heads: the gradients that come back are no contiguous matrices."""
+    inputs = doubles(2, 3, 4), doubles(8, 4), doubles(8)
+    pairs = split_linear(*inputs, 2), torch.nn.functional.linear(*inputs).chunk(2, -1)
+    found, expected = (tuple(part.unflatten(-1, (2, 2)).transpose(0, 2).exp() for part in pair) for pair in pairs)
+    same_gradients(found, expected, inputs)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4)])
+def test_rectified_network(shape: tuple[int, ...], dropped: bool) -> None:
+    inner, outer = torch.nn.Linear(4, 6).double(), torch.nn.Linear(6, 3).double()
+    vectors = doubles(*shape)
+    mask = (torch.rand(*shape[:-1], 6) < 0.6).double() / 0.6 if dropped else None
+    hidden = torch.relu(inner(vectors))
+    expected = outer(hidden if mask is None else hidden * mask)
+    inputs = (vectors, *inner.parameters(), *outer.parameters())
+    same_gradients((rectified_network(vectors, inner, outer, mask),), (expected,), inputs)
+
+
+def test_gated_unit() -> None:
+    inputs = doubles(4, 9), doubles(4, 9, seed=1), doubles(4, 3)
+    words, state, hidden = inputs
+    reset, update = torch.sigmoid(words[:, :3] + state[:, :3]), torch.sigmoid(words[:, 3:6] + state[:, 3:6])
+    new = torch.tanh(words[:, 6:] + reset * state[:, 6:])
+    same_gradients((gated_unit(*inputs),), ((1 - update) * new + update * hidden,), inputs)
+    assert torch.autograd.gradcheck(gated_unit, inputs)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_shared_matrix(steps: int) -> None:
+    """A recurrence x_{t+1} = tanh(x_t M + b): the gradients are those of plain products."""
+    matrix, bias, first = inputs = doubles(3, 3), doubles(3), doubles(4, 3)
+    shared = SharedMatrix(matrix)
+    found = expected = first
+    for _ in range(steps):
+        found, expected = torch.tanh(shared.times(found, bias)), torch.tanh(expected @ matrix + bias)
+    if steps:
+        same_gradients((found,), (expected,), inputs)
+    else:
+        assert torch.autograd.grad(found.sum(), matrix, allow_unused=True) == (None,)
+
+
+def test_shared_matrix_of_a_batch_used_beside_its_steps_and_twice() -> None:
+    """As annotations are: one matrix a sentence, also a factor elsewhere; a second backward pass gives the same."""
+    matrix, weights = inputs = doubles(2, 5, 3), doubles(2, 4, 5)
+    shared = SharedMatrix(matrix)
+    found = sum(shared.times(weights * factor).exp().sum() for factor in (1, 2, 3)) + (matrix**2).sum()
+    expected = sum(((weights * factor) @ matrix).exp().sum() for factor in (1, 2, 3)) + (matrix**2).sum()
+    theirs = torch.autograd.grad(expected, inputs)
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(found, inputs, retain_graph=True), theirs)
+
+
+def test_shared_matrix_whose_last_step_nobody_used() -> None:
+    matrix, vectors = inputs = doubles(3, 3), doubles(4, 3)
+    shared = SharedMatrix(matrix)
+    found, _ = shared.times(vectors), shared.times(2 * vectors)
+    same_gradients((found,), (vectors @ matrix,), inputs)
 
 
 def problem(positions: int, width: int, size: int, seed: int = 0, spread: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,6 +139,26 @@ def test_loss_and_gradients(positions: int, width: int, size: int, smoothing: fl
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_support_that_begins_later(smoothing: float) -> None:
+    hidden, weight, target = problem(5, 4, 7, seed=3)
+    target = target % 5 + 2
+    inputs = hidden, weight
+    expected = oracle(hidden, weight[2:], target - 2, smoothing)
+    same_gradients((projected_cross_entropy(hidden, weight, target, smoothing, 2),), (expected,), inputs)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_target_too_unlikely_for_float32(smoothing: float) -> None:
+    """Logits 0 and 300: −log P of the first is 300, far beyond float32; that of the third, with logit 69, is not."""
+    hidden = torch.tensor([[1.0], [1.0], [0.23]], requires_grad=True)
+    weight = torch.tensor([[0.0], [300.0]], requires_grad=True)
+    target = torch.tensor([0, 1, 0])
+    same = oracle(hidden.double(), weight.double(), target, smoothing)
+    found = projected_cross_entropy(hidden, weight, target, smoothing)
+    assert found.item() == pytest.approx(same.item(), rel=1e-6) and same.item() > 300 * (1 - smoothing)
+
+
 def test_by_hand() -> None:
     """Logits ln 1, ln 2, ln 5: P = 1/8, 2/8, 5/8."""
     hidden = torch.ones(1, 1, dtype=torch.float64)
@@ -69,7 +187,7 @@ def test_gradcheck(smoothing: float) -> None:
 
 def test_gradcheck_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 2 positions, the last one short."""
-    monkeypatch.setattr("nmtkit.models.projection.CHUNK", 2)
+    monkeypatch.setattr("nmtkit.models.fused.CHUNK", 2)
     hidden, weight, target = problem(5, 3, 4, seed=10)
     assert torch.autograd.gradcheck(lambda h, w: projected_cross_entropy(h, w, target, 0.1), (hidden, weight))
     loss = projected_cross_entropy(hidden, weight, target, 0.1)
