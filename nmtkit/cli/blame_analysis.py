@@ -20,11 +20,16 @@ from nmtkit.cli.parameters import (
     Quiet,
     Threads,
     Weights,
+    count,
     load_translator,
+    real,
     search_settings,
+    usage,
     write_result,
 )
 from nmtkit.console import stdout_console
+
+VERDICTS = "Verdicts"
 
 
 def blame_analysis(
@@ -36,16 +41,24 @@ def blame_analysis(
     max_length: MaxLength = None,
     batch_tokens: BatchTokens = None,
     errors_below: Annotated[
-        str, typer.Option(metavar="METRIC:VALUE", help="Second row: errors below this sentence score (chrf or bleu).")
+        str,
+        typer.Option(
+            metavar="METRIC:X",
+            help="Second row: errors below this sentence score (chrf or bleu).",
+            rich_help_panel=VERDICTS,
+        ),
     ] = "chrf:60",
     errors: Annotated[
-        Path | None, typer.Option(help="Numbers of sentences a person judged wrong, one a line: a row of their own.")
+        Path | None,
+        typer.Option(
+            help="Numbers of sentences a person judged wrong, one a line: a row of their own.", rich_help_panel=VERDICTS
+        ),
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="On J: differences up to it blame the model.")] = 1e-4,
+    tolerance: Annotated[float, real("On J: differences up to it blame the model.", panel=VERDICTS)] = 1e-4,
     reference_segmentations: Annotated[
-        int, typer.Option(help="Score a reference under its best of so many segmentations.")
+        int, count("Score a reference under its best of so many segmentations.", panel=VERDICTS)
     ] = 1,
-    examples: Annotated[int, typer.Option(min=0, help="Sentences shown in the table.")] = 5,
+    examples: Annotated[int, count("Sentences shown in the table.", 0)] = 5,
     json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
     tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
     weights: Weights = "best",
@@ -69,7 +82,8 @@ def blame_analysis(
 
     if json_file == tsv_file == "-":
         raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
-    threshold = parse_threshold(errors_below)
+    with usage():
+        threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
     sources, *references = read_parallel(source, *reference)
     translator = load_translator(folder, device, threads, weights)

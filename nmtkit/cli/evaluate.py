@@ -20,6 +20,7 @@ from nmtkit.cli.parameters import (
     MaxLength,
     Quiet,
     Threads,
+    count,
     given,
     load_translator,
     search_settings,
@@ -40,8 +41,8 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of the confidence interval.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 12345,
+    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.")] = 1000,
+    seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
     beam: Beam = None,
     length_alpha: LengthAlpha = None,

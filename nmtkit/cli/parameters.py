@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,27 +20,44 @@ if TYPE_CHECKING:
 
 SEARCH, MACHINE, COMMON = "Search", "Machine", "Common"
 
+
+def count(text: str, least: int = 1, panel: str | None = None) -> Any:
+    """An option that takes a whole number from `least` on."""
+    return typer.Option(callback=_within(least, None), metavar="N", help=text, rich_help_panel=panel)
+
+
+def real(text: str, most: float | None = None, panel: str | None = None) -> Any:
+    """An option that takes a number from 0 on."""
+    return typer.Option(callback=_within(0, most), metavar="X", help=text, rich_help_panel=panel)
+
+
+def _within(least: float, most: float | None) -> Callable[[Any], Any]:
+    """Callback of an option: the value, refused unless it is between the two."""
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not least <= value <= (math.inf if most is None else most):
+            choice = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise typer.BadParameter(f"{value} is not possible: choose {choice}")
+        return value
+
+    return check
+
+
 Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", show_default=False)]
 
-Beam = Annotated[
-    int | None, typer.Option(help="Hypotheses kept at each step; 1 is greedy search.", rich_help_panel=SEARCH)
-]
+Beam = Annotated[int | None, count("Hypotheses kept at each step; 1 is greedy search.", panel=SEARCH)]
 LengthAlpha = Annotated[
-    float | None,
-    typer.Option(help="Score is log P / length^alpha: 0 none, 1 mean of a token.", rich_help_panel=SEARCH),
+    float | None, real("Score is log P / length^alpha: 0 none, 1 mean of a token.", most=10, panel=SEARCH)
 ]
 MaxLength = Annotated[
-    int | None,
-    typer.Option(help="Most target pieces, end of sentence counted (2 × source pieces + 10).", rich_help_panel=SEARCH),
+    int | None, count("Most target pieces, end of sentence counted (2 × source pieces + 10).", panel=SEARCH)
 ]
-BatchTokens = Annotated[
-    int | None, typer.Option(help="Most padded source pieces searched at a time.", rich_help_panel=SEARCH)
-]
+BatchTokens = Annotated[int | None, count("Most padded source pieces searched at a time.", panel=SEARCH)]
 WEIGHTS = typer.Option(help="Which weights: best or last.", rich_help_panel=MACHINE)
 DEVICE = typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)
 Weights = Annotated[str, WEIGHTS]
 Device = Annotated[str, DEVICE]
-Threads = Annotated[int | None, typer.Option(help="CPU threads (as torch chooses).", rich_help_panel=MACHINE)]
+Threads = Annotated[int | None, count("CPU threads (as torch chooses).", panel=MACHINE)]
 
 Config = Annotated[
     str | None,
@@ -73,7 +93,17 @@ def search_settings(translator: Translator, **options: Any) -> SearchSettings:
     """The folder's default settings with the options that the user gave."""
     from dataclasses import replace
 
-    return replace(translator.defaults, **given(**options))
+    with usage():
+        return replace(translator.defaults, **given(**options))
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Options that do not fit together or are out of range are wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def write_result(path: str, text: str) -> None:

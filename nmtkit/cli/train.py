@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmtkit.cli.config import tables
-from nmtkit.cli.parameters import Config, Debug, Device, Quiet, Threads, given
+from nmtkit.cli.parameters import Config, Debug, Device, Quiet, Threads, count, given, real, usage
 from nmtkit.models.options import PRESETS
 
 if TYPE_CHECKING:
     from nmtkit.models.options import ModelOptions
-    from nmtkit.tokenizer.build import TokenizerOptions
-    from nmtkit.tokenizer.tokenizer import Tokenizer
 
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
 
@@ -32,7 +30,8 @@ def train(
         Path | None, typer.Option(help="A .model file, or a folder with one (train one).", rich_help_panel=TOKENIZER)
     ] = None,
     vocab_size: Annotated[
-        int | None, typer.Option(help="Pieces of the tokenizer to train (8000).", rich_help_panel=TOKENIZER)
+        int | None,
+        count("Pieces of the tokenizer to train (8000).", panel=TOKENIZER),
     ] = None,
     tokenizer_kind: Annotated[
         str | None, typer.Option(help="unigram or bpe (unigram).", rich_help_panel=TOKENIZER)
@@ -50,34 +49,37 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Instead of the preset's.", rich_help_panel=MODEL)] = None,
+    dropout: Annotated[float | None, real("Instead of the preset's.", panel=MODEL)] = None,
     updates: Annotated[
         int | None,
-        typer.Option(help="Optimiser steps; more continue a finished run (10000).", rich_help_panel=TRAINING),
+        count("Optimiser steps; more continue a finished run (10000).", panel=TRAINING),
     ] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Most padded target pieces of a batch (4096).", rich_help_panel=TRAINING)
+        int | None,
+        count("Most padded target pieces of a batch (4096).", panel=TRAINING),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak, at the end of the warm-up (0.001).", rich_help_panel=TRAINING)
+        float | None,
+        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING),
     ] = None,
-    warmup: Annotated[
-        int | None, typer.Option(help="Updates of linear growth (1000).", rich_help_panel=TRAINING)
-    ] = None,
+    warmup: Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)] = None,
     label_smoothing: Annotated[
-        float | None, typer.Option(help="Share of the target spread evenly (0.1).", rich_help_panel=TRAINING)
+        float | None,
+        real("Share of the target spread evenly (0.1).", panel=TRAINING),
     ] = None,
     validate_every: Annotated[
-        int | None, typer.Option(help="Updates between validations (500).", rich_help_panel=TRAINING)
+        int | None,
+        count("Updates between validations (500).", panel=TRAINING),
     ] = None,
     average: Annotated[
-        int | None, typer.Option(help="Keep the mean of so many last snapshots (5).", rich_help_panel=TRAINING)
+        int | None,
+        count("Keep the mean of so many last snapshots (5).", panel=TRAINING),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Validations without a better score; 0: never stop (10).", rich_help_panel=TRAINING),
+        count("Validations without a better score; 0: never stop (10).", 0, panel=TRAINING),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random (1).", rich_help_panel=TRAINING)] = None,
+    seed: Annotated[int | None, count("Of everything random (1).", 0, panel=TRAINING)] = None,
     device: Device = "auto",
     threads: Threads = None,
     config: Config = None,
@@ -90,6 +92,8 @@ def train(
     that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
     """
     from nmtkit.settings import from_mapping
+    from nmtkit.tokenizer.build import TokenizerOptions
+    from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training.options import TrainingOptions
     from nmtkit.training.recipe import Data, Run
     from nmtkit.training.recipe import train as run_training
@@ -106,17 +110,21 @@ def train(
         patience=patience,
         seed=seed,
     )
+    of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
+    with usage():
+        model = _model(preset, {**given_tables["model"], **given(dropout=dropout)})
+        training = from_mapping(TrainingOptions, {**given_tables["training"], **flags}, "[training]")
+        new_tokenizer = from_mapping(TokenizerOptions, {**given_tables["tokenizer"], **of_tokenizer}, "[tokenizer]")
+        if tokenizer and of_tokenizer:
+            named = ", ".join(of_tokenizer)
+            raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
     run_training(
         Run(
             data=Data(train, dev, source_lang, target_lang),
             output=output,
-            model=_model(preset, {**given_tables["model"], **given(dropout=dropout)}),
-            training=from_mapping(TrainingOptions, {**given_tables["training"], **flags}, "[training]"),
-            tokenizer=_tokenizer(
-                tokenizer,
-                given_tables["tokenizer"],
-                given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab),
-            ),
+            model=model,
+            training=training,
+            tokenizer=Tokenizer.load(tokenizer) if tokenizer else new_tokenizer,
             device=device,
             threads=threads,
             command=shlex.join(["nmtkit", *sys.argv[1:]]),
@@ -132,16 +140,3 @@ def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:
         return options_from_mapping(changes, "[model]")
     base = options_to_mapping(preset(preset_name or "transformer-small"))
     return options_from_mapping({**base, **changes}, "[model]")
-
-
-def _tokenizer(path: Path | None, table: dict[str, Any], flags: dict[str, Any]) -> Tokenizer | TokenizerOptions:
-    """The ready tokenizer, or how to make one; flags that say both are refused."""
-    from nmtkit.settings import from_mapping
-    from nmtkit.tokenizer.build import TokenizerOptions
-    from nmtkit.tokenizer.tokenizer import Tokenizer
-
-    if path is None:
-        return from_mapping(TokenizerOptions, {**table, **flags}, "[tokenizer]")
-    if flags:
-        raise ValueError(f"--tokenizer {path} is ready made: leave out {', '.join(flags)}, or let train make one")
-    return Tokenizer.load(path)

@@ -7,20 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nmtkit.cli.parameters import Config, Debug, Quiet
+from nmtkit.cli.parameters import Config, Debug, Quiet, count, real
 from nmtkit.console import note
 
 
 def train_tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
-    vocab_size: Annotated[int, typer.Option(help="Pieces, 4 specials and 256 bytes among them.")] = 8000,
+    vocab_size: Annotated[int, count("Pieces, 4 specials and 256 bytes among them.")] = 8000,
     kind: Annotated[str, typer.Option(help="unigram or bpe.")] = "unigram",
-    character_coverage: Annotated[
-        float, typer.Option(help="Share of characters in the text that get a piece of their own.")
-    ] = 1.0,
-    max_lines: Annotated[int | None, typer.Option(help="Learn from a random sample of so many lines.")] = None,
-    seed: Annotated[int, typer.Option(help="Of that sample.")] = 1,
+    character_coverage: Annotated[float, real("Share of characters in the text that get a piece of their own.")] = 1.0,
+    max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.")] = None,
+    seed: Annotated[int, count("Of that sample.", 0)] = 1,
     config: Config = None,
     quiet: Quiet = False,
     debug: Debug = False,

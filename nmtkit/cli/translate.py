@@ -25,6 +25,7 @@ from nmtkit.cli.parameters import (
     Quiet,
     Threads,
     Weights,
+    count,
     load_translator,
     search_settings,
 )
@@ -49,7 +50,7 @@ def translate(
     length_alpha: LengthAlpha = None,
     n_best: Annotated[
         int,
-        typer.Option(help="Translations a line, best first: line number and rank go before.", rich_help_panel=SEARCH),
+        count("Translations a line, best first: line number and rank go before.", panel=SEARCH),
     ] = 1,
     max_length: MaxLength = None,
     batch_tokens: BatchTokens = None,

@@ -119,23 +119,23 @@ def test_files_and_standard_output(command: list[object], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "words", "code"),
     [
-        (["--errors-below", "ter:5"], ["'ter:5'", "chrf:60"]),
-        (["--errors-below", "chrf:101"], ["'chrf:101'", "0 to 100"]),
-        (["--errors-below", "chrf"], ["'chrf'", "chrf:60"]),
-        (["--tolerance", -1], ["tolerance = -1"]),
-        (["--tolerance", "nan"], ["tolerance = nan"]),
-        (["--reference-segmentations", 0], ["0 reference segmentations", "1 or more"]),
-        (["--beam", 0], ["beam = 0"]),
-        (["--errors", "none.txt"], ["none.txt", "no such file"]),
-        (["--reference", "none.txt"], ["none.txt", "no such file"]),
-        (["--tsv", "nowhere/x.tsv"], ["nowhere", "does not exist"]),
+        (["--errors-below", "ter:5"], ["'ter:5'", "chrf:60"], 2),
+        (["--errors-below", "chrf:101"], ["'chrf:101'", "0 to 100"], 2),
+        (["--errors-below", "chrf"], ["'chrf'", "chrf:60"], 2),
+        (["--tolerance", -1], ["'--tolerance'", "-1.0 is not possible: choose 0 or more"], 2),
+        (["--tolerance", "nan"], ["nan is not possible"], 2),
+        (["--reference-segmentations", 0], ["'--reference-segmentations'", "0 is not possible: choose 1 or more"], 2),
+        (["--beam", 0], ["'--beam'", "0 is not possible: choose 1 or more"], 2),
+        (["--errors", "none.txt"], ["none.txt", "no such file"], 1),
+        (["--reference", "none.txt"], ["none.txt", "no such file"], 1),
+        (["--tsv", "nowhere/x.tsv"], ["nowhere", "does not exist"], 1),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_impossible_values_are_refused(command: list[object], flags: list[object], words: list[str]) -> None:
-    line = refused(run_here(*command, *flags))
+def test_impossible_values_are_refused(command: list[object], flags: list[object], words: list[str], code: int) -> None:
+    line = refused(run_here(*command, *flags), code)
     assert all(word in line for word in words), line
 
 

@@ -143,15 +143,17 @@ def test_files_that_cannot_be_scored(texts: dict[str, Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "words", "code"),
     [
-        (["--tokenize", "13b"], ["'13b'", "'13a'"]),
-        (["--resamples", 1], ["1 bootstrap", "2 or more"]),
-        (["--seed", -1], ["-1", "0 or more"]),
-        (["--json", "nowhere/x.json"], ["nowhere", "does not exist"]),
+        (["--tokenize", "13b"], ["'13b'", "'13a'"], 1),
+        (["--resamples", 1], ["1 bootstrap", "2 or more"], 1),
+        (["--seed", -1], ["'--seed'", "-1 is not possible: choose 0 or more"], 2),
+        (["--json", "nowhere/x.json"], ["nowhere", "does not exist"], 1),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_impossible_values_are_refused(texts: dict[str, Path], flags: list[object], words: list[str]) -> None:
-    line = refused(run_here("evaluate", "-y", texts["outputs"], "-r", texts["first"], "--resamples", 20, *flags))
+def test_impossible_values_are_refused(
+    texts: dict[str, Path], flags: list[object], words: list[str], code: int
+) -> None:
+    line = refused(run_here("evaluate", "-y", texts["outputs"], "-r", texts["first"], "--resamples", 20, *flags), code)
     assert all(word in line for word in words), line

@@ -68,37 +68,37 @@ def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "words", "code"),
     [
-        (["--updates", 0], ["updates = 0"]),
-        (["--batch-tokens", 0], ["batch_tokens = 0"]),
-        (["--learning-rate", 0], ["learning_rate = 0"]),
-        (["--learning-rate", "nan"], ["learning_rate = nan"]),
-        (["--warmup", 0], ["warmup = 0"]),
-        (["--label-smoothing", 1], ["label_smoothing = 1"]),
-        (["--validate-every", 0], ["validate_every = 0"]),
-        (["--average", 0], ["average = 0"]),
-        (["--patience", -1], ["patience = -1"]),
-        (["--seed", -1], ["seed = -1"]),
-        (["--dropout", 1], ["dropout = 1"]),
-        (["--preset", "transformer-tny"], ["'transformer-tny'", "'transformer-tiny'"]),
-        (["--vocab-size", 99999], ["99999", "lower"]),
-        (["--vocab-size", 0], ["vocab_size = 0"]),
-        (["--tokenizer-kind", "bep"], ["'bep'", "'bpe'"]),
-        (["--tokenizer", "none.model"], ["none.model", "ready made", "vocab_size"]),
-        (["--device", "tpu9"], ["tpu9", "cpu"]),
-        (["--threads", 0], ["threads = 0"]),
-        (["--train", "none"], ["none.fr", "no such file"]),
-        (["--dev", "none"], ["none.fr", "no such file"]),
-        (["--source-lang", "xx"], ["train.xx", "no such file"]),
-        (["--target-lang", "xx"], ["train.xx", "no such file"]),
+        (["--updates", 0], ["'--updates'", "0 is not possible: choose 1 or more"], 2),
+        (["--batch-tokens", 0], ["'--batch-tokens'", "0 is not possible: choose 1 or more"], 2),
+        (["--learning-rate", 0], ["learning_rate = 0"], 2),
+        (["--learning-rate", "nan"], ["'--learning-rate'", "nan is not possible: choose 0 or more"], 2),
+        (["--warmup", 0], ["'--warmup'", "0 is not possible: choose 1 or more"], 2),
+        (["--label-smoothing", 1], ["label_smoothing = 1"], 2),
+        (["--validate-every", 0], ["'--validate-every'", "0 is not possible: choose 1 or more"], 2),
+        (["--average", 0], ["'--average'", "0 is not possible: choose 1 or more"], 2),
+        (["--patience", -1], ["'--patience'", "-1 is not possible: choose 0 or more"], 2),
+        (["--seed", -1], ["'--seed'", "-1 is not possible: choose 0 or more"], 2),
+        (["--dropout", 1], ["dropout = 1"], 2),
+        (["--preset", "transformer-tny"], ["'transformer-tny'", "'transformer-tiny'"], 2),
+        (["--vocab-size", 99999], ["99999", "lower"], 1),
+        (["--vocab-size", 0], ["'--vocab-size'", "0 is not possible: choose 1 or more"], 2),
+        (["--tokenizer-kind", "bep"], ["'bep'", "'bpe'"], 2),
+        (["--tokenizer", "none.model"], ["none.model", "ready made", "vocab_size"], 2),
+        (["--device", "tpu9"], ["tpu9", "cpu"], 1),
+        (["--threads", 0], ["'--threads'", "0 is not possible: choose 1 or more"], 2),
+        (["--train", "none"], ["none.fr", "no such file"], 1),
+        (["--dev", "none"], ["none.fr", "no such file"], 1),
+        (["--source-lang", "xx"], ["train.xx", "no such file"], 1),
+        (["--target-lang", "xx"], ["train.xx", "no such file"], 1),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
 def test_impossible_values_are_refused_before_anything_is_written(
-    data: Data, tmp_path: Path, flags: list[object], words: list[str]
+    data: Data, tmp_path: Path, flags: list[object], words: list[str], code: int
 ) -> None:
-    line = refused(run_here("train", *data.flags(tmp_path / "run"), "--vocab-size", 400, *flags, "--quiet"))
+    line = refused(run_here("train", *data.flags(tmp_path / "run"), "--vocab-size", 400, *flags, "--quiet"), code)
     assert all(word in line for word in words), line
     assert not (tmp_path / "run").exists()
 

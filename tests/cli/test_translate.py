@@ -155,30 +155,30 @@ def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "words", "code"),
     [
-        (["--beam", 0], ["beam = 0", "1 or more"]),
-        (["--n-best", 0], ["n_best = 0", "1 or more"]),
-        (["--n-best", 3], ["n_best = 3", "beam = 2"]),
-        (["--length-alpha", "-0.1"], ["-0.1", "0.7"]),
-        (["--length-alpha", "nan"], ["nan"]),
-        (["--max-length", 0], ["max_length = 0", "1 or more"]),
-        (["--batch-tokens", 0], ["batch_tokens = 0", "1 or more"]),
-        (["--weights", "lst"], ["'lst'", "'last'"]),
-        (["--device", "tpu9"], ["tpu9", "cpu, cuda"]),
-        (["--device", "mps"], ["mps", "cpu"]),
-        (["--device", "meta"], ["meta", "cpu"]),
-        (["--device", "cuda:99"], ["cuda:99", "cpu"]),
-        (["--threads", 0], ["threads = 0", "1 or more"]),
-        (["--input", "nowhere.fr"], ["nowhere.fr", "no such file"]),
-        (["--input", "."], [".", "folder"]),
-        (["--output", "."], [".", "folder"]),
-        (["--output", "nowhere/x.en"], ["nowhere", "does not exist"]),
+        (["--beam", 0], ["'--beam'", "0 is not possible: choose 1 or more"], 2),
+        (["--n-best", 0], ["'--n-best'", "0 is not possible: choose 1 or more"], 2),
+        (["--n-best", 3], ["n_best = 3", "beam = 2"], 2),
+        (["--length-alpha", "-0.1"], ["'--length-alpha'", "-0.1 is not possible: choose from 0 to 10"], 2),
+        (["--length-alpha", "nan"], ["nan"], 2),
+        (["--max-length", 0], ["'--max-length'", "0 is not possible: choose 1 or more"], 2),
+        (["--batch-tokens", 0], ["'--batch-tokens'", "0 is not possible: choose 1 or more"], 2),
+        (["--weights", "lst"], ["'lst'", "'last'"], 1),
+        (["--device", "tpu9"], ["tpu9", "cpu, cuda"], 1),
+        (["--device", "mps"], ["mps", "cpu"], 1),
+        (["--device", "meta"], ["meta", "cpu"], 1),
+        (["--device", "cuda:99"], ["cuda:99", "cpu"], 1),
+        (["--threads", 0], ["'--threads'", "0 is not possible: choose 1 or more"], 2),
+        (["--input", "nowhere.fr"], ["nowhere.fr", "no such file"], 1),
+        (["--input", "."], [".", "folder"], 1),
+        (["--output", "."], [".", "folder"], 1),
+        (["--output", "nowhere/x.en"], ["nowhere", "does not exist"], 1),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_impossible_values_are_refused(model: Path, flags: list[object], words: list[str]) -> None:
-    line = refused(run_here("translate", model, *flags, stdin=b"Oui.\n"))
+def test_impossible_values_are_refused(model: Path, flags: list[object], words: list[str], code: int) -> None:
+    line = refused(run_here("translate", model, *flags, stdin=b"Oui.\n"), code)
     assert all(word in line for word in words), line
 
 
@@ -202,7 +202,7 @@ def test_input_and_output_files(model: Path, tmp_path: Path) -> None:
     outcome = run_here("translate", model, *SHORT, "--input", source, "--output", target)
     assert (outcome.code, outcome.out, target.read_bytes()) == (0, b"", expected)
     target.write_text("old\n")
-    refused(run_here("translate", model, "--beam", 0, "--input", source, "--output", target))
+    refused(run_here("translate", model, "--beam", 0, "--input", source, "--output", target), code=2)
     assert target.read_text() == "old\n" and len(list(tmp_path.iterdir())) == 2
 
 
