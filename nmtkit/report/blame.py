@@ -91,7 +91,7 @@ def _settings(report: Report) -> Text:
 def _shares(report: Report) -> Table:
     """Rows × verdicts; the interval stands below its share."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("errors: which", ratio=1)
+    table.add_column("errors", ratio=1)
     table.add_column("n", justify="right", no_wrap=True)
     for verdict in BLAMED:
         table.add_column(verdict.value, justify="right", no_wrap=True)
@@ -124,13 +124,19 @@ def _sentences(records: Sequence[Record]) -> Table:
     table.add_column("at fault", min_width=len("producible"))
     for record in records:
         table.add_row(Text(str(record.number)), Text("source"), shown(record.source))
-        table.add_row("", Text("human y*"), *_candidate(record.reference), Text(_at_fault(record)))
-        table.add_row("", Text("algorithm ŷ"), *_candidate(record.output), end_section=True)
+        human, algorithm = record.reference, record.output
+        table.add_row("", Text("human y*"), *_candidate(human, algorithm), Text(_at_fault(record)))
+        table.add_row("", Text("algorithm ŷ"), *_candidate(algorithm, human), end_section=True)
     return table
 
 
-def _candidate(one: Candidate) -> list[Text]:
-    return [shown(one.text), Text(number(one.total)), Text(str(one.length)), Text(number(one.score, 3))]
+def _candidate(one: Candidate, other: Candidate) -> list[Text]:
+    return [
+        shown(one.text, beside=other.text),
+        Text(number(one.total)),
+        Text(str(one.length)),
+        Text(number(one.score, 3)),
+    ]
 
 
 def _at_fault(record: Record) -> str:

@@ -6,12 +6,25 @@ import math
 
 from rich.text import Text
 
+CONTEXT = 30
+"""Characters shown before the first difference of two long texts."""
 JOINERS = "\u200c\u200d"
 """Invisible, but part of the spelling in Persian, Hindi and others, and of emoji."""
 
 
-def shown(text: str, most: int = 160) -> Text:
-    """A text as it is, no markup, with what could change the terminal written as an escape, and cut if too long."""
+def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
+    """A text as it is, no markup, with what could change the terminal written as an escape, and cut if too long.
+
+    Args:
+        beside: a text to compare with: of one that is too long, the words that both begin with are left out.
+    """
+    if not text.strip():
+        return Text("(white space)" if text else "(empty)")
+    if beside is not None and len(text) > most:
+        pairs = enumerate(zip(text, beside, strict=False))
+        common = next((place for place, pair in pairs if pair[0] != pair[1]), min(len(text), len(beside)))
+        start = text.rfind(" ", 0, max(0, common - CONTEXT)) + 1
+        text = f"… {text[start:]}" if start else text
     safe = "".join(
         character if character.isprintable() or character in JOINERS else _escape(character) for character in text
     )
