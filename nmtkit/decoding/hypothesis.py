@@ -13,11 +13,13 @@ class Hypothesis:
         tokens: target ids; the last is EOS and counts.
         total: Σ log P in nats.
         score: J(y), the objective's value.
+        log_probs: log P of each token, where the search keeps them.
     """
 
     tokens: tuple[int, ...]
     total: float
     score: float
+    log_probs: tuple[float, ...] = ()
 
     @property
     def length(self) -> int:

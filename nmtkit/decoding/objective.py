@@ -1,7 +1,9 @@
 """What a search maximises, and how far a prefix can still get.
 
-J(y) = Σ_t log P(y_t | x, y_<t) / |y|^α, with |y| counting EOS. α = 0 is the plain log-probability, α = 1 the mean of a
-token (Jean et al. 2015; the form with α after Wu et al. 2016).
+J(y) = Σ_t log P(y_t | x, y_<t) / lp(|y|), with |y| counting EOS, under one of two length penalties:
+
+    power    lp(T) = T^α: α = 0 is the plain log-probability, α = 1 the mean of a token (Jean et al. 2015)
+    gnmt     lp(T) = ((5 + T) / 6)^α (Wu et al. 2016, equation 14, without its coverage term)
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import TypeVar
 from torch import Tensor
 
 Number = TypeVar("Number", float, Tensor)
+PENALTIES = ("power", "gnmt")
 
 
 @dataclass(frozen=True)
@@ -20,27 +23,31 @@ class Objective:
 
     Attributes:
         alpha: at least 0. Below 0 longer outputs would win by being longer and no bound would hold.
+        penalty: "power" or "gnmt".
     """
 
     alpha: float = 0.7
+    penalty: str = "power"
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 10:
             raise ValueError(f"length_alpha = {self.alpha} is not possible: choose 0 (none) to 10, usually 0.7")
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"length_penalty = {self.penalty!r} is not known: choose one of {', '.join(PENALTIES)}")
 
-    def final(self, total: Number, length: int) -> Number:
+    def final(self, total: Number, length: Number | int) -> Number:
         """J of a finished hypothesis of `length` tokens (EOS counted) with log-probability `total`."""
-        score: Number = total / length**self.alpha
+        base = length if self.penalty == "power" else (5 + length) / 6
+        score: Number = total / base**self.alpha
         return score
 
     def bound(self, total: Number, max_length: Number) -> Number:
         """The most J any continuation of a prefix can reach within `max_length` tokens (EOS counted).
 
-        Admissible because log-probabilities are at most 0 (the total cannot rise) and α is at least 0 (no divisor is
-        larger than that of the longest).
+        Admissible because log-probabilities are at most 0 (the total cannot rise) and lp does not fall as T grows (α is
+        at least 0): no divisor is larger than that of the longest.
         """
-        score: Number = total / max_length**self.alpha
-        return score
+        return self.final(total, max_length)
 
 
 def default_limit(source_pieces: int) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, spreads, tables
 from torch import Tensor
 from toys import TableModel, TableState, brute_force, ranked
 
@@ -18,50 +19,6 @@ from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.interface import LogProbs
 from nmtkit.specials import EOS, UNK
-
-ALPHAS = (0.0, 0.5, 0.7, 1.0)
-SENTENCES = 12
-many = settings(database=None, derandomize=True, deadline=None, max_examples=250)
-"""250 examples of 12 tables each."""
-few = settings(many, max_examples=60)
-"""Where each table is searched alone as well."""
-
-seeds = st.integers(0, 2**31)
-shapes = st.sampled_from([(2, 6), (3, 5), (4, 4), (5, 4)])
-"""Symbols that can be produced, UNK and EOS among them, and the depth of the table."""
-spreads = st.sampled_from([0.3, 1.0, 3.0, 9.0])
-"""From nearly uniform to nearly certain: certain continuations are what a stop rule must wait for."""
-
-
-def tables(seed: int, shape: tuple[int, int], spread: float) -> tuple[TableModel, list[int]]:
-    """Random tables, and a limit for each within their depth."""
-    symbols, depth = shape
-    model = TableModel.random(seed, sentences=SENTENCES, symbols=symbols, depth=depth, spread=spread)
-    generator = torch.Generator().manual_seed(seed)
-    return model, torch.randint(1, depth + 1, (SENTENCES,), generator=generator).tolist()
-
-
-def plain_beam(model: TableModel, sentence: int, limit: int, beam: int, alpha: float) -> list[tuple[Any, ...]]:
-    """The slot rule in lists and loops, run to the limit: (tokens, total, J), best first."""
-    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-    finished = []
-    for length in range(1, limit + 1):
-        candidates = []
-        for total, prefix in live:
-            for token, log_prob in enumerate(model.log_probs(sentence, prefix)):
-                allowed = token == EOS if length == limit else log_prob > -math.inf
-                if allowed:
-                    candidates.append((total + log_prob, (*prefix, token)))
-        best = sorted(candidates, reverse=True)[:beam]
-        finished += [(tokens, total) for total, tokens in best if tokens[-1] == EOS]
-        live = [(total, tokens) for total, tokens in best if tokens[-1] != EOS]
-    return ranked(finished, alpha)
-
-
-def assert_same(found: list[Hypothesis], expected: list[tuple[Any, ...]]) -> None:
-    assert [one.tokens for one in found] == [tokens for tokens, _, _ in expected]
-    assert [one.total for one in found] == pytest.approx([total for _, total, _ in expected], abs=1e-9)
-    assert [one.score for one in found] == pytest.approx([score for _, _, score in expected], abs=1e-9)
 
 
 def search(model: TableModel, limits: list[int], **settings: Any) -> list[list[Hypothesis]]:
@@ -252,8 +209,11 @@ def test_the_model_is_asked_no_further_than_the_limit() -> None:
     assert [sentences for sentences, _ in model.seen] == [3, 3, 2, 1, 1]
 
 
-@pytest.mark.parametrize(("limits", "beam", "n_best"), [([3], 1, 1), ([3, 3], 2, 3), ([3, 0], 1, 1), ([3, 3], 0, 0)])
-def test_broken_calls_are_refused(limits: list[int], beam: int, n_best: int) -> None:
+@pytest.mark.parametrize(
+    ("limits", "minimums", "n_best"),
+    [([3], [1], 1), ([3, 3], [1, 1], 0), ([3, 0], [1, 1], 1), ([3, 3], [1, 4], 1), ([3, 3], [0, 1], 1)],
+)
+def test_broken_calls_are_refused(limits: list[int], minimums: list[int], n_best: int) -> None:
     model = TableModel.random(0, sentences=2, symbols=3, depth=3)
     with pytest.raises(AssertionError):
-        search(model, limits, beam=beam, n_best=n_best)
+        search(model, limits, beam=2, minimums=minimums, n_best=n_best)
