@@ -1,0 +1,129 @@
+"""Exact search against brute force: `proved` is never wrong, and what is not proved never lies above the gap."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import TableModel, brute_force, ranked
+
+from nmtkit.decoding.beam import beam_search
+from nmtkit.decoding.exact import exact_search
+from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.objective import Objective
+from nmtkit.specials import EOS
+
+ALPHAS = (0.0, 0.5, 0.7, 1.0)
+
+
+def truth(model: TableModel, limits: list[int], alpha: float) -> list[tuple[tuple[int, ...], float, float]]:
+    """The global best of each sentence of the table."""
+    memory = model.memory()
+    rows = [memory.select(torch.tensor([sentence])) for sentence in range(len(limits))]
+    return [ranked(brute_force(model, row, limit), alpha)[0] for row, limit in zip(rows, limits, strict=True)]
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    symbols=st.integers(2, 5),
+    limits=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    alpha=st.sampled_from(ALPHAS),
+    rows=st.integers(1, 20),
+    children=st.integers(1, 6),
+    start=st.booleans(),
+)
+def test_the_global_best(
+    seed: int, symbols: int, limits: list[int], alpha: float, rows: int, children: int, start: bool
+) -> None:
+    model = TableModel.random(seed, sentences=len(limits), symbols=symbols, depth=4)
+    objective, memory = Objective(alpha), model.memory()
+    found = beam_search(model, memory, limits, beam=1, objective=objective)
+    certificates = exact_search(
+        model,
+        memory,
+        limits,
+        objective=objective,
+        incumbents=[one[0] for one in found] if start else None,
+        tolerance=0.0,
+        rows=rows,
+        children=children,
+    )
+    for certificate, (tokens, total, score), limit in zip(
+        certificates, truth(model, limits, alpha), limits, strict=True
+    ):
+        assert certificate.proved and certificate.gap == 0.0 and certificate.limit == limit
+        assert certificate.best is not None
+        assert certificate.best.tokens == tokens
+        assert certificate.best.total == pytest.approx(total, abs=1e-9)
+        assert certificate.best.score == pytest.approx(score, abs=1e-9)
+
+
+@given(seed=st.integers(0, 10**6), budget=st.integers(1, 30), alpha=st.sampled_from(ALPHAS), rows=st.integers(1, 9))
+def test_a_spent_budget_leaves_a_gap_that_holds(seed: int, budget: int, alpha: float, rows: int) -> None:
+    limits = [5, 3, 4]
+    model = TableModel.random(seed, sentences=3, symbols=4, depth=4)
+    certificates = exact_search(
+        model, model.memory(), limits, objective=Objective(alpha), budget_steps=budget, tolerance=0.0, rows=rows
+    )
+    for certificate, (_, _, score) in zip(certificates, truth(model, limits, alpha), strict=True):
+        assert certificate.steps <= budget
+        assert certificate.best is not None  # the empty translation costs one step
+        assert certificate.best.score <= score + 1e-9
+        assert score <= certificate.best.score + certificate.gap + 1e-9
+        assert certificate.proved == (certificate.gap == 0.0)
+        if certificate.proved:
+            assert certificate.best.score == pytest.approx(score, abs=1e-9)
+
+
+@pytest.mark.parametrize("children", [1, 2, 3, 100])
+def test_equal_children_are_all_made(children: int) -> None:
+    """Four equal words at every step; only one path ends: whatever the order of equals, it is found."""
+    words = [4, 5, 6, 7]
+    for path in [(4, 4), (5, 7), (7, 7), (6, 4)]:
+        table = {(): dict.fromkeys(words, 0.25)}
+        for first in words:
+            table[first,] = dict.fromkeys(words, 0.25)
+            for second in words:
+                table[first, second] = {EOS: 1.0} if (first, second) == path else {4: 1.0}
+                table[first, second, 4] = {4: 1.0}
+        model = TableModel.written([table], symbols=6)
+        (certificate,) = exact_search(
+            model, model.memory(), [3], objective=Objective(0.0), children=children, tolerance=0.0
+        )
+        assert certificate.best is not None and certificate.best.tokens == (*path, EOS) and certificate.proved
+
+
+def test_no_time_leaves_everything_open() -> None:
+    model = TableModel.random(1, sentences=2, symbols=4, depth=3)
+    incumbents = [Hypothesis((EOS,), -5.0, -5.0), None]
+    first, second = exact_search(
+        model, model.memory(), [4, 4], objective=Objective(0.0), incumbents=incumbents, budget_seconds=-1.0
+    )
+    assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0], False, 5.0, 0)
+    assert (second.best, second.proved, second.gap, second.steps) == (None, False, math.inf, 0)
+
+
+def test_an_incumbent_that_is_the_best_leaves_little_to_do() -> None:
+    """The better the start, the fewer steps; and an incumbent beyond the limit counts for nothing."""
+    model = TableModel.random(7, sentences=1, symbols=5, depth=5)
+    objective = Objective(0.0)
+    tokens, total, score = truth(model, [6], 0.0)[0]
+    (alone,) = exact_search(model, model.memory(), [6], objective=objective, rows=1)
+    (helped,) = exact_search(
+        model, model.memory(), [6], objective=objective, rows=1, incumbents=[Hypothesis(tokens, total, score)]
+    )
+    assert alone.best == helped.best and helped.proved and helped.steps <= alone.steps
+    beyond = Hypothesis((2,) * 6 + (EOS,), -1e-9, -1e-9)
+    (unmoved,) = exact_search(model, model.memory(), [6], objective=objective, rows=1, incumbents=[beyond])
+    assert unmoved == alone
+
+
+def test_steps_are_prefixes_read() -> None:
+    """Nothing can be pruned before the first hypothesis ends, so a certain path costs its length."""
+    model = TableModel.written([{(): {4: 1.0}, (4,): {5: 1.0}, (4, 5): {EOS: 1.0}}], symbols=4)
+    (certificate,) = exact_search(model, model.memory(), [9], objective=Objective(0.7))
+    assert certificate.best is not None and certificate.best.tokens == (4, 5, EOS)
+    assert (certificate.steps, certificate.proved) == (3, True)
