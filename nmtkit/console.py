@@ -24,10 +24,14 @@ def set_quiet(quiet: bool) -> None:
 
 
 def stdout_console() -> Console:
-    """The console for results (tables)."""
+    """The console for results (tables). Whoever closes the pipe early has seen enough: that is the caller's to tell."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, emoji=False)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Piped(markup=False, highlight=False, emoji=False)
 
 
 def stderr_console() -> Console:

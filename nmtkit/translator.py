@@ -21,58 +21,26 @@ from nmtkit import checkpoint
 from nmtkit.batches.batch import group
 from nmtkit.console import warn
 from nmtkit.decoding.beam import beam_search
+from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
-from nmtkit.decoding.objective import Objective, default_limit
+from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model
 from nmtkit.settings import from_mapping
-from nmtkit.specials import EOS, PAD
+from nmtkit.specials import BOS, EOS, PAD, UNK
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes:
-        beam: hypotheses kept at each step; 1 is greedy search.
-        length_alpha: exponent of the length normalisation; 0 none, 1 mean of a token.
-        n_best: translations returned for each line; at most the beam.
-        max_length: most target pieces, EOS counted; None: 2 × source pieces + 10.
-        max_source: source pieces beyond this many are cut off, with a warning.
-        batch_tokens: most padded source pieces searched at one time.
-    """
-
-    beam: int = 5
-    length_alpha: float = 0.7
-    n_best: int = 1
-    max_length: int | None = None
-    max_source: int = 1000
-    batch_tokens: int = 2048
-
-    def __post_init__(self) -> None:
-        for name in ("beam", "n_best", "max_source", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 1 or more")
-        if self.max_length is not None and self.max_length < 1:
-            raise ValueError(f"max_length = {self.max_length} is not possible: choose 1 or more (EOS counts)")
-        if self.n_best > self.beam:
-            raise ValueError(f"n_best = {self.n_best} needs a beam at least as wide, but beam = {self.beam}")
-        Objective(self.length_alpha)
-
-    @property
-    def objective(self) -> Objective:
-        return Objective(self.length_alpha)
-
-
-@dataclass(frozen=True)
 class Translation:
-    """One output: text, ids (EOS last), Σ log P in nats, and J."""
+    """One output: text, ids (EOS last), Σ log P in nats, J, and log P of each id (empty where nobody kept them)."""
 
     text: str
     tokens: tuple[int, ...]
     total: float
     score: float
+    log_probs: tuple[float, ...] = ()
 
     @property
     def length(self) -> int:
@@ -93,6 +61,27 @@ class ForcedScore:
     def length(self) -> int:
         """Target pieces, EOS counted."""
         return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What an exact search found.
+
+    Attributes:
+        best: the translation with the highest J that anything found.
+        beam: what the beam search found alone.
+        proved: no translation within the limit has a higher J than `best`.
+        gap: how much higher one could still be; 0 if proved.
+        steps: model steps that the exact search took.
+        limit: the most target pieces, EOS counted; nothing is said about longer translations.
+    """
+
+    best: Translation
+    beam: Translation
+    proved: bool
+    gap: float
+    steps: int
+    limit: int
 
 
 class Translator:
@@ -156,26 +145,100 @@ class Translator:
             first_line: number of the first line, for warnings.
         """
         sources = self._sources(lines, settings, first_line)
-        limits = [_limit(line, source, settings) for line, source in zip(lines, sources, strict=True)]
+        lengths = self._lengths(lines, sources, settings)
 
         def search_batch(chosen: list[int], memory: Any) -> list[list[Translation]]:
-            found = beam_search(
-                self.model,
-                memory,
-                [limits[index] for index in chosen],
-                beam=settings.beam,
-                objective=settings.objective,
-                n_best=settings.n_best,
-            )
-            if not all(found):
-                number = first_line + chosen[found.index([])]
-                raise ValueError(f"line {number}: the model gives no finite probability; it is damaged, train it again")
-            return [
-                [Translation(self.decode_target(one.tokens), one.tokens, one.total, one.score) for one in hypotheses]
-                for hypotheses in found
-            ]
+            found = self._beam(chosen, memory, lengths, settings, first_line)
+            return [[self._translation(one) for one in hypotheses] for hypotheses in found]
 
         return self._in_batches(sources, [1] * len(sources), settings.batch_tokens, search_batch)
+
+    def search_exactly(
+        self,
+        lines: Sequence[str],
+        settings: SearchSettings,
+        *,
+        budget_steps: int = 10_000,
+        budget_seconds: float | None = None,
+        references: Sequence[Sequence[str]] = (),
+        first_line: int = 1,
+    ) -> list[Certified]:
+        """The translation of each line with the highest J of all within the limit, proved so or with a gap.
+
+        Args:
+            budget_steps: most model steps for a line.
+            budget_seconds: most seconds for a line, on average over a batch; None: only the steps count.
+            references: sets of known translations, a line each; a good one shortens the search.
+
+        Raises:
+            ValueError: for settings under which the score of a prefix is no bound.
+        """
+        if settings.no_repeat_ngram:
+            raise ValueError(
+                "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
+            )
+        sources = self._sources(lines, settings, first_line)
+        lengths = self._lengths(lines, sources, settings)
+        known = [[self.encode_target(text) for text in row] for row in zip(*references, strict=True)]
+        forced = self.score_tokens(lines, known, settings) if known else [[] for _ in lines]
+
+        def search_batch(chosen: list[int], memory: Any) -> list[Certified]:
+            found = [one[0] for one in self._beam(chosen, memory, lengths, replace(settings, n_best=1), first_line)]
+            starts = []
+            for index, hypothesis in zip(chosen, found, strict=True):
+                fewest, most = lengths[index]
+                given = [
+                    Hypothesis(one.tokens, one.total, one.score)
+                    for one in forced[index]
+                    if fewest <= one.length <= most and not {PAD, BOS, UNK} & set(one.tokens)
+                ]
+                starts.append(max([hypothesis, *given], key=lambda one: one.score))
+            certificates = exact_search(
+                self.model,
+                memory,
+                [lengths[index][1] for index in chosen],
+                minimums=[lengths[index][0] for index in chosen],
+                forbid_unk=settings.forbid_unk,
+                objective=settings.objective,
+                incumbents=starts,
+                budget_steps=budget_steps,
+                budget_seconds=None if budget_seconds is None else budget_seconds * len(chosen),
+            )
+            results = []
+            for hypothesis, one in zip(found, certificates, strict=True):
+                assert one.best is not None
+                best, beam = self._translation(one.best), self._translation(hypothesis)
+                results.append(Certified(best, beam, one.proved, one.gap, one.steps, one.limit))
+            return results
+
+        return self._in_batches(sources, [1] * len(sources), settings.batch_tokens, search_batch)
+
+    def _beam(
+        self,
+        chosen: list[int],
+        memory: Any,
+        lengths: Sequence[tuple[int, int]],
+        settings: SearchSettings,
+        first_line: int,
+    ) -> list[list[Hypothesis]]:
+        """Beam search of the lines `chosen`."""
+        found = beam_search(
+            self.model,
+            memory,
+            [lengths[index][1] for index in chosen],
+            beam=settings.beam,
+            objective=settings.objective,
+            n_best=settings.n_best,
+            minimums=[lengths[index][0] for index in chosen],
+            rules=settings.rules,
+        )
+        if not all(found):
+            number = first_line + chosen[found.index([])]
+            raise ValueError(f"line {number}: the model gives no finite probability; it is damaged, train it again")
+        return found
+
+    def _translation(self, found: Hypothesis) -> Translation:
+        return Translation(self.decode_target(found.tokens), found.tokens, found.total, found.score, found.log_probs)
 
     def score_tokens(
         self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
@@ -203,8 +266,14 @@ class Translator:
 
     def limits(self, lines: Sequence[str], settings: SearchSettings) -> list[int]:
         """The length limit of each line's translation, EOS counted."""
-        sources = self._sources(lines, settings, None)
-        return [_limit(line, source, settings) for line, source in zip(lines, sources, strict=True)]
+        return [most for _, most in self._lengths(lines, self._sources(lines, settings, None), settings)]
+
+    def _lengths(
+        self, lines: Sequence[str], sources: Sequence[list[int]], settings: SearchSettings
+    ) -> list[tuple[int, int]]:
+        """Fewest and most target pieces of each line; a blank line can only be translated by EOS."""
+        pairs = zip(lines, sources, strict=True)
+        return [settings.lengths(len(source) - 1) if line.strip() else (1, 1) for line, source in pairs]
 
     def encode_target(self, text: str) -> tuple[int, ...]:
         """Target ids of a text, EOS last."""
@@ -241,13 +310,6 @@ class Translator:
             for index, result in zip(chosen, work(chosen, memory), strict=True):
                 results[index] = result
         return results
-
-
-def _limit(line: str, source: list[int], settings: SearchSettings) -> int:
-    """A blank line can only be translated by EOS; otherwise the limit follows the source."""
-    if not line.strip():
-        return 1
-    return settings.max_length or default_limit(len(source) - 1)
 
 
 def _forced_score(tokens: tuple[int, ...], log_probs: list[float], settings: SearchSettings) -> ForcedScore:

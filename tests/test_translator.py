@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from training_toys import FAMILIES, independent_total, model, only_line, parallel, tokenizer, write_folder
 
 import nmtkit.translator
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS
-from nmtkit.translator import SearchSettings, Translator, pick_device, set_threads
+from nmtkit.translator import Translator, pick_device, set_threads
 
 QUICK = SearchSettings(beam=2, max_length=6, batch_tokens=40)
 LINES = [
@@ -117,6 +118,90 @@ def test_forced_score_of_an_output_is_its_search_score(family: str, alpha: float
             assert math.fsum(score.log_probs) == pytest.approx(total, abs=1e-4)
             assert one.score == pytest.approx(total / len(one.tokens) ** alpha, abs=1e-4)
             assert score.score == pytest.approx(one.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_exact_search_is_never_below_a_beam_however_wide(family: str, alpha: float) -> None:
+    """Every line in its place, scores as an independent pass gives them; a beam of 60 may find as much, never more."""
+    toy, chosen = translator(family, double=True), SearchSettings(beam=1, length_alpha=alpha, max_length=2)
+    found = toy.search_exactly(LINES, chosen, budget_steps=1000)
+    wide = toy.search(LINES, replace(chosen, beam=60))
+    assert all(one.proved and one.gap == 0 for one in found)
+    for line, one, beam in zip(LINES, found, wide, strict=True):
+        total = independent_total(toy.model, source_ids(line), one.best.tokens)
+        assert one.best.score == pytest.approx(total / one.best.length**alpha, abs=1e-4)
+        assert one.best.score >= beam[0].score - 1e-4
+        assert one.beam.tokens == toy.search([line], chosen)[0][0].tokens
+        assert one.limit == (2 if line.strip() else 1)
+    assert any(one.best.score > one.beam.score + 1e-3 for one in found)  # else nothing was searched
+
+
+def test_a_known_translation_is_where_an_exact_search_starts() -> None:
+    """With a single step nothing but the start can be found: the better of beam and reference, if it is allowed."""
+    toy, chosen = translator(double=True), SearchSettings(beam=1, length_alpha=0.0, max_length=5)
+    lines = [line for line in LINES if line.strip()]
+    for reference in ("dog", "the red cat", "a"):
+        tokens = toy.encode_target(reference)
+        alone = toy.search_exactly(lines, chosen, budget_steps=1)
+        helped = toy.search_exactly(lines, chosen, budget_steps=1, references=[[reference] * len(lines)])
+        forced = toy.score(lines, [reference] * len(lines), chosen)
+        for one, start, score in zip(alone, helped, forced, strict=True):
+            allowed = len(tokens) <= 5 and score.score > one.best.score
+            assert start.best.tokens == (tokens if allowed else one.best.tokens)
+            assert start.beam == one.beam
+
+
+def test_a_small_budget_leaves_a_gap() -> None:
+    toy, chosen = translator(), SearchSettings(beam=1, length_alpha=0.0, max_length=6)
+    found = toy.search_exactly(LINES, chosen, budget_steps=2)
+    assert all(one.steps <= 2 for one in found)
+    assert any(not one.proved and one.gap > 0 for one in found)
+    full = toy.search_exactly(LINES, replace(chosen, max_length=3), budget_steps=4000)
+    short = toy.search_exactly(LINES, replace(chosen, max_length=3), budget_steps=2)
+    for one, best in zip(short, full, strict=True):
+        assert best.best.score <= one.best.score + one.gap + 1e-4
+    with pytest.raises(ValueError, match="no_repeat_ngram"):
+        toy.search_exactly(LINES, replace(chosen, no_repeat_ngram=2))
+
+
+@pytest.mark.parametrize(
+    ("given", "pieces", "expected"),
+    [
+        ({}, 7, (1, 24)),
+        ({"max_length": 9}, 7, (1, 9)),
+        ({"max_length_ratio": 1.5}, 7, (1, 10)),
+        ({"max_length_ratio": 1.5, "max_length": 9}, 7, (1, 9)),
+        ({"max_length_ratio": 0.1}, 7, (1, 1)),
+        ({"min_length": 3}, 7, (3, 24)),
+        ({"min_length_ratio": 0.5}, 7, (4, 24)),
+        ({"min_length_ratio": 0.5, "min_length": 6}, 7, (6, 24)),
+        ({"min_length_ratio": 3.0, "max_length_ratio": 2.0}, 5, (10, 10)),
+    ],
+)
+def test_lengths_absolute_and_relative(given: dict[str, Any], pieces: int, expected: tuple[int, int]) -> None:
+    assert SearchSettings(**given).lengths(pieces) == expected
+
+
+def test_rules_and_lengths_reach_the_search() -> None:
+    """Each setting changes an output in the way that it says, for real models."""
+    toy, base = translator(), SearchSettings(beam=3, max_length=9)
+    plain = toy.search(LINES, base)
+    longer = toy.search(LINES, replace(base, min_length=6))
+    assert all(best[0].length >= 6 for line, best in zip(LINES, longer, strict=True) if line.strip())
+    assert any(best[0].length < 6 for line, best in zip(LINES, plain, strict=True) if line.strip())
+    assert all(best[0].length == 1 for line, best in zip(LINES, longer, strict=True) if not line.strip())
+    once = toy.search(LINES, replace(base, min_length=6, no_repeat_ngram=1))
+    for best in once:
+        tokens = best[0].tokens[:-1] if best[0].length == 9 else best[0].tokens
+        assert len(set(tokens)) == len(tokens)
+    assert any(len(set(best[0].tokens)) < best[0].length for best in longer)
+    gnmt = toy.search(LINES, replace(base, length_penalty="gnmt"))
+    for best in gnmt:
+        assert best[0].score == pytest.approx(best[0].total / ((5 + best[0].length) / 6) ** 0.7)
+    hasty = toy.search(LINES, replace(base, patience=0.3))
+    assert all(one[0].score <= best[0].score + 1e-6 for one, best in zip(hasty, plain, strict=True))
+    assert [math.fsum(best[0].log_probs) for best in plain] == pytest.approx([best[0].total for best in plain])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -76,22 +76,23 @@ def _search(report: Report, row: Row) -> list[str]:
 
 def _model(report: Report, row: Row) -> list[str]:
     share, alpha = row.of(Verdict.MODEL), report.provenance.length_alpha
-    if report.provenance.beam == 1:
-        sentences = [
-            f"So far mostly the model: {_phrase(share, row)} are the model's. But the search was greedy (beam 1): use "
-            f"a beam of {USUAL_BEAM} and ask again before you change the model."
-        ]
-    else:
-        sentences = [
-            f"Mostly the model: {_phrase(share, row)} are the model's, for its J prefers the wrong output to the "
-            "reference. So give it more data, more regularisation or another architecture."
-        ]
     members = set(row.numbers)
     by_length = sum(
         record.reference.total > record.output.total
         for record in report.records
         if record.number in members and record.verdict == Verdict.MODEL
     )
+    if report.provenance.beam == 1:
+        sentences = [
+            f"So far mostly the model: {_phrase(share, row)} are the model's. But the search was greedy (beam 1): use "
+            f"a beam of {USUAL_BEAM} and ask again before you change the model."
+        ]
+    else:
+        remedy = " So give it more data, more regularisation or another architecture."
+        sentences = [
+            f"Mostly the model: {_phrase(share, row)} are the model's, for its J prefers the wrong output to the "
+            f"reference.{remedy if 2 * by_length <= share.count else ''}"
+        ]
     if by_length:
         sentences.append(
             f"In {by_length} of these {share.count} the reference has the higher log P, and only the length "

@@ -41,7 +41,8 @@ from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
 if TYPE_CHECKING:
-    from nmtkit.translator import ForcedScore, SearchSettings, Translation, Translator
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import ForcedScore, Translation, Translator
 
 PARITY = 1e-4
 """The most by which a forced pass may miss log P and J of the search, in nats, …"""
@@ -81,6 +82,7 @@ def blame(
     metric, value = threshold or DEFAULT_THRESHOLD
     question = Question(tolerance, frozenset(errors or ()), metric, value, reference_segmentations)
     check(sources, references, question)
+    _check_settings(settings)
     settings = replace(settings, n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
@@ -138,6 +140,13 @@ def _score(
             )
         )
     return outputs, candidates
+
+
+def _check_settings(settings: SearchSettings) -> None:
+    """Refuse what forbids the output some translations but not the reference."""
+    for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
+        if getattr(settings, name):
+            raise ValueError(f"{name} = {getattr(settings, name)} bans outputs, not references: leave it out")
 
 
 def _segmentations(translator: Translator, text: str, number: int) -> list[tuple[int, ...]]:
@@ -215,7 +224,8 @@ def _provenance(
         model=translator.folder_hash,
         beam=settings.beam,
         length_alpha=settings.length_alpha,
-        length_limit=str(settings.max_length or "2 × source pieces + 10"),
+        length_penalty=settings.length_penalty,
+        length_limit=settings.limit_in_words,
         max_source=settings.max_source,
         tolerance=question.tolerance,
         rescoring_difference=difference,

@@ -121,6 +121,7 @@ class Provenance:
     Attributes:
         nmtkit: version.
         model: hash of the model folder.
+        length_penalty: "power" or "gnmt".
         length_limit: the rule in words; every record holds its own limit.
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`.
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total.
@@ -133,6 +134,7 @@ class Provenance:
     model: str
     beam: int
     length_alpha: float
+    length_penalty: str
     length_limit: str
     max_source: int
     tolerance: float

@@ -43,8 +43,14 @@ def load_config(context: typer.Context, name: str | None) -> str | None:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     context.default_map = {**(context.default_map or {}), **defaults}
-    context.meta["nmtkit.tables"] = tables
+    context.meta.update({"nmtkit.tables": tables, "nmtkit.config": name})
     return name
+
+
+def origin(context: typer.Context, option: typer.CallbackParam) -> str:
+    """The beginning of an error message: the configuration file that an option's value comes from, or nothing."""
+    source = context.get_parameter_source(str(option.name))
+    return f"{context.meta['nmtkit.config']}: " if source is not None and source.name == "DEFAULT_MAP" else ""
 
 
 def tables(context: typer.Context) -> dict[str, dict[str, Any]]:

@@ -41,7 +41,7 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
     ] = None,
-    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.")] = 1000,
+    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
     beam: Beam = None,

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmtkit.cli.config import load_config
+from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
 from nmtkit.console import set_quiet
+from nmtkit.settings import nearest
 
 if TYPE_CHECKING:
-    from nmtkit.translator import SearchSettings, Translator
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
 
 SEARCH, MACHINE, COMMON = "Search", "Machine", "Common"
 
@@ -26,18 +28,30 @@ def count(text: str, least: int = 1, panel: str | None = None) -> Any:
     return typer.Option(callback=_within(least, None), metavar="N", help=text, rich_help_panel=panel)
 
 
-def real(text: str, most: float | None = None, panel: str | None = None) -> Any:
-    """An option that takes a number from 0 on."""
-    return typer.Option(callback=_within(0, most), metavar="X", help=text, rich_help_panel=panel)
+def real(text: str, most: float | None = None, panel: str | None = None, above: bool = False) -> Any:
+    """An option that takes a number from 0 on, or above 0."""
+    return typer.Option(callback=_within(0, most, above), metavar="X", help=text, rich_help_panel=panel)
 
 
-def _within(least: float, most: float | None) -> Callable[[Any], Any]:
+def choice(text: str, values: tuple[str, ...], panel: str | None = None) -> Any:
+    """An option that takes one of some words."""
+
+    def check(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
+        if value is not None and value not in values:
+            raise typer.BadParameter(f"{origin(context, option)}{value!r} is not known;{nearest(value, values)}")
+        return value
+
+    return typer.Option(callback=check, metavar="|".join(values), help=text, rich_help_panel=panel)
+
+
+def _within(least: float, most: float | None, above: bool = False) -> Callable[..., Any]:
     """Callback of an option: the value, refused unless it is between the two."""
+    asked = f"more than {least}" if above else f"{least} or more" if most is None else f"from {least} to {most}"
 
-    def check(value: float | None) -> float | None:
-        if value is not None and not least <= value <= (math.inf if most is None else most):
-            choice = f"{least} or more" if most is None else f"from {least} to {most}"
-            raise typer.BadParameter(f"{value} is not possible: choose {choice}")
+    def check(context: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
+        inside = value is None or least <= value <= (math.inf if most is None else most)
+        if not inside or (above and value == least):
+            raise typer.BadParameter(f"{origin(context, option)}{value} is not possible: choose {asked}")
         return value
 
     return check
@@ -52,8 +66,15 @@ LengthAlpha = Annotated[
 MaxLength = Annotated[
     int | None, count("Most target pieces, end of sentence counted (2 × source pieces + 10).", panel=SEARCH)
 ]
+MaxLengthRatio = Annotated[
+    float | None,
+    real("Most target pieces for each source piece.", panel=SEARCH, above=True),
+]
+LengthPenalty = Annotated[
+    str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
+]
 BatchTokens = Annotated[int | None, count("Most padded source pieces searched at a time.", panel=SEARCH)]
-WEIGHTS = typer.Option(help="Which weights: best or last.", rich_help_panel=MACHINE)
+WEIGHTS = choice("Which weights.", ("best", "last"), panel=MACHINE)
 DEVICE = typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)
 Weights = Annotated[str, WEIGHTS]
 Device = Annotated[str, DEVICE]

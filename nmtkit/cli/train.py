@@ -60,7 +60,7 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING),
+        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING, above=True),
     ] = None,
     warmup: Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)] = None,
     label_smoothing: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmtkit.cli.parameters import Config, Debug, Quiet, count, real
+from nmtkit.cli.parameters import Config, Debug, Quiet, choice, count, real
 from nmtkit.console import note
 
 
@@ -15,8 +15,10 @@ def train_tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
     vocab_size: Annotated[int, count("Pieces, 4 specials and 256 bytes among them.")] = 8000,
-    kind: Annotated[str, typer.Option(help="unigram or bpe.")] = "unigram",
-    character_coverage: Annotated[float, real("Share of characters in the text that get a piece of their own.")] = 1.0,
+    kind: Annotated[str, choice("Of segmentation.", ("unigram", "bpe"))] = "unigram",
+    character_coverage: Annotated[
+        float, real("Share of characters in the text that get a piece of their own.", most=1)
+    ] = 1.0,
     max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.")] = None,
     seed: Annotated[int, count("Of that sample.", 0)] = 1,
     config: Config = None,

@@ -26,7 +26,7 @@ from torch import Tensor
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.interface import LogProbs, Model
-from nmtkit.specials import BOS, EOS
+from nmtkit.specials import BOS, EOS, UNK
 
 TOLERANCE = 1e-4
 """In J: the certificate says that nothing beats the incumbent by more than the rounding of float32."""
@@ -92,6 +92,8 @@ def exact_search(
     limits: Sequence[int],
     *,
     objective: Objective,
+    minimums: Sequence[int] | None = None,
+    forbid_unk: bool = False,
     incumbents: Sequence[Hypothesis | None] | None = None,
     budget_steps: int = 10_000,
     budget_seconds: float | None = None,
@@ -104,8 +106,10 @@ def exact_search(
     Args:
         memory: of the sources, one row each.
         limits: the most tokens of each output, EOS counted; at least 1.
+        minimums: the fewest tokens of each output, EOS counted; None: 1.
+        forbid_unk: outputs with UNK do not count.
         incumbents: a finished hypothesis of each sentence to start from: the better it is, the less is left to search.
-            The empty translation is always tried.
+            The empty translation is always tried, where it is allowed.
         budget_steps: model steps of each sentence.
         budget_seconds: of all sentences together; None: as long as it takes.
         tolerance: a prefix is given up where its bound is at most J of the incumbent − this.
@@ -113,6 +117,7 @@ def exact_search(
         children: children made of a node at one time, the best first.
     """
     search = _Search(model, memory, limits, objective, tolerance, budget_steps, children)
+    search.allow(minimums or [1] * len(limits), forbid_unk)
     for sentence, incumbent in enumerate(incumbents or ()):
         if incumbent is not None:
             search.improve(sentence, incumbent)
@@ -142,6 +147,12 @@ class _Search:
         self.open_S = torch.full_like(self.score_S, -torch.inf)
         self.steps_S = torch.zeros(count, dtype=torch.int64, device=device)
         self.best: list[Hypothesis | None] = [None] * count
+
+    def allow(self, minimums: Sequence[int], forbid_unk: bool) -> None:
+        """What may be produced at all."""
+        self.minimum_S = torch.tensor(minimums, device=self.limit_S.device)
+        self.forbidden = [EOS, UNK] if forbid_unk else [EOS]
+        assert bool(((self.minimum_S >= 1) & (self.minimum_S <= self.limit_S)).all())
 
     def improve(self, sentence: int, found: Hypothesis) -> None:
         """A finished hypothesis; kept if it is the best so far."""
@@ -229,7 +240,9 @@ class _Search:
         sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.limit_S[nodes.sentence_R] > length).unsqueeze(1)
         value_NC, token_NC, last_N1 = self._best_children(value_NV, nodes)
         total_NC, last_N1 = nodes.total_R.unsqueeze(1) + value_NC, nodes.total_R.unsqueeze(1) + last_N1
-        wins_NC = self._wins(self._bound(total_NC, sentence_N1), sentence_N1) & goes_on_N1 & (token_NC != EOS)
+        wins_NC = self._wins(self._bound(total_NC, sentence_N1), sentence_N1) & goes_on_N1
+        for token in self.forbidden:  # EOS has been tried
+            wins_NC &= token_NC != token
         row_R, column_R = wins_NC.nonzero(as_tuple=True)
         below = self._children(nodes, state, row_R, token_NC[row_R, column_R], total_NC[row_R, column_R])
         more_N = (self._wins(self._bound(last_N1, sentence_N1), sentence_N1) & goes_on_N1).squeeze(1)
@@ -265,6 +278,7 @@ class _Search:
     def _finish(self, nodes: _Nodes, total_N: Tensor, length: int) -> None:
         """Try every node with EOS behind it."""
         score_N = self.objective.final(total_N, length)
+        score_N = score_N.masked_fill(self.minimum_S[nodes.sentence_R] > length, -torch.inf)
         for row in (score_N > self.score_S[nodes.sentence_R]).nonzero().flatten().tolist():
             tokens = (*nodes.prefix_RT[row].tolist(), EOS)
             self.improve(int(nodes.sentence_R[row]), Hypothesis(tokens, float(total_N[row]), float(score_N[row])))

@@ -110,7 +110,7 @@ class SharedMatrix:
     """
 
     def __init__(self, matrix: Tensor) -> None:
-        self._noted: list[tuple[Tensor, Tensor]] = []
+        self._noted: list[tuple[int, Tensor, Tensor]] = []
         self._matrix: Tensor = _Collected.apply(matrix, self._noted)  # type: ignore[no-untyped-call]
 
     def times(self, vectors: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -121,7 +121,7 @@ class SharedMatrix:
 
 class _Collected(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, noted: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor, noted: list[tuple[int, Tensor, Tensor]]) -> Tensor:
         ctx.noted = noted
         ctx.set_materialize_grads(False)
         return matrix.view_as(matrix)
@@ -129,10 +129,13 @@ class _Collected(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *nothing: None) -> tuple[Tensor | None, None]:
-        if not ctx.noted:
-            return None, None
-        lefts, grads = (torch.cat(tensors, -2) for tensors in zip(*ctx.noted, strict=True))
+        # A backward pass that did not ask for the matrix's gradient has left its notes: only this pass counts.
+        now = torch._C._current_graph_task_id()
+        noted = [(left, grad) for task, left, grad in ctx.noted if task == now]
         ctx.noted.clear()
+        if not noted:
+            return None, None
+        lefts, grads = (torch.cat(tensors, -2) for tensors in zip(*noted, strict=True))
         return lefts.transpose(-1, -2) @ grads, None
 
 
@@ -147,7 +150,7 @@ class _StepProduct(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor | None, None]:
         vectors, matrix = ctx.saved_tensors
-        ctx.noted.append((vectors, grad))
+        ctx.noted.append((torch._C._current_graph_task_id(), vectors, grad))
         return grad @ matrix.transpose(-1, -2), None, grad.sum(0) if ctx.needs_input_grad[2] else None, None
 
 

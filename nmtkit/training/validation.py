@@ -9,8 +9,9 @@ import torch
 
 from nmtkit.batches.batch import group, make_batch
 from nmtkit.batches.corpus import Corpus
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import bleu
-from nmtkit.translator import SearchSettings, Translator
+from nmtkit.translator import Translator
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from nmtkit.analysis.advice import advice, main_verdict
 from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import count
 
-PROVENANCE = Provenance("0", "m", 4, 0.7, "2 × source pieces + 10", 1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", "s", ("r",))
+PROVENANCE = Provenance(
+    "0", "m", 4, 0.7, "power", "2 × source pieces + 10", 1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", "s", ("r",)
+)
 
 
 def report(
@@ -134,3 +138,16 @@ def test_it_rests_on_the_strictest_row_that_has_errors() -> None:
     assert "paraphrases" not in said[0]
     said = advice(report(model=20))
     assert "below chrF 60” has 0 errors" in said[0] and said[0].endswith("some of which may be good paraphrases.")
+
+
+@pytest.mark.parametrize(("of_alpha", "retrain"), [(20, False), (11, False), (10, True), (0, True)])
+def test_more_data_is_no_remedy_for_what_alpha_decides(of_alpha: int, retrain: bool) -> None:
+    """Where most of the model's errors go the other way without length normalisation, that is tried first."""
+    given = report(equal=3, model=20, below=Verdict.MODEL)
+    wrong = [one.number for one in given.records if one.verdict == Verdict.MODEL][:of_alpha]
+    records = tuple(
+        replace(one, output=replace(one.output, total=one.reference.total - 1)) if one.number in wrong else one
+        for one in given.records
+    )
+    said = " ".join(advice(replace(given, records=records)))
+    assert ("more data" in said) == retrain and ("try a smaller --length-alpha" in said) == (of_alpha > 0)

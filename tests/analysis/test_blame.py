@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +16,9 @@ from toys import TableModel, brute_force
 
 from nmtkit.analysis.blame import blame
 from nmtkit.analysis.records import Report, Verdict
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
-from nmtkit.translator import SearchSettings, Translation, Translator
+from nmtkit.translator import Translation, Translator
 
 A, B, AB = 4, 5, 6
 PIECES = {A: "a", B: "b", AB: "ab", UNK: " ⁇ "}
@@ -76,7 +77,8 @@ def off(translator: Any, **change: float) -> Any:
 def ask(translator: Translator, *references: str, sets: Sequence[Sequence[str]] = (), **more: Any) -> Report:
     """Blame over sentences 1, 2, 3 … with one reference each, or whole sets; search settings by name."""
     usual = {"beam": 5, "length_alpha": 0.0, "max_length": 4}
-    settings = SearchSettings(**{name: more.pop(name, value) for name, value in usual.items()})
+    named = {field.name for field in fields(SearchSettings)} & set(more)
+    settings = SearchSettings(**{**usual, **{name: more.pop(name) for name in named}})
     all_sets = sets or [references]
     sources = more.pop("sources", [str(number) for number in range(1, len(all_sets[0]) + 1)])
     return blame(translator, sources, all_sets, settings, **{"warn": pytest.fail, **more})
@@ -308,3 +310,17 @@ def test_impossible_questions_are_refused_before_the_search() -> None:
     for change in ({"threshold": ("chr", 60.0)}, {"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
         with pytest.raises(ValueError, match=r"chrf|sentence 2|tolerance|segmentations"):
             ask(translator, "a", **change)
+
+
+@pytest.mark.parametrize("ban", [{"min_length": 2}, {"min_length_ratio": 0.5}, {"no_repeat_ngram": 3}])
+def test_what_bans_outputs_but_not_references_is_refused(ban: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=rf"^{next(iter(ban))} = .* bans outputs, not references: leave it out$"):
+        ask(toy(GREEDY_IS_BEATEN), "a", **ban)
+
+
+def test_another_length_penalty_judges_both_sides() -> None:
+    """J of both under ((5 + T) / 6)^α, and the report says so."""
+    report = ask(toy(GREEDY_IS_BEATEN), "b", beam=1, length_alpha=0.7, length_penalty="gnmt")
+    for one in (report.records[0].output, report.records[0].reference):
+        assert one.score == pytest.approx(one.total / ((5 + one.length) / 6) ** 0.7)
+    assert report.provenance.length_penalty == "gnmt"

@@ -41,6 +41,14 @@ WHERE: dict[str, dict[str, str]] = {
         "--input": "test_input_and_output_files",
         "--output": "test_input_and_output_files",
         **dict.fromkeys(["--beam", "--length-alpha", "--n-best", "--max-length", "--batch-tokens"], SEARCH),
+        **dict.fromkeys(
+            [
+                *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram"),
+                *("--min-length", "--min-length-ratio", "--max-length-ratio"),
+            ],
+            "test_search_options_reach_the_settings",
+        ),
+        **dict.fromkeys(["--exact", "--budget-steps", "--budget-seconds"], "test_exact_search"),
         "--scores": "test_scores_are_log_p_over_length_to_alpha",
         "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
         "--weights": "test_weights_best_or_last",

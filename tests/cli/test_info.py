@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
-from conftest import TRAINED, Data, refused, run_here
+from conftest import TRAINED, Data, environment, refused, run_here
 
 
 def test_the_facts(model: Path, data: Data) -> None:
@@ -59,7 +61,7 @@ def test_weights_best_or_last(model: Path) -> None:
     best, last = (json.loads(run_here("info", model, "--json", "-", "--weights", one).out) for one in ("best", "last"))
     assert (best["steps"], last["steps"]) == (12, 24)
     assert best["hash"] != last["hash"]
-    assert "'best'" in refused(run_here("info", model, "--weights", "bets"))
+    assert "'best'" in refused(run_here("info", model, "--weights", "bets"), code=2)
 
 
 def test_quiet_and_a_config_file(model: Path, tmp_path: Path) -> None:
@@ -69,3 +71,15 @@ def test_quiet_and_a_config_file(model: Path, tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["steps"] == 24
     assert run_here("info", model, "--quiet").out == run_here("info", model).out
+
+
+def test_a_pipe_that_closes_early_is_a_quiet_end(model: Path) -> None:
+    """Nobody reads: the first line already breaks the pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "nmtkit", "info", str(model)]
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, env=environment(), check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -72,8 +72,8 @@ def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) 
     [
         (["--updates", 0], ["'--updates'", "0 is not possible: choose 1 or more"], 2),
         (["--batch-tokens", 0], ["'--batch-tokens'", "0 is not possible: choose 1 or more"], 2),
-        (["--learning-rate", 0], ["learning_rate = 0"], 2),
-        (["--learning-rate", "nan"], ["'--learning-rate'", "nan is not possible: choose 0 or more"], 2),
+        (["--learning-rate", 0], ["'--learning-rate'", "0.0 is not possible: choose more than 0"], 2),
+        (["--learning-rate", "nan"], ["'--learning-rate'", "nan is not possible: choose more than 0"], 2),
         (["--warmup", 0], ["'--warmup'", "0 is not possible: choose 1 or more"], 2),
         (["--label-smoothing", 1], ["label_smoothing = 1"], 2),
         (["--validate-every", 0], ["'--validate-every'", "0 is not possible: choose 1 or more"], 2),

@@ -160,11 +160,18 @@ def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -
         (["--beam", 0], ["'--beam'", "0 is not possible: choose 1 or more"], 2),
         (["--n-best", 0], ["'--n-best'", "0 is not possible: choose 1 or more"], 2),
         (["--n-best", 3], ["n_best = 3", "beam = 2"], 2),
+        (["--exact", "--n-best", 2], ["--exact", "--n-best"], 2),
+        (["--exact", "--no-repeat-ngram", 2], ["--exact", "--no-repeat-ngram"], 2),
+        (["--budget-steps", 0], ["'--budget-steps'", "0 is not possible: choose 1 or more"], 2),
+        (["--length-penalty", "wu"], ["'--length-penalty'", "'wu'", "power, gnmt"], 2),
+        (["--patience", 0], ["'--patience'", "0.0 is not possible: choose more than 0"], 2),
+        (["--min-length", 5, "--max-length", 4], ["min_length = 5", "max_length = 4"], 2),
+        (["--max-length-ratio", "inf"], ["max_length_ratio = inf"], 2),
         (["--length-alpha", "-0.1"], ["'--length-alpha'", "-0.1 is not possible: choose from 0 to 10"], 2),
         (["--length-alpha", "nan"], ["nan"], 2),
         (["--max-length", 0], ["'--max-length'", "0 is not possible: choose 1 or more"], 2),
         (["--batch-tokens", 0], ["'--batch-tokens'", "0 is not possible: choose 1 or more"], 2),
-        (["--weights", "lst"], ["'lst'", "'last'"], 1),
+        (["--weights", "lst"], ["'lst'", "'last'"], 2),
         (["--device", "tpu9"], ["tpu9", "cpu, cuda"], 1),
         (["--device", "mps"], ["mps", "cpu"], 1),
         (["--device", "meta"], ["meta", "cpu"], 1),
@@ -180,6 +187,35 @@ def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -
 def test_impossible_values_are_refused(model: Path, flags: list[object], words: list[str], code: int) -> None:
     line = refused(run_here("translate", model, *flags, stdin=b"Oui.\n"), code)
     assert all(word in line for word in words), line
+
+
+def test_exact_search(model: Path) -> None:
+    """As many lines as go in; with scores the gap and the steps stand before the text; what is proved is counted."""
+    text = b"Oui.\n\nNon.\n"
+    flags = ("--max-length", 2, "--beam", 1)
+    plain = run_here("translate", model, *flags, "--exact", stdin=text)
+    scored = run_here("translate", model, *flags, "--exact", "--scores", stdin=text)
+    assert plain.code == 0 and "3 of 3 proved to be the best within their length limit\n" in plain.err
+    columns = [line.split("\t") for line in scored.lines]
+    assert [line[-1] for line in columns] == plain.lines and {len(line) for line in columns} == {6}
+    beam = [line.split("\t") for line in run_here("translate", model, *flags, "--scores", stdin=text).lines]
+    for (score, _, length, gap, steps, _), (of_beam, *_) in zip(columns, beam, strict=True):
+        assert float(score) >= float(of_beam) - 1e-5 and float(gap) == 0 and int(length) <= 2 and int(steps) >= 1
+    spent = run_here("translate", model, "--max-length", 9, "--exact", "--budget-steps", 1, "--scores", stdin=text)
+    assert "the others ran out of their budget" in spent.err
+    assert any(float(line.split("\t")[3]) > 0 for line in spent.lines)
+    late = run_here("translate", model, "--max-length", 9, "--exact", "--budget-seconds", 0, "--scores", stdin=text)
+    assert {line.split("\t")[4] for line in late.lines} == {"0"}
+
+
+def test_search_options_reach_the_settings(model: Path, searches: list[Any]) -> None:
+    flags = ["--length-penalty", "gnmt", "--patience", 1.5, "--free-eos", "--forbid-unk", "--no-repeat-ngram", 3]
+    lengths = ["--min-length", 2, "--min-length-ratio", 0.5, "--max-length-ratio", 1.5]
+    assert run_here("translate", model, *flags, *lengths, stdin=b"Oui.\n").code == 0
+    (given,) = searches
+    assert (given.length_penalty, given.patience, given.free_eos, given.forbid_unk) == ("gnmt", 1.5, True, True)
+    assert (given.no_repeat_ngram, given.min_length) == (3, 2)
+    assert (given.min_length_ratio, given.max_length_ratio) == (0.5, 1.5)
 
 
 def test_weights_best_or_last(model: Path) -> None:

@@ -14,7 +14,7 @@ from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
-from nmtkit.specials import EOS
+from nmtkit.specials import EOS, UNK
 
 ALPHAS = (0.0, 0.5, 0.7, 1.0)
 
@@ -76,6 +76,40 @@ def test_a_spent_budget_leaves_a_gap_that_holds(seed: int, budget: int, alpha: f
         assert certificate.proved == (certificate.gap == 0.0)
         if certificate.proved:
             assert certificate.best.score == pytest.approx(score, abs=1e-9)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    lengths=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)).map(sorted), min_size=1, max_size=3),
+    alpha=st.sampled_from(ALPHAS),
+    penalty=st.sampled_from(["power", "gnmt"]),
+    forbid_unk=st.booleans(),
+)
+def test_the_best_of_what_is_allowed(
+    seed: int, lengths: list[list[int]], alpha: float, penalty: str, forbid_unk: bool
+) -> None:
+    """Minimum lengths, no UNK and the other length penalty; everything else left out of the enumeration by hand."""
+    model = TableModel.random(seed, sentences=len(lengths), symbols=4, depth=4)
+    memory = model.memory()
+    certificates = exact_search(
+        model,
+        memory,
+        [most for _, most in lengths],
+        minimums=[fewest for fewest, _ in lengths],
+        forbid_unk=forbid_unk,
+        objective=Objective(alpha, penalty),
+        tolerance=0.0,
+    )
+    for sentence, (fewest, most) in enumerate(lengths):
+        outputs = brute_force(model, memory.select(torch.tensor([sentence])), most)
+        allowed = [
+            (total / (len(tokens) if penalty == "power" else (5 + len(tokens)) / 6) ** alpha, tokens)
+            for tokens, total in outputs
+            if len(tokens) >= fewest and not (forbid_unk and UNK in tokens)
+        ]
+        certificate = certificates[sentence]
+        assert certificate.proved and certificate.best is not None
+        assert (certificate.best.tokens, certificate.best.score) == (max(allowed)[1], pytest.approx(max(allowed)[0]))
 
 
 @pytest.mark.parametrize("children", [1, 2, 3, 100])

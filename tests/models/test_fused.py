@@ -103,6 +103,14 @@ def test_shared_matrix_of_a_batch_used_beside_its_steps_and_twice() -> None:
         torch.testing.assert_close(torch.autograd.grad(found, inputs, retain_graph=True), theirs)
 
 
+def test_shared_matrix_after_a_pass_that_did_not_want_its_gradient() -> None:
+    matrix, vectors = inputs = doubles(3, 3), doubles(4, 3)
+    shared = SharedMatrix(matrix)
+    found, expected = shared.times(shared.times(vectors).tanh()).sum(), ((vectors @ matrix).tanh() @ matrix).sum()
+    torch.autograd.grad(found, vectors, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(found, inputs), torch.autograd.grad(expected, inputs))
+
+
 def test_shared_matrix_whose_last_step_nobody_used() -> None:
     matrix, vectors = inputs = doubles(3, 3), doubles(4, 3)
     shared = SharedMatrix(matrix)

@@ -49,7 +49,21 @@ def record(
 
 def report(*records: Record) -> Report:
     facts = Provenance(
-        "0.1.0", "f" * 64, 5, 0.7, "2 × source pieces + 10", 1000, 1e-4, 1e-6, 1, "chrf", 60.0, "2.6", "s", ("r",)
+        "0.1.0",
+        "f" * 64,
+        5,
+        0.7,
+        "power",
+        "2 × source pieces + 10",
+        1000,
+        1e-4,
+        1e-6,
+        1,
+        "chrf",
+        60.0,
+        "2.6",
+        "s",
+        ("r",),
     )
     return Report(records, count(records, "chrf", 60.0, judged=False), facts)
 

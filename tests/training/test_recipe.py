@@ -18,11 +18,12 @@ from training_toys import FAMILIES, fingerprints, only_line, tokenizer, toy_run,
 
 import nmtkit
 from nmtkit import checkpoint
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.options import RecurrentOptions
 from nmtkit.tokenizer.build import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.recipe import Data, Run, train
-from nmtkit.translator import SearchSettings, Translator
+from nmtkit.translator import Translator
 
 
 @pytest.fixture(autouse=True)

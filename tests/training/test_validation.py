@@ -13,11 +13,12 @@ from training_toys import FAMILIES, independent_total, model, parallel, tokenize
 
 from nmtkit import checkpoint
 from nmtkit.batches.corpus import load_corpus
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.specials import EOS
 from nmtkit.training.recipe import train
 from nmtkit.training.validation import DevSet, dev_loss, validate
-from nmtkit.translator import SearchSettings, Translator
+from nmtkit.translator import Translator
 
 SOURCE, TARGET = parallel(14, seed=31)
 SETTINGS = SearchSettings(beam=2, length_alpha=0.3)
