@@ -250,12 +250,19 @@ def test_results_and_everything_else_part_ways(model: Path) -> None:
     assert loud.err.startswith(quiet.err) and "2 lines in" in loud.err
 
 
+def _hear_ctrl_c() -> None:
+    """Tests that run in the background of a shell inherit a deaf ear for it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*arguments: object, stdin: int = subprocess.PIPE, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command that runs while the test talks to it."""
     command = [sys.executable, "-m", "nmtkit", *map(str, arguments)]
     pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, env=environment(**variables), start_new_session=True, **pipes)  # type: ignore[call-overload]
+    process = subprocess.Popen(  # type: ignore[call-overload]
+        command, env=environment(**variables), start_new_session=True, preexec_fn=_hear_ctrl_c, **pipes
+    )
     try:
         yield process
     finally:
