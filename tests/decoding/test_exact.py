@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from search_toys import ALPHAS, many, spreads
 from toys import TableModel, brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
@@ -15,8 +16,6 @@ from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.specials import EOS, UNK
-
-ALPHAS = (0.0, 0.5, 0.7, 1.0)
 
 
 def truth(model: TableModel, limits: list[int], alpha: float) -> list[tuple[tuple[int, ...], float, float]]:
@@ -26,8 +25,10 @@ def truth(model: TableModel, limits: list[int], alpha: float) -> list[tuple[tupl
     return [ranked(brute_force(model, row, limit), alpha)[0] for row, limit in zip(rows, limits, strict=True)]
 
 
+@many
 @given(
     seed=st.integers(0, 10**6),
+    spread=spreads,
     symbols=st.integers(2, 5),
     limits=st.lists(st.integers(1, 5), min_size=1, max_size=4),
     alpha=st.sampled_from(ALPHAS),
@@ -36,9 +37,9 @@ def truth(model: TableModel, limits: list[int], alpha: float) -> list[tuple[tupl
     start=st.booleans(),
 )
 def test_the_global_best(
-    seed: int, symbols: int, limits: list[int], alpha: float, rows: int, children: int, start: bool
+    seed: int, spread: float, symbols: int, limits: list[int], alpha: float, rows: int, children: int, start: bool
 ) -> None:
-    model = TableModel.random(seed, sentences=len(limits), symbols=symbols, depth=4)
+    model = TableModel.random(seed, sentences=len(limits), symbols=symbols, depth=4, spread=spread)
     objective, memory = Objective(alpha), model.memory()
     found = beam_search(model, memory, limits, beam=1, objective=objective)
     certificates = exact_search(
@@ -161,3 +162,14 @@ def test_steps_are_prefixes_read() -> None:
     (certificate,) = exact_search(model, model.memory(), [9], objective=Objective(0.7))
     assert certificate.best is not None and certificate.best.tokens == (4, 5, EOS)
     assert (certificate.steps, certificate.proved) == (3, True)
+
+
+def test_a_narrow_win_is_not_given_up() -> None:
+    """P(EOS) = 0.49 and P(4 5 EOS) = 0.51 · 0.98 = 0.4998: nothing but the true bound keeps the prefix alive."""
+    model = TableModel.written([{(): {EOS: 0.49, 4: 0.51}, (4,): {EOS: 0.02, 5: 0.98}, (4, 5): {EOS: 1.0}}], symbols=4)
+    start = Hypothesis((EOS,), math.log(0.49), math.log(0.49))
+    (certificate,) = exact_search(
+        model, model.memory(), [4], objective=Objective(0.0), incumbents=[start], tolerance=0.0
+    )
+    assert certificate.best is not None and certificate.best.tokens == (4, 5, EOS)
+    assert certificate.best.total == pytest.approx(math.log(0.4998)) and certificate.proved
