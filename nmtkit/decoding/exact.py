@@ -116,8 +116,9 @@ def exact_search(
         rows: nodes read by the model at one time.
         children: children made of a node at one time, the best first.
     """
-    search = _Search(model, memory, limits, objective, tolerance, budget_steps, children)
-    search.allow(minimums or [1] * len(limits), forbid_unk)
+    lengths = minimums or [1] * len(limits), limits
+    forbidden = (EOS, UNK) if forbid_unk else (EOS,)
+    search = _Search(model, memory, lengths, forbidden, objective, tolerance, budget_steps, children)
     for sentence, incumbent in enumerate(incumbents or ()):
         if incumbent is not None:
             search.improve(sentence, incumbent)
@@ -132,27 +133,25 @@ class _Search:
         self,
         model: Model,
         memory: Any,
-        limits: Sequence[int],
+        lengths: tuple[Sequence[int], Sequence[int]],
+        forbidden: tuple[int, ...],
         objective: Objective,
         tolerance: float,
         budget: int,
         children: int,
     ) -> None:
-        assert len(limits) == memory.size() and min(limits) >= 1 and budget >= 1 and children >= 1
+        minimums, limits = lengths
+        assert len(limits) == memory.size() and budget >= 1 and children >= 1
         self.model, self.memory, self.objective, self.tolerance = model, memory, objective, tolerance
+        assert all(1 <= fewest <= most for fewest, most in zip(minimums, limits, strict=True))
         self.budget, self.children, self.out_of_time = budget, children, False
         device, count = model.device, len(limits)
         self.limit_S = torch.tensor(limits, device=device)
+        self.minimum_S, self.forbidden = torch.tensor(minimums, device=device), forbidden
         self.score_S = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
         self.open_S = torch.full_like(self.score_S, -torch.inf)
         self.steps_S = torch.zeros(count, dtype=torch.int64, device=device)
         self.best: list[Hypothesis | None] = [None] * count
-
-    def allow(self, minimums: Sequence[int], forbid_unk: bool) -> None:
-        """What may be produced at all."""
-        self.minimum_S = torch.tensor(minimums, device=self.limit_S.device)
-        self.forbidden = [EOS, UNK] if forbid_unk else [EOS]
-        assert bool(((self.minimum_S >= 1) & (self.minimum_S <= self.limit_S)).all())
 
     def improve(self, sentence: int, found: Hypothesis) -> None:
         """A finished hypothesis; kept if it is the best so far."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 512
-"""Positions whose logits are held at one time: few enough to stay in a processor's cache."""
+"""Positions whose logits are held at one time: enough for fast products, few enough to spare memory."""
 TINY = 1e-30
 """A probability near the end of float32's range, where it loses digits."""
 
