@@ -5,15 +5,15 @@ and the next step keeps B again. A sentence stops when no living prefix can stil
 hypothesis, or at its limit, where EOS is the only extension, at its real cost. `Rules` say what may be otherwise.
 
 Shape key: S sentences, A sentences still searched, W hypotheses a sentence (1 at first, then up to the beam), N = A·W,
-K candidates a hypothesis, C candidates kept a sentence (B, or 2B where EOS takes no slot), T tokens so far,
-F finished hypotheses kept (n_best).
+K candidates a hypothesis, M candidates looked at a sentence, C of these in the running (B, or 2B where EOS takes no
+slot), T tokens so far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.trellis import Finished, Kept, read_out
 from nmtkit.models.interface import LogProbs, Model
 from nmtkit.specials import BOS, EOS, PAD
 
@@ -28,40 +29,43 @@ PLAIN = Rules()
 
 
 @dataclass(frozen=True)
-class _Step:
-    """What one step kept: tokens, their log P and back-pointers to columns of the step before, all (A, C), and, for
-    each of the S sentences, its row among the A."""
+class BeamStep:
+    """One step as it was taken, for those who watch.
 
-    token_AC: Tensor
-    value_AC: Tensor
-    parent_AC: Tensor
-    row_S: Tensor
+    Attributes:
+        length: tokens of the candidates, the new one counted.
+        active_A: the sentences that were searched in it.
+        log_probs: distributions after the N living prefixes.
+        before_AW: Σ log P of the living prefixes in nats, −∞ where there is none.
+        total_AM, token_AM, value_AM, slot_AM: of the best candidates, best first: Σ log P (−∞: none), the new token,
+            its log P, and the slot (0 … W − 1) of the prefix that it continues.
+        parent_AM: column of that prefix among the candidates of the step before.
+        finished_AM: ended, and good enough to be a hypothesis.
+        kept_AW: columns of those that live on, whose slots they take.
+        alive_A: whether the search of the sentence goes on.
+    """
+
+    length: int
+    active_A: Tensor
+    log_probs: LogProbs
+    before_AW: Tensor
+    total_AM: Tensor
+    token_AM: Tensor
+    value_AM: Tensor
+    slot_AM: Tensor
+    parent_AM: Tensor
+    finished_AM: Tensor
+    kept_AW: Tensor
+    alive_A: Tensor
 
 
-class _Finished:
-    """The F best finished hypotheses of each sentence: score, total, and where in the trellis they ended."""
+class Watcher(Protocol):
+    """Sees every step of a search, with as many candidates of a sentence as it asks for."""
 
-    def __init__(self, sentences: int, keep: int, device: torch.device) -> None:
-        shape = (sentences, keep)
-        self.score_SF = torch.full(shape, -torch.inf, dtype=torch.float64, device=device)
-        self.total_SF = torch.full_like(self.score_SF, -torch.inf)
-        self.step_SF = torch.zeros(shape, dtype=torch.int64, device=device)
-        self.column_SF = torch.zeros_like(self.step_SF)
+    candidates: int
 
-    def merge(self, active_A: Tensor, score_AC: Tensor, total_AC: Tensor, step: int) -> None:
-        """Take in the candidates of a step; those with score −∞ are none. Of equals the earlier stays ahead."""
-        keep = self.score_SF.shape[1]
-        column_AC = torch.arange(score_AC.shape[1], device=score_AC.device).expand_as(score_AC)
-        joined = torch.cat((self.score_SF[active_A], score_AC), dim=1)
-        score, order = joined.sort(dim=1, descending=True, stable=True)
-        order = order[:, :keep]
-        self.score_SF[active_A] = score[:, :keep]
-        for field, fresh in (
-            (self.total_SF, total_AC),
-            (self.step_SF, torch.full_like(column_AC, step)),
-            (self.column_SF, column_AC),
-        ):
-            field[active_A] = torch.cat((field[active_A], fresh), dim=1).gather(1, order)
+    def see(self, step: BeamStep) -> None:
+        """Called once a step."""
 
 
 @torch.no_grad()
@@ -75,6 +79,7 @@ def beam_search(
     n_best: int = 1,
     minimums: Sequence[int] | None = None,
     rules: Rules = PLAIN,
+    watcher: Watcher | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of every sentence, best first, at most `n_best` (fewer where fewer exist within the beam).
 
@@ -84,52 +89,102 @@ def beam_search(
         beam: B, at least 1; 1 is greedy search.
         n_best: at least 1. The first result is the same for every n, unless the rules stop the search early.
         minimums: the fewest tokens of each output, EOS counted; from 1 to its limit. None: 1.
+        watcher: sees every step; changes nothing.
     """
-    device, count, keep = model.device, len(limits), beam * (1 + rules.free_eos)
-    limit_A = torch.tensor(limits, device=device)
-    minimum_A = torch.tensor(minimums or [1] * count, device=device)
-    assert n_best >= 1 and count == memory.size() and bool((limit_A >= minimum_A).all() and (minimum_A >= 1).all())
-    active_A = torch.arange(count, device=device)
-    total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
-    live_AW, ended_S = torch.zeros(count, 1, dtype=torch.int64, device=device), torch.zeros(count, device=device)
-    prefix_AWT = torch.zeros(count, 1, 0, dtype=torch.int64, device=device)
-    token_N = torch.full((count,), BOS, device=device)
-    finished = _Finished(count, n_best, device)
-    state = model.start(memory)
-    trellis: list[_Step] = []
-    while active_A.numel():
-        log_probs, state = model.step(token_N, state, memory)
-        length = len(trellis) + 1
-        spare = rules.spare(length, int(minimum_A.max()))
-        value_AWK, id_AWK = _candidates(
-            log_probs, total_AW.shape, limit_A == length, beam * (1 + rules.free_eos) + spare
-        )
-        if spare:
-            forbidden_AWK = rules.forbidden(id_AWK, length, minimum_A, prefix_AWT)
-            value_AWK = value_AWK.masked_fill(forbidden_AWK & (limit_A > length)[:, None, None], -torch.inf)
-        total_AC, token_AC, value_AC, slot_AC = _best(total_AW, value_AWK, id_AWK, keep)
+    search = _Beam(model, memory, limits, minimums or [1] * len(limits), beam, objective, n_best, rules, watcher)
+    while search.active_A.numel():
+        search.step()
+    return read_out(search.finished, search.trellis)
+
+
+class _Beam:
+    """The living prefixes of every sentence, what has finished, and the steps so far."""
+
+    def __init__(
+        self,
+        model: Model,
+        memory: Any,
+        limits: Sequence[int],
+        minimums: Sequence[int],
+        beam: int,
+        objective: Objective,
+        n_best: int,
+        rules: Rules,
+        watcher: Watcher | None,
+    ) -> None:
+        self.model, self.memory, self.state = model, memory, model.start(memory)
+        self.beam, self.objective, self.rules, self.watcher = beam, objective, rules, watcher
+        device, count = model.device, len(limits)
+        self.limit_A, self.minimum_A = torch.tensor(limits, device=device), torch.tensor(minimums, device=device)
+        assert n_best >= 1 and count == memory.size()
+        assert bool((self.limit_A >= self.minimum_A).all() and (self.minimum_A >= 1).all())
+        self.longest_minimum = max(minimums, default=1)
+        self.active_A = torch.arange(count, device=device)
+        self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
+        self.column_AW = torch.zeros(count, 1, dtype=torch.int64, device=device)
+        self.prefix_AWT = torch.zeros(count, 1, 0, dtype=torch.int64, device=device)
+        self.token_N = torch.full((count,), BOS, device=device)
+        self.ended_S = torch.zeros(count, device=device)
+        self.finished = Finished(count, n_best, device)
+        self.trellis: list[Kept] = []
+
+    def step(self) -> None:
+        """Read the last tokens, keep the best continuations, let go of sentences that are done."""
+        length, running = len(self.trellis) + 1, self.beam * (1 + self.rules.free_eos)
+        looked_at = max(running, self.watcher.candidates if self.watcher else 0)
+        log_probs, self.state = self.model.step(self.token_N, self.state, self.memory)
+        value_AWK, id_AWK = self._allowed(log_probs, length, looked_at)
+        total_AM, token_AM, value_AM, slot_AM = _best(self.total_AW, value_AWK, id_AWK, looked_at)
+        parent_AM = self.column_AW.gather(1, slot_AM)
+        total_AC, token_AC, slot_AC = (tensor[:, :running] for tensor in (total_AM, token_AM, slot_AM))
         ended_AC = token_AC == EOS
-        score_AC = objective.final(total_AC, length).masked_fill(~ended_AC, -torch.inf)
-        score_AC[:, beam:] = -torch.inf
-        finished.merge(active_A, score_AC, total_AC, length - 1)
-        total_AW, kept_AW = _living(total_AC.masked_fill(ended_AC, -torch.inf), beam)
-        row_S = torch.zeros(count, dtype=torch.int64, device=device)
-        row_S[active_A] = torch.arange(active_A.numel(), device=device)
-        trellis.append(_Step(token_AC, value_AC, live_AW.gather(1, slot_AC), row_S))
-        bound_A = objective.bound(total_AW.amax(1), limit_A.double())
-        if rules.patience is None:
-            alive_A = bound_A > finished.score_SF[active_A, -1]
-        else:
-            ended_S[active_A] += (score_AC > -torch.inf).sum(1)
-            alive_A = (bound_A > -torch.inf) & (ended_S[active_A] < rules.patience * beam)
-        token_AW, slot_AW = token_AC.gather(1, kept_AW), slot_AC.gather(1, kept_AW)
-        if rules.no_repeat_ngram:
-            index_AWT = slot_AW.unsqueeze(2).expand(-1, -1, prefix_AWT.shape[2])
-            prefix_AWT = torch.cat((prefix_AWT.gather(1, index_AWT), token_AW.unsqueeze(2)), dim=2)[alive_A]
-        token_N, state, memory = _advance(alive_A, token_AW, slot_AW, state, memory)
-        active_A, limit_A, minimum_A = active_A[alive_A], limit_A[alive_A], minimum_A[alive_A]
-        total_AW, live_AW = total_AW[alive_A], kept_AW[alive_A]
-    return _read_out(finished, trellis)
+        score_AC = self.objective.final(total_AC, length).masked_fill(~ended_AC, -torch.inf)
+        score_AC[:, self.beam :] = -torch.inf
+        self.finished.merge(self.active_A, score_AC, total_AC, length - 1)
+        before_AW, active_A = self.total_AW, self.active_A
+        self.total_AW, self.column_AW = _living(total_AC.masked_fill(ended_AC, -torch.inf), self.beam)
+        row_S = torch.zeros_like(self.ended_S, dtype=torch.int64)
+        row_S[active_A] = torch.arange(active_A.numel(), device=active_A.device)
+        self.trellis.append(Kept(token_AC, value_AM[:, :running], parent_AM[:, :running], row_S))
+        alive_A = self._alive(score_AC)
+        if self.watcher:
+            finished_AM = torch.zeros_like(token_AM, dtype=torch.bool)
+            finished_AM[:, :running] = score_AC > -torch.inf
+            facts = (before_AW, total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, self.column_AW, alive_A)
+            self.watcher.see(BeamStep(length, active_A, log_probs, *facts))
+        self._advance(alive_A, token_AC.gather(1, self.column_AW), slot_AC.gather(1, self.column_AW))
+
+    def _allowed(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:
+        """At least `most` continuations of every prefix, where there are as many: log P (−∞: forbidden) and ids."""
+        spare = self.rules.spare(length, self.longest_minimum)
+        value_AWK, id_AWK = _candidates(log_probs, self.total_AW.shape, self.limit_A == length, most + spare)
+        if spare:
+            forbidden_AWK = self.rules.forbidden(id_AWK, length, self.minimum_A, self.prefix_AWT)
+            value_AWK = value_AWK.masked_fill(forbidden_AWK & (self.limit_A > length)[:, None, None], -torch.inf)
+        return value_AWK, id_AWK
+
+    def _alive(self, score_AC: Tensor) -> Tensor:
+        """Which sentences go on: those where a living prefix can still win, or that have not finished enough."""
+        bound_A = self.objective.bound(self.total_AW.amax(1), self.limit_A.double())
+        if self.rules.patience is None:
+            return bound_A > self.finished.score_SF[self.active_A, -1]
+        self.ended_S[self.active_A] += (score_AC > -torch.inf).sum(1)
+        return (bound_A > -torch.inf) & (self.ended_S[self.active_A] < self.rules.patience * self.beam)
+
+    def _advance(self, alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor) -> None:
+        """Put everything in the order of the kept prefixes of the sentences still alive."""
+        kept, old_width = alive_A.nonzero().squeeze(1), self.state.size() // alive_A.shape[0]
+        everybody = kept.shape[0] == alive_A.shape[0]
+        if not everybody or slot_AW.shape[1] > 1 or old_width > 1:
+            self.state = self.state.select((kept.unsqueeze(1) * old_width + slot_AW[kept]).flatten())
+        self.token_N = token_AW[kept].flatten()
+        if self.rules.no_repeat_ngram:
+            index_AWT = slot_AW.unsqueeze(2).expand(-1, -1, self.prefix_AWT.shape[2])
+            self.prefix_AWT = torch.cat((self.prefix_AWT.gather(1, index_AWT), token_AW.unsqueeze(2)), dim=2)[kept]
+        if not everybody:
+            self.memory = self.memory.select(kept)
+            self.active_A, self.limit_A, self.minimum_A = self.active_A[kept], self.limit_A[kept], self.minimum_A[kept]
+            self.total_AW, self.column_AW = self.total_AW[kept], self.column_AW[kept]
 
 
 def beam_by_length(
@@ -179,40 +234,3 @@ def _living(total_AC: Tensor, beam: int) -> tuple[Tensor, Tensor]:
         return total_AC, torch.arange(total_AC.shape[1], device=total_AC.device).expand(total_AC.shape[0], -1)
     total_AW, column_AW = total_AC.sort(dim=1, descending=True, stable=True)
     return total_AW[:, :beam], column_AW[:, :beam]
-
-
-def _advance(alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Any]:
-    """Tokens to read next, with state and memory in the order of the kept hypotheses of the sentences still alive."""
-    kept = alive_A.nonzero().squeeze(1)
-    old_width = state.size() // alive_A.shape[0]
-    rows = kept.unsqueeze(1) * old_width + slot_AW[kept]
-    everybody = kept.shape[0] == alive_A.shape[0]
-    moved = not everybody or slot_AW.shape[1] > 1 or old_width > 1
-    return (
-        token_AW[kept].flatten(),
-        state.select(rows.flatten()) if moved else state,
-        memory if everybody else memory.select(kept),
-    )
-
-
-def _read_out(finished: _Finished, trellis: list[_Step]) -> list[list[Hypothesis]]:
-    """Follow the back-pointers of all finished hypotheses at once."""
-    column_SF = finished.column_SF
-    tokens, values = [], []
-    for number, step in reversed(list(enumerate(trellis))):
-        inside_SF = finished.step_SF >= number
-        row_SF = step.row_S.unsqueeze(1).expand_as(column_SF)
-        safe_SF = torch.where(inside_SF, column_SF, 0)
-        tokens.append(torch.where(inside_SF, step.token_AC[row_SF, safe_SF], PAD))
-        values.append(step.value_AC[row_SF, safe_SF])
-        column_SF = torch.where(inside_SF, step.parent_AC[row_SF, safe_SF], column_SF)
-    token_SFT, value_SFT = torch.stack(tokens[::-1], dim=2).tolist(), torch.stack(values[::-1], dim=2).tolist()
-    ends, totals, scores = finished.step_SF.tolist(), finished.total_SF.tolist(), finished.score_SF.tolist()
-    return [
-        [
-            Hypothesis(tuple(tokens[: end + 1]), total, score, tuple(values[: end + 1]))
-            for tokens, values, end, total, score in zip(*sentence, strict=True)
-            if score > float("-inf")
-        ]
-        for sentence in zip(token_SFT, value_SFT, ends, totals, scores, strict=True)
-    ]
