@@ -37,6 +37,8 @@ def tables(seed: int, shape: tuple[int, int], spread: float) -> tuple[TableModel
 
 
 Ranked = list[tuple[tuple[int, ...], float, float]]
+PlainStep = tuple[list[tuple[float, tuple[int, ...]]], set[tuple[int, ...]], set[tuple[int, ...]]]
+"""Of one step: all candidates (total, tokens), best first; those that finished; those that live on."""
 
 
 def score(total: float, length: int, alpha: float, penalty: str) -> float:
@@ -59,8 +61,9 @@ def plain_beam(
     penalty: str = "power",
     minimum: int = 1,
     rules: Rules = Rules(),  # noqa: B008 (frozen)
+    steps: list[PlainStep] | None = None,
 ) -> Ranked:
-    """Every rule in lists and loops: (tokens, total, J) of all that finished, best first."""
+    """Every rule in lists and loops: (tokens, total, J) of all that finished, best first; `steps` takes a record."""
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     finished: Ranked = []
     for length in range(1, limit + 1):
@@ -77,10 +80,11 @@ def plain_beam(
                 if allowed and log_prob > -math.inf:
                     candidates.append((total + log_prob, tokens))
         best = sorted(candidates, reverse=True)[: 2 * beam if rules.free_eos else beam]
-        for total, tokens in best[:beam]:
-            if tokens[-1] == EOS:
-                finished.append((tokens, total, score(total, length, alpha, penalty)))
+        ended = [(total, tokens) for total, tokens in best[:beam] if tokens[-1] == EOS]
+        finished += [(tokens, total, score(total, length, alpha, penalty)) for total, tokens in ended]
         live = [one for one in best if one[1][-1] != EOS][:beam]
+        if steps is not None:
+            steps.append((sorted(candidates, reverse=True), {tokens for _, tokens in ended}, {one for _, one in live}))
         if rules.patience is not None and len(finished) >= rules.patience * beam:
             break
     return sorted(finished, key=lambda one: one[2], reverse=True)

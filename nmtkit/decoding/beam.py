@@ -40,8 +40,8 @@ class BeamStep:
         total_AM, token_AM, value_AM, slot_AM: of the best candidates, best first: Σ log P (−∞: none), the new token,
             its log P, and the slot (0 … W − 1) of the prefix that it continues.
         parent_AM: column of that prefix among the candidates of the step before.
-        finished_AM: ended, and good enough to be a hypothesis.
-        kept_AW: columns of those that live on, whose slots they take.
+        finished_AM, kept_AM: which ended and are hypotheses; which live on.
+        column_AW: columns of those in the slots of the next step, dead ones among them.
         alive_A: whether the search of the sentence goes on.
     """
 
@@ -55,7 +55,8 @@ class BeamStep:
     slot_AM: Tensor
     parent_AM: Tensor
     finished_AM: Tensor
-    kept_AW: Tensor
+    kept_AM: Tensor
+    column_AW: Tensor
     alive_A: Tensor
 
 
@@ -148,10 +149,11 @@ class _Beam:
         self.trellis.append(Kept(token_AC, value_AM[:, :running], parent_AM[:, :running], row_S))
         alive_A = self._alive(score_AC)
         if self.watcher:
-            finished_AM = torch.zeros_like(token_AM, dtype=torch.bool)
+            finished_AM, kept_AM = torch.zeros(2, *token_AM.shape, dtype=torch.bool, device=token_AM.device)
             finished_AM[:, :running] = score_AC > -torch.inf
-            facts = (before_AW, total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, self.column_AW, alive_A)
-            self.watcher.see(BeamStep(length, active_A, log_probs, *facts))
+            kept_AM.scatter_(1, self.column_AW, self.total_AW > -torch.inf)
+            candidates = (total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, kept_AM)
+            self.watcher.see(BeamStep(length, active_A, log_probs, before_AW, *candidates, self.column_AW, alive_A))
         self._advance(alive_A, token_AC.gather(1, self.column_AW), slot_AC.gather(1, self.column_AW))
 
     def _allowed(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:

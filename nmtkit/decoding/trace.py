@@ -1,0 +1,200 @@
+"""What a beam search looked at: its best candidates step by step, and where it lost a given translation.
+
+Shape key: S sentences, A sentences searched in a step, W living prefixes a sentence, N = A·W, M candidates, V
+vocabulary, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from nmtkit.decoding.beam import BeamStep, Watcher
+from nmtkit.decoding.objective import Objective
+from nmtkit.specials import EOS
+
+
+class Fate(StrEnum):
+    """What became of a candidate."""
+
+    KEPT = "kept"
+    FINISHED = "finished"
+    PRUNED = "pruned"
+
+
+class Ending(StrEnum):
+    """How the search and a given translation parted."""
+
+    FINISHED = "finished"
+    PRUNED = "pruned"
+    STOPPED = "stopped"
+    TOO_LONG = "too long"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A prefix of one more token than those of the step before.
+
+    Attributes:
+        rank: among all candidates of the step, from 1.
+        parent: rank of the prefix that it continues among the candidates of the step before; 0 in the first step.
+        token: the new one.
+        log_p: its log P in nats.
+        total: Σ log P of the prefix.
+        score: J of the prefix as if it ended here.
+    """
+
+    rank: int
+    parent: int
+    token: int
+    log_p: float
+    total: float
+    score: float
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class Step:
+    """The best candidates of one length, best first.
+
+    Attributes:
+        length: their tokens.
+        prefixes: how many prefixes were continued.
+    """
+
+    length: int
+    prefixes: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class ReferenceStep:
+    """A given translation's prefix at a step that still had it.
+
+    Attributes:
+        rank: among all B·|V| candidates of the step, from 1; of equals the first.
+        total: Σ log P in nats.
+        margin: its total less that of the last candidate that was kept or finished; below 0 where it was lost.
+    """
+
+    rank: int
+    total: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class ReferencePath:
+    """How far a beam search went along a given translation.
+
+    Attributes:
+        steps: one for each length up to the one at which they parted.
+        ending: `finished`: the translation is among the hypotheses; `pruned`: its prefix of `len(steps)` tokens was not
+            among the best; `stopped`: the search stopped while the prefix was alive; `too long`: the limit ended it.
+    """
+
+    steps: tuple[ReferenceStep, ...]
+    ending: Ending
+
+
+class Recorder:
+    """A watcher that notes the best candidates of every step."""
+
+    def __init__(self, sentences: int, candidates: int, objective: Objective) -> None:
+        self.candidates, self.objective = candidates, objective
+        self.steps: list[list[Step]] = [[] for _ in range(sentences)]
+
+    def see(self, step: BeamStep) -> None:
+        score_AM = self.objective.final(step.total_AM, step.length)
+        parent_AM = step.parent_AM + 1 if step.length > 1 else torch.zeros_like(step.parent_AM)
+        columns = (parent_AM, step.token_AM, step.value_AM, step.total_AM, score_AM, step.finished_AM, step.kept_AM)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        prefixes = (step.before_AW > -torch.inf).sum(1).tolist()
+        for sentence, row, count in zip(step.active_A.tolist(), rows, prefixes, strict=True):
+            candidates = [
+                Candidate(rank, parent, token, log_p, total, score, _fate(finished, kept))
+                for rank, (parent, token, log_p, total, score, finished, kept) in enumerate(
+                    zip(*row, strict=True), start=1
+                )
+                if total > float("-inf")
+            ]
+            self.steps[sentence].append(Step(step.length, count, tuple(candidates)))
+
+
+def _fate(finished: bool, kept: bool) -> Fate:
+    return Fate.FINISHED if finished else Fate.KEPT if kept else Fate.PRUNED
+
+
+class Follower:
+    """A watcher that follows one given translation of every sentence until the search loses it.
+
+    Args:
+        references: ids, EOS last; None: nothing to follow.
+        limits: the most tokens of each output.
+    """
+
+    candidates = 0
+
+    def __init__(self, references: Sequence[Sequence[int] | None], limits: Sequence[int]) -> None:
+        self.references, self.limits = references, limits
+        self.slot: list[int | None] = [None if tokens is None else 0 for tokens in references]
+        self.steps: list[list[ReferenceStep]] = [[] for _ in references]
+        self.endings: list[Ending | None] = [None] * len(references)
+
+    def see(self, step: BeamStep) -> None:
+        sentences = step.active_A.tolist()
+        followed = [row for row, sentence in enumerate(sentences) if self.slot[sentence] is not None]
+        if not followed:
+            return
+        before_AW1 = step.before_AW.unsqueeze(2)
+        total_AWV = before_AW1 + step.log_probs.dense().unflatten(0, step.before_AW.shape)
+        alive = step.alive_A.tolist()
+        for row in followed:
+            self._follow(step, row, sentences[row], total_AWV[row])
+            if self.slot[sentences[row]] is not None and not alive[row]:
+                self._part(sentences[row], Ending.STOPPED)
+
+    def _follow(self, step: BeamStep, row: int, sentence: int, total_WV: Tensor) -> None:
+        """One step of one sentence."""
+        tokens, slot = self.references[sentence], self.slot[sentence]
+        assert tokens is not None and slot is not None
+        token, last = tokens[step.length - 1], step.length == self.limits[sentence]
+        if last and token != EOS:
+            self._part(sentence, Ending.TOO_LONG)
+            return
+        mine_M = (step.token_AM[row] == token) & (step.slot_AM[row] == slot)
+        taken_M = step.finished_AM[row] | step.kept_AM[row]
+        total = float(total_WV[slot, token])
+        rivals = total_WV[:, EOS] if last else total_WV
+        found = (mine_M & taken_M).nonzero().flatten().tolist()
+        rank = found[0] + 1 if found else int((rivals > total).sum()) + 1
+        margin = total - float(step.total_AM[row][taken_M].min())
+        self.steps[sentence].append(ReferenceStep(rank, total, margin))
+        if not found:
+            self._part(sentence, Ending.PRUNED)
+        elif token == EOS:
+            self._part(sentence, Ending.FINISHED)
+        else:
+            self.slot[sentence] = int((step.column_AW[row] == found[0]).nonzero())
+
+    def _part(self, sentence: int, ending: Ending) -> None:
+        self.slot[sentence], self.endings[sentence] = None, ending
+
+    def paths(self) -> list[ReferencePath | None]:
+        """What was found, once the search is over."""
+        pairs = zip(self.steps, self.endings, strict=True)
+        return [None if ending is None else ReferencePath(tuple(steps), ending) for steps, ending in pairs]
+
+
+class Both:
+    """Two watchers of one search."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self.watchers, self.candidates = watchers, max(watcher.candidates for watcher in watchers)
+
+    def see(self, step: BeamStep) -> None:
+        for watcher in self.watchers:
+            watcher.see(step)

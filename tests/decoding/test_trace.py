@@ -1,0 +1,142 @@
+"""What a beam search looked at, against the record of a beam of lists and loops."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_toys import ALPHAS, many, plain_beam, score, seeds, shapes, spreads, tables
+from toys import TableModel
+
+from nmtkit.decoding.beam import beam_search
+from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.trace import Both, Ending, Fate, Follower, Recorder, Step
+from nmtkit.specials import EOS, UNK
+
+
+def prefixes(steps: list[Step]) -> list[list[tuple[int, ...]]]:
+    """The tokens of every candidate, read back over the parents."""
+    found: list[list[tuple[int, ...]]] = []
+    for step in steps:
+        before = [(), *found[-1]] if found else [()]
+        found.append([(*before[candidate.parent], candidate.token) for candidate in step.candidates])
+    return found
+
+
+@many
+@given(
+    seed=seeds,
+    shape=shapes,
+    spread=spreads,
+    beam=st.integers(1, 5),
+    alpha=st.sampled_from(ALPHAS),
+    more=st.integers(0, 8),
+    free_eos=st.booleans(),
+    forbid_unk=st.booleans(),
+)
+def test_the_candidates_of_every_step(
+    seed: int,
+    shape: tuple[int, int],
+    spread: float,
+    beam: int,
+    alpha: float,
+    more: int,
+    free_eos: bool,
+    forbid_unk: bool,
+) -> None:
+    model, limits = tables(seed, shape, spread)
+    rules = Rules(free_eos=free_eos, forbid_unk=forbid_unk)
+    recorder = Recorder(len(limits), beam + more, Objective(alpha))
+    options = {"beam": beam, "objective": Objective(alpha), "rules": rules}
+    watched = beam_search(model, model.memory(), limits, **options, watcher=recorder)
+    assert watched == beam_search(model, model.memory(), limits, **options)
+    for sentence, limit in enumerate(limits):
+        steps: list = []
+        plain_beam(model, sentence, limit, beam, alpha, rules=rules, steps=steps)
+        found = recorder.steps[sentence]
+        assert 1 <= len(found) <= len(steps)
+        for number, (step, tokens, (expected, finished, living)) in enumerate(
+            zip(found, prefixes(found), steps, strict=False), start=1
+        ):
+            seen = expected[: max(beam + more, 2 * beam if free_eos else beam)]
+            assert step.length == number and tokens == [one for _, one in seen]
+            assert step.prefixes == (len(steps[number - 2][2]) if number > 1 else 1)
+            for candidate, (total, prefix), rank in zip(step.candidates, seen, range(1, 99), strict=False):
+                assert candidate.rank == rank
+                assert candidate.total == pytest.approx(total, abs=1e-9)
+                assert candidate.log_p == pytest.approx(model.log_probs(sentence, prefix[:-1])[prefix[-1]], abs=1e-9)
+                assert candidate.score == pytest.approx(score(total, number, alpha, "power"), abs=1e-9)
+                fate = Fate.FINISHED if prefix in finished else Fate.KEPT if prefix in living else Fate.PRUNED
+                assert candidate.fate == fate
+
+
+@many
+@given(seed=seeds, shape=shapes, spread=spreads, beam=st.integers(1, 5), alpha=st.sampled_from(ALPHAS), data=st.data())
+def test_where_a_reference_is_lost(
+    seed: int, shape: tuple[int, int], spread: float, beam: int, alpha: float, data: st.DataObject
+) -> None:
+    """Step, rank and margin of the loss; or finished, stopped, too long."""
+    model, limits = tables(seed, shape, spread)
+    symbols = [UNK, *range(EOS + 1, shape[0] + 2)]
+    references = [
+        (*data.draw(st.lists(st.sampled_from(symbols), max_size=shape[1])), EOS) if sentence % 4 else None
+        for sentence in range(len(limits))
+    ]
+    recorder, follower = Recorder(len(limits), 0, Objective(alpha)), Follower(references, limits)
+    options = {"beam": beam, "objective": Objective(alpha)}
+    beam_search(model, model.memory(), limits, **options, watcher=Both(recorder, follower))
+    for sentence, (path, reference, limit) in enumerate(zip(follower.paths(), references, limits, strict=True)):
+        if reference is None:
+            assert path is None
+            continue
+        assert path is not None
+        steps: list = []
+        plain_beam(model, sentence, limit, beam, alpha, steps=steps)
+        made = len(recorder.steps[sentence])  # the stop rule has its own test
+        for number, (expected, finished, living) in enumerate(steps[:made], start=1):
+            prefix = reference[:number]
+            if number == limit and prefix[-1] != EOS:
+                assert (path.ending, len(path.steps)) == (Ending.TOO_LONG, number - 1)
+                break
+            total = next(total for total, one in expected if one == prefix)
+            taken = [total for total, one in expected if one in finished | living]
+            step = path.steps[number - 1]
+            assert step.rank == 1 + sum(other > total for other, _ in expected)
+            assert step.total == pytest.approx(total, abs=1e-9)
+            assert step.margin == pytest.approx(total - min(taken), abs=1e-9)
+            if prefix in living and number < made:
+                continue
+            ending = Ending.STOPPED if prefix in living else Ending.FINISHED if prefix in finished else Ending.PRUNED
+            assert (path.ending, len(path.steps)) == (ending, number)
+            assert (step.margin < 0) == (ending == Ending.PRUNED)
+            break
+
+
+def test_greedy_search_leaves_the_reference_where_another_word_is_likelier() -> None:
+    """The lecture's example: "Jane is visiting" is likelier as a whole, "Jane is going" at the third word."""
+    jane, is_, visiting, going, africa = range(4, 9)
+    model = TableModel.written(
+        [
+            {
+                (): {jane: 1.0},
+                (jane,): {is_: 1.0},
+                (jane, is_): {visiting: 0.4, going: 0.6},
+                (jane, is_, visiting): {africa: 1.0},
+                (jane, is_, going): {africa: 0.5, EOS: 0.5},
+            }
+        ],
+        symbols=9,
+    )
+    reference = (jane, is_, visiting, africa, EOS)
+    for beam, expected in ((1, Ending.PRUNED), (2, Ending.FINISHED)):
+        follower = Follower([reference], [10])
+        beam_search(model, model.memory(), [10], beam=beam, objective=Objective(0.0), watcher=follower)
+        (path,) = follower.paths()
+        assert path is not None and path.ending == expected
+    follower = Follower([reference], [10])
+    beam_search(model, model.memory(), [10], beam=1, objective=Objective(0.0), watcher=follower)
+    (path,) = follower.paths()
+    assert path is not None and len(path.steps) == 3 and path.steps[2].rank == 2
+    assert path.steps[2].margin == pytest.approx(torch.tensor(0.4 / 0.6).log().item(), abs=1e-6)
