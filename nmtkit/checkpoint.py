@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nmtkit.files import replacing, write_json
 from nmtkit.models.build import build
+from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import Model
 from nmtkit.models.options import options_from_mapping
 from nmtkit.settings import nearest
@@ -127,6 +128,8 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 def read_options(folder: Path) -> dict[str, Any]:
     """options.json of a model folder; ValueError in one line for anything that is none."""
     path = folder / OPTIONS
+    if folder.is_file():
+        raise ValueError(f"{folder}: a file, no model folder; name texts behind their options, see --help")
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such model folder; nmtkit train --output {folder} makes one")
     if not path.is_file():
@@ -175,3 +178,24 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     model.eval()
     model.to(device)
     return Checkpoint(model, tokenizer, options, digest, header["steps"], header["scores"])
+
+
+def load_ensemble(
+    folders: Sequence[str | Path], *, weights: str = "best", device: torch.device | str = "cpu"
+) -> Checkpoint:
+    """Load one model folder as it is, or several as one model: options and scores are the first's.
+
+    Raises:
+        ValueError: where the vocabularies of two folders differ, so that their probabilities have no mean.
+    """
+    first, *others = (load(folder, weights=weights, device=device) for folder in folders)
+    for folder, other in zip(folders[1:], others, strict=True):
+        if other.tokenizer.hash() != first.tokenizer.hash():
+            raise ValueError(
+                f"{folder}: has another vocabulary than {folders[0]}; an ensemble needs one, so train its members with "
+                f"--tokenizer {folders[0]}"
+            )
+    if not others:
+        return first
+    model = Ensemble([first.model, *(other.model for other in others)]).eval()
+    return replace(first, model=model, hash="+".join([first.hash, *(other.hash for other in others)]))

@@ -6,6 +6,7 @@ Rich is imported only when something is shown. Text is shown as it is: no markup
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -55,10 +56,11 @@ def warn(text: str) -> None:
 class Progress:
     """A bar on a terminal, plain lines elsewhere: `with Progress(1000, "training") as progress: ...`."""
 
-    def __init__(self, total: int | None, description: str) -> None:
-        """`total` is the number of units that `update` counts; None if it is not known."""
-        self._total = total
-        self._description = description
+    def __init__(self, total: int | None, description: str, every: float | None = None) -> None:
+        """`total` is the number of units that `update` counts, None if it is not known; where there is no terminal,
+        `update` says them in a line, but not before `every` seconds have passed since the last (None: never)."""
+        self._total, self._description, self._every = total, description, every
+        self._said = time.monotonic()
         self._bar: rich.progress.Progress | None = None
 
     def __enter__(self) -> Self:
@@ -79,10 +81,14 @@ class Progress:
             self._bar.stop()
 
     def update(self, completed: int, **fields: str) -> None:
-        """Moves the bar to `completed` and shows the fields as "name value"; nothing where there is no terminal."""
+        """Moves the bar to `completed` and shows the fields as "name value"."""
+        status = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
         if self._bar is not None:
-            status = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
             self._bar.update(self._task, completed=completed, status=status)
+        elif self._every is not None and time.monotonic() - self._said >= self._every:
+            self._said = time.monotonic()
+            of_total = "" if self._total is None else f"/{self._total}"
+            note(f"{self._description}: {completed}{of_total}  {status}")
 
     def line(self, text: str) -> None:
         """A line that stays: above the bar on a terminal, a plain line elsewhere; nothing if quiet."""

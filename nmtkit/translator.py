@@ -10,7 +10,7 @@ From Python:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,49 +18,26 @@ from typing import Any
 import torch
 
 from nmtkit import checkpoint
-from nmtkit.batches.batch import group
+from nmtkit.batches.sources import Listener, Sources, in_batches
 from nmtkit.console import warn
-from nmtkit.decoding.beam import beam_search
+from nmtkit.decoding.beam import Watcher, beam_by_length, beam_search
 from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model
 from nmtkit.settings import from_mapping
-from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Translation:
-    """One output: text, ids (EOS last), Σ log P in nats, J, and log P of each id (empty where nobody kept them)."""
+class Translation(Hypothesis):
+    """One output, as ids and as `text`."""
 
-    text: str
-    tokens: tuple[int, ...]
-    total: float
-    score: float
-    log_probs: tuple[float, ...] = ()
-
-    @property
-    def length(self) -> int:
-        """Target pieces, EOS counted."""
-        return len(self.tokens)
-
-
-@dataclass(frozen=True)
-class ForcedScore:
-    """A given translation under the model: ids (EOS last), log P of each, their sum, and J."""
-
-    tokens: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    total: float
-    score: float
-
-    @property
-    def length(self) -> int:
-        """Target pieces, EOS counted."""
-        return len(self.tokens)
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +51,7 @@ class Certified:
         gap: how much higher one could still be; 0 if proved.
         steps: model steps that the exact search took.
         limit: the most target pieces, EOS counted; nothing is said about longer translations.
+        proved_limit: nothing of at most so many pieces has a higher J, whatever is left open beyond.
     """
 
     best: Translation
@@ -82,6 +60,11 @@ class Certified:
     gap: float
     steps: int
     limit: int
+    proved_limit: int
+
+
+Watch = Callable[[list[int], list[int]], Watcher]
+"""Makes a watcher for a batch, given the indices of its lines and their length limits."""
 
 
 class Translator:
@@ -91,8 +74,8 @@ class Translator:
         model: any `Model`, in evaluation mode.
         tokenizer: of source and target.
         defaults: used where `translate` is not told otherwise.
-        options: the model folder's options.json; empty for a model that has none.
-        folder_hash: SHA-256 over options, tokenizer and weights; empty likewise.
+        options: the model folder's options.json (of an ensemble the first's); empty for a model that has none.
+        folder_hash: SHA-256 over options, tokenizer and weights, of an ensemble joined by "+"; empty likewise.
     """
 
     def __init__(
@@ -108,24 +91,26 @@ class Translator:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, device: str = "auto", threads: int | None = None, weights: str = "best"
+        cls, *folders: str | Path, device: str = "auto", threads: int | None = None, weights: str = "best"
     ) -> Translator:
-        """Load a model folder.
+        """Load a model folder, or several as one ensemble: the mean of their probabilities.
 
         Args:
+            folders: of an ensemble all with one tokenizer; default settings are the first's.
             device: "cpu", "cuda", "cuda:1" …, or "auto": a GPU where there is one.
             threads: CPU threads; None: torch's default.
             weights: "best" or "last".
 
         Raises:
-            ValueError: in one line, for a folder that is missing, foreign or damaged, or a device that is not there.
+            ValueError: in one line, for a folder that is missing, foreign or damaged, vocabularies that differ, or a
+                device that is not there.
         """
         keep_freed_memory()
         place = pick_device(device)
         if threads is not None:
             set_threads(threads)
-        loaded = checkpoint.load(folder, weights=weights, device=place)
-        where = f"{Path(folder) / checkpoint.OPTIONS}: defaults"
+        loaded = checkpoint.load_ensemble(folders, weights=weights, device=place)
+        where = f"{Path(folders[0]) / checkpoint.OPTIONS}: defaults"
         defaults = from_mapping(SearchSettings, loaded.options["defaults"], where)
         return cls(loaded.model, loaded.tokenizer, defaults, loaded.options, loaded.hash)
 
@@ -138,20 +123,59 @@ class Translator:
         found = self.search(lines, replace(self.defaults, **{"n_best": 1, **settings}))
         return [translations[0].text for translations in found]
 
-    def search(self, lines: Sequence[str], settings: SearchSettings, first_line: int = 1) -> list[list[Translation]]:
+    def search(
+        self,
+        lines: Sequence[str],
+        settings: SearchSettings,
+        first_line: int = 1,
+        *,
+        listener: Listener | None = None,
+        watch: Watch | None = None,
+    ) -> list[list[Translation]]:
         """The `n_best` translations of each line, best first (fewer where the beam holds fewer).
 
         Args:
             first_line: number of the first line, for warnings.
+            listener: hears of lines that could not be translated, which then have none; without it the error is raised.
+            watch: makes what looks on.
         """
         sources = self._sources(lines, settings, first_line)
-        lengths = self._lengths(lines, sources, settings)
 
         def search_batch(chosen: list[int], memory: Any) -> list[list[Translation]]:
-            found = self._beam(chosen, memory, lengths, settings, first_line)
+            watcher = watch(chosen, sources.limits(chosen)) if watch else None
+            found = self._beam(sources, chosen, memory, settings, watcher)
             return [[self._translation(one) for one in hypotheses] for hypotheses in found]
 
-        return self._in_batches(sources, [1] * len(sources), settings.batch_tokens, search_batch)
+        return [one or [] for one in in_batches(self.model, sources, settings.batch_tokens, search_batch, listener)]
+
+    def search_by_length(
+        self, lines: Sequence[str], settings: SearchSettings, first_line: int = 1, *, listener: Listener | None = None
+    ) -> list[list[list[Translation]]]:
+        """The lectures' view: of each line the finished hypotheses of every length that has any, best first.
+
+        The best of all by J is the first result of `search`.
+
+        Raises:
+            ValueError: for settings that stop the search before it has seen every length.
+        """
+        if settings.patience is not None:
+            raise ValueError("patience stops before every length was seen: leave it out of a search by length")
+        sources = self._sources(lines, settings, first_line)
+
+        def search_batch(chosen: list[int], memory: Any) -> list[list[list[Translation]]]:
+            found = beam_by_length(
+                self.model,
+                memory,
+                sources.limits(chosen),
+                beam=settings.beam,
+                objective=settings.objective,
+                minimums=sources.minimums(chosen),
+                rules=settings.rules,
+            )
+            lists = [[[self._translation(one) for one in best] for best in lengths if best] for lengths in found]
+            return self._finite(lists, sources, chosen)
+
+        return [one or [] for one in in_batches(self.model, sources, settings.batch_tokens, search_batch, listener)]
 
     def search_exactly(
         self,
@@ -162,13 +186,15 @@ class Translator:
         budget_seconds: float | None = None,
         references: Sequence[Sequence[str]] = (),
         first_line: int = 1,
-    ) -> list[Certified]:
+        listener: Listener | None = None,
+    ) -> list[Certified | None]:
         """The translation of each line with the highest J of all within the limit, proved so or with a gap.
 
         Args:
             budget_steps: most model steps for a line.
             budget_seconds: most seconds for a line, on average over a batch; None: only the steps count.
             references: sets of known translations, a line each; a good one shortens the search.
+            listener: hears of lines that could not be searched, whose result is None; without it the error is raised.
 
         Raises:
             ValueError: for settings under which the score of a prefix is no bound.
@@ -178,102 +204,90 @@ class Translator:
                 "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
             )
         sources = self._sources(lines, settings, first_line)
-        lengths = self._lengths(lines, sources, settings)
         known = [[self.encode_target(text) for text in row] for row in zip(*references, strict=True)]
         forced = self.score_tokens(lines, known, settings) if known else [[] for _ in lines]
 
         def search_batch(chosen: list[int], memory: Any) -> list[Certified]:
-            found = [one[0] for one in self._beam(chosen, memory, lengths, replace(settings, n_best=1), first_line)]
-            starts = []
-            for index, hypothesis in zip(chosen, found, strict=True):
-                fewest, most = lengths[index]
-                given = [
-                    Hypothesis(one.tokens, one.total, one.score)
-                    for one in forced[index]
-                    if fewest <= one.length <= most and not {PAD, BOS, UNK} & set(one.tokens)
-                ]
-                starts.append(max([hypothesis, *given], key=lambda one: one.score))
+            found = self._beam(sources, chosen, memory, replace(settings, n_best=1), None)
             certificates = exact_search(
                 self.model,
                 memory,
-                [lengths[index][1] for index in chosen],
-                minimums=[lengths[index][0] for index in chosen],
+                sources.limits(chosen),
+                minimums=sources.minimums(chosen),
                 forbid_unk=settings.forbid_unk,
                 objective=settings.objective,
-                incumbents=starts,
+                incumbents=[[*best, *forced[index]] for index, best in zip(chosen, found, strict=True)],
                 budget_steps=budget_steps,
                 budget_seconds=None if budget_seconds is None else budget_seconds * len(chosen),
             )
-            results = []
-            for hypothesis, one in zip(found, certificates, strict=True):
-                assert one.best is not None
-                best, beam = self._translation(one.best), self._translation(hypothesis)
-                results.append(Certified(best, beam, one.proved, one.gap, one.steps, one.limit))
-            return results
+            best = [one.best for one in certificates if one.best is not None]
+            log_probs = forced_log_probs(self.model, memory, [one.tokens for one in best])
+            return [
+                Certified(
+                    best=self._translation(replace(winner, log_probs=tuple(of_winner))),
+                    beam=self._translation(hypothesis),
+                    proved=one.proved,
+                    gap=one.gap,
+                    steps=one.steps,
+                    limit=one.limit,
+                    proved_limit=one.proved_limit,
+                )
+                for winner, of_winner, (hypothesis,), one in zip(best, log_probs, found, certificates, strict=True)
+            ]
 
-        return self._in_batches(sources, [1] * len(sources), settings.batch_tokens, search_batch)
-
-    def _beam(
-        self,
-        chosen: list[int],
-        memory: Any,
-        lengths: Sequence[tuple[int, int]],
-        settings: SearchSettings,
-        first_line: int,
-    ) -> list[list[Hypothesis]]:
-        """Beam search of the lines `chosen`."""
-        found = beam_search(
-            self.model,
-            memory,
-            [lengths[index][1] for index in chosen],
-            beam=settings.beam,
-            objective=settings.objective,
-            n_best=settings.n_best,
-            minimums=[lengths[index][0] for index in chosen],
-            rules=settings.rules,
-        )
-        if not all(found):
-            number = first_line + chosen[found.index([])]
-            raise ValueError(f"line {number}: the model gives no finite probability; it is damaged, train it again")
-        return found
-
-    def _translation(self, found: Hypothesis) -> Translation:
-        return Translation(self.decode_target(found.tokens), found.tokens, found.total, found.score, found.log_probs)
+        return in_batches(self.model, sources, settings.batch_tokens, search_batch, listener)
 
     def score_tokens(
-        self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
-    ) -> list[list[ForcedScore]]:
-        """Forced scores under the same objective of any number of candidates (ids ending in EOS) of each line."""
+        self,
+        lines: Sequence[str],
+        targets: Sequence[Sequence[Sequence[int]]],
+        settings: SearchSettings,
+        first_line: int | None = None,
+        *,
+        listener: Listener | None = None,
+    ) -> list[list[Hypothesis]]:
+        """Forced scores under the same objective of any number of candidates (ids ending in EOS) of each line.
+
+        Args:
+            first_line: number of the first line, for warnings; None: no warnings.
+            listener: hears of lines that could not be scored, which then have none; without it the error is raised.
+        """
         if len(lines) != len(targets):
             raise ValueError(f"{len(lines)} source lines but candidates for {len(targets)}: give as many")
-        sources = self._sources(lines, settings, None)
-        sizes = [sum(map(len, candidates)) for candidates in targets]
+        sources = self._sources(lines, settings, first_line)
 
-        def score_batch(chosen: list[int], memory: Any) -> list[list[ForcedScore]]:
+        def score_batch(chosen: list[int], memory: Any) -> list[list[Hypothesis]]:
             counts = [len(targets[index]) for index in chosen]
             flat = [tuple(candidate) for index in chosen for candidate in targets[index]]
-            rows = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(counts)).to(self.model.device)
-            forced = forced_log_probs(self.model, memory.select(rows), flat) if flat else []
-            scores = iter([_forced_score(*pair, settings) for pair in zip(flat, forced, strict=True)])
+            row_of = [row for row, count in enumerate(counts) for _ in range(count)]
+            scores: Iterator[Hypothesis] = iter(
+                _scored(target, log_probs, settings)
+                for part in _portions(flat, 4 * settings.batch_tokens)
+                for target, log_probs in zip(
+                    flat[part],
+                    forced_log_probs(
+                        self.model,
+                        memory.select(torch.tensor(row_of[part], device=self.model.device)),
+                        flat[part],
+                    ),
+                    strict=True,
+                )
+            )
             return [[next(scores) for _ in range(count)] for count in counts]
 
-        return self._in_batches(sources, sizes, settings.batch_tokens, score_batch)
+        sizes = [sum(map(len, candidates)) for candidates in targets]
+        return [
+            one or [] for one in in_batches(self.model, sources, settings.batch_tokens, score_batch, listener, sizes)
+        ]
 
-    def score(self, lines: Sequence[str], targets: Sequence[str], settings: SearchSettings) -> list[ForcedScore]:
+    def score(self, lines: Sequence[str], targets: Sequence[str], settings: SearchSettings) -> list[Hypothesis]:
         """Forced scores of one given translation text of each line."""
         candidates = [[self.encode_target(target)] for target in targets]
         return [scores[0] for scores in self.score_tokens(lines, candidates, settings)]
 
     def limits(self, lines: Sequence[str], settings: SearchSettings) -> list[int]:
         """The length limit of each line's translation, EOS counted."""
-        return [most for _, most in self._lengths(lines, self._sources(lines, settings, None), settings)]
-
-    def _lengths(
-        self, lines: Sequence[str], sources: Sequence[list[int]], settings: SearchSettings
-    ) -> list[tuple[int, int]]:
-        """Fewest and most target pieces of each line; a blank line can only be translated by EOS."""
-        pairs = zip(lines, sources, strict=True)
-        return [settings.lengths(len(source) - 1) if line.strip() else (1, 1) for line, source in pairs]
+        return self._sources(lines, settings, None).limits(range(len(lines)))
 
     def encode_target(self, text: str) -> tuple[int, ...]:
         """Target ids of a text, EOS last."""
@@ -283,58 +297,62 @@ class Translator:
         """The text of target ids. A line feed, which the model can spell in bytes, becomes a space: one line a text."""
         return self.tokenizer.target.decode([token for token in tokens if token != EOS]).replace("\n", " ")
 
-    def _sources(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None) -> list[list[int]]:
-        """Source ids, EOS last, cut to `max_source` pieces (said so where a line number is given)."""
-        sources = []
+    def _sources(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None) -> Sources:
+        """The lines, cut to `max_source` pieces (said so where a line number is given).
+
+        A blank line can only be translated by EOS.
+        """
+        ids, lengths = [], []
         for number, line in enumerate(lines):
-            ids = self.tokenizer.source.encode(line)
-            if len(ids) > settings.max_source and first_line is not None:
-                cut = f"{len(ids)} pieces, cut to the first {settings.max_source} (max_source)"
+            pieces = self.tokenizer.source.encode(line)
+            if len(pieces) > settings.max_source and first_line is not None:
+                cut = f"{len(pieces)} pieces, cut to the first {settings.max_source} (max_source)"
                 warn(f"line {first_line + number}: {cut}")
-            sources.append([*ids[: settings.max_source], EOS])
-        return sources
+            pieces = pieces[: settings.max_source]
+            ids.append([*pieces, EOS])
+            lengths.append(settings.lengths(len(pieces)) if line.strip() else (1, 1))
+        return Sources(ids, lengths, first_line or 1)
 
-    @torch.no_grad()
-    def _in_batches(
-        self, sources: list[list[int]], sizes: list[int], tokens: int, work: Callable[[list[int], Any], list[Any]]
-    ) -> list[Any]:
-        """Encode sources in batches of like length and give each batch's indices and memory to `work`."""
-        lengths = [len(source) for source in sources]
-        order = sorted(range(len(sources)), key=lambda index: (lengths[index], sizes[index]))
-        results: list[Any] = [None] * len(sources)
-        for chosen in group(sizes, lengths, order, tokens):
-            longest = lengths[chosen[-1]]
-            padded = [sources[index] + [PAD] * (longest - lengths[index]) for index in chosen]
-            source_BS = torch.tensor(padded, device=self.model.device)
-            memory = self.model.encode(source_BS, source_BS != PAD)
-            for index, result in zip(chosen, work(chosen, memory), strict=True):
-                results[index] = result
-        return results
+    def _beam(
+        self, sources: Sources, chosen: list[int], memory: Any, settings: SearchSettings, watcher: Watcher | None
+    ) -> list[list[Hypothesis]]:
+        """Beam search of the lines `chosen`."""
+        found = beam_search(
+            self.model,
+            memory,
+            sources.limits(chosen),
+            beam=settings.beam,
+            objective=settings.objective,
+            n_best=settings.n_best,
+            minimums=sources.minimums(chosen),
+            rules=settings.rules,
+            watcher=watcher,
+        )
+        return self._finite(found, sources, chosen)
+
+    def _finite(self, found: list[Any], sources: Sources, chosen: list[int]) -> list[Any]:
+        """What was found, unless it is nothing for some line."""
+        if not all(found):
+            number = sources.first_line + chosen[found.index([])]
+            raise ValueError(f"line {number}: the model gives no finite probability; it is damaged, train it again")
+        return found
+
+    def _translation(self, one: Hypothesis) -> Translation:
+        return Translation(one.tokens, one.total, one.score, one.log_probs, self.decode_target(one.tokens))
 
 
-def _forced_score(tokens: tuple[int, ...], log_probs: list[float], settings: SearchSettings) -> ForcedScore:
+def _portions(targets: Sequence[Sequence[int]], tokens: int) -> Iterator[slice]:
+    """Slices of the targets, each of at most so many padded tokens, or of one target."""
+    start = longest = 0
+    for number, target in enumerate(targets):
+        longest = max(longest, len(target))
+        if number > start and (number + 1 - start) * longest > tokens:
+            yield slice(start, number)
+            start, longest = number, len(target)
+    if targets:
+        yield slice(start, len(targets))
+
+
+def _scored(tokens: tuple[int, ...], log_probs: list[float], settings: SearchSettings) -> Hypothesis:
     total = sum(log_probs)
-    return ForcedScore(tokens, tuple(log_probs), total, settings.objective.final(total, len(tokens)))
-
-
-def pick_device(name: str) -> torch.device:
-    """The named device; "auto" is the first GPU, or the CPU where there is none."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device = {name!r} is not known: choose auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise ValueError(f"device = {name!r}, but torch sees {count or 'no'} GPU here: choose another, or cpu")
-    return device
-
-
-def set_threads(threads: int) -> None:
-    """Let torch use so many CPU threads."""
-    if threads < 1:
-        raise ValueError(f"threads = {threads} is not possible: choose 1 or more")
-    torch.set_num_threads(threads)
+    return Hypothesis(tokens, total, settings.objective.final(total, len(tokens)), tuple(log_probs))

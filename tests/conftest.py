@@ -170,6 +170,16 @@ def model(trained: tuple[Path, Outcome]) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sibling(model: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model with the same tokenizer, to be read only."""
+    folder = tmp_path_factory.mktemp("runs") / "sibling"
+    few = ["--tokenizer", model, "--updates", 16, "--validate-every", 16, "--seed", 9, "--device", "cpu"]
+    outcome = run_here("train", *data.flags(folder), *few, "--quiet")
+    assert outcome.code == 0, outcome.err
+    return folder
+
+
 @pytest.fixture
 def copied(model: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder, to be damaged."""

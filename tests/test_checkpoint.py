@@ -337,3 +337,30 @@ def test_the_same_weights_are_the_same_bytes(tmp_path: Path) -> None:
         checkpoint.save_weights(path, weights, "0" * 64, 3, {"loss": 1.0, "bleu": 2.0})
         files.add(path.read_bytes())
     assert len(files) == 1
+
+
+@torch.no_grad()
+def test_several_folders_are_the_mean_of_their_probabilities(tmp_path: Path) -> None:
+    made = [write_folder(tmp_path / str(seed), FAMILIES[family], seed=seed) for seed, family in enumerate(FAMILIES)]
+    folders = [tmp_path / str(seed) for seed in range(len(made))]
+    loaded = checkpoint.load_ensemble(folders)
+    probabilities = torch.stack([log_probs(one).exp() for one in made]).mean(0)
+    torch.testing.assert_close(log_probs(loaded.model).exp(), probabilities)
+    assert loaded.hash == "+".join(checkpoint.load(folder).hash for folder in folders)
+    alone = checkpoint.load_ensemble(folders[:1])
+    assert torch.equal(log_probs(alone.model), log_probs(made[0])) and "+" not in alone.hash
+
+
+def test_folders_with_other_vocabularies_are_no_ensemble(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    texts = parallel(60, seed=77)
+    changed = train_tokenizer(*texts, TokenizerOptions(tokenizer().target.size, "bpe"), seed=1)
+    changed.save(other)
+    made = checkpoint.build_model(checkpoint.read_options(other), changed, "test")
+    weights = checkpoint.unique_weights(made)
+    digest = checkpoint.model_hash(checkpoint.read_options(other)["model"], changed, weights)
+    checkpoint.save_weights(other / BEST, weights, digest, 1, {})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        checkpoint.load_ensemble([folder, other])
+    assert only_line(caught.value, other, str(folder), "--tokenizer")

@@ -19,7 +19,7 @@ from training_toys import FAMILIES, independent_total, model, only_line, paralle
 import nmtkit.translator
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS
-from nmtkit.translator import Translator, pick_device, set_threads
+from nmtkit.translator import Translator
 
 QUICK = SearchSettings(beam=2, max_length=6, batch_tokens=40)
 LINES = [
@@ -222,6 +222,80 @@ def test_n_best_lists_are_distinct_and_best_first() -> None:
         assert len(best) == (5 if line.strip() else 1)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.7, 1.3])
+def test_lists_by_length_end_in_what_the_search_returns(alpha: float) -> None:
+    toy, chosen = translator(double=True), SearchSettings(beam=3, length_alpha=alpha, max_length=7)
+    plain, lists = toy.search(LINES, chosen), toy.search_by_length(LINES, chosen)
+    for best, lengths in zip(plain, lists, strict=True):
+        assert max((one for ones in lengths for one in ones), key=lambda one: one.score) == best[0]
+        assert [ones[0].length for ones in lengths] == sorted({one.length for ones in lengths for one in ones})
+        for ones in lengths:
+            assert len({one.length for one in ones}) == 1 and 1 <= len(ones) <= 3
+            assert [one.total for one in ones] == sorted((one.total for one in ones), reverse=True)
+    with pytest.raises(ValueError, match="patience"):
+        toy.search_by_length(LINES, replace(chosen, patience=1.0))
+
+
+class Ears:
+    """A listener that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+        self.failures: dict[int, str] = {}
+
+    def done(self, results: Any) -> None:
+        self.results += results
+
+    def failed(self, line: int, error: Exception) -> None:
+        self.failures[line] = str(error)
+
+
+def test_a_line_that_fails_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batch is halved until only it fails; the others have what they have without it."""
+    toy = translator(double=True)
+    whole = toy.search(LINES, QUICK)
+    bad = [source_ids(LINES[index]) for index in (0, 6)]
+    encode = toy.model.encode
+
+    def broken(source_BS: torch.Tensor, mask_BS: torch.Tensor) -> Any:
+        rows = [ids[ids != 0].tolist() for ids in source_BS]
+        if any(one in rows for one in bad):
+            raise MemoryError("no room")
+        return encode(source_BS, mask_BS)
+
+    monkeypatch.setattr(toy.model, "encode", broken)
+    ears = Ears()
+    found = toy.search(LINES, replace(QUICK, batch_tokens=500), first_line=11, listener=ears)
+    assert ears.failures == {11: "no room", 17: "no room"}
+    assert [one[0].text for one in found if one] == [
+        one[0].text for index, one in enumerate(whole) if index not in (0, 6)
+    ]
+    assert found[0] == found[6] == [] and len(ears.results) == len(LINES) - 2
+    scored = toy.score_tokens(LINES, [[(EOS,)]] * len(LINES), QUICK, listener=Ears())
+    assert [len(one) for one in scored] == [int(index not in (0, 6)) for index in range(len(LINES))]
+    exact = toy.search_exactly(LINES, replace(QUICK, max_length=2), listener=Ears())
+    assert [index for index, one in enumerate(exact) if one is None] == [0, 6]
+    with pytest.raises(MemoryError, match="no room"):
+        toy.search(LINES, QUICK)
+
+
+def test_many_candidates_of_one_line_are_scored_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy, texts = translator(double=True), parallel(30, seed=4)[1]
+    targets = [toy.encode_target(text) for text in texts]
+    sizes: list[int] = []
+    forced = nmtkit.translator.forced_log_probs
+
+    def spy(model: Any, memory: Any, batch: Any) -> Any:
+        sizes.append(len(batch) * max(map(len, batch)))
+        return forced(model, memory, batch)
+
+    monkeypatch.setattr(nmtkit.translator, "forced_log_probs", spy)
+    (found,) = toy.score_tokens([LINES[0]], [targets], SearchSettings(batch_tokens=10))
+    assert max(sizes) <= 40 and len(sizes) > 3
+    for target, one in zip(targets, found, strict=True):
+        assert one.total == pytest.approx(independent_total(toy.model, source_ids(LINES[0]), target), abs=1e-9)
+
+
 @pytest.mark.parametrize("blank", ["", " ", "\t \u00a0", "\u2028"])
 def test_a_blank_line_is_empty_at_the_real_cost_of_ending(blank: str) -> None:
     toy = translator()
@@ -353,45 +427,6 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], named: str) -> N
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         SearchSettings(**wrong)
     assert only_line(caught.value, named, "choose" if "n_best" not in named or wrong.get("beam") is None else "beam")
-
-
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "cpu:x"])
-def test_an_unknown_device_is_refused_in_one_line(name: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        pick_device(name)
-    assert only_line(caught.value, repr(name), "cpu")
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
-def test_a_gpu_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    write_folder(tmp_path)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        Translator.load(tmp_path, device=name)
-    assert only_line(caught.value, repr(name), "no GPU", "cpu")
-    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
-
-
-def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert pick_device("cuda:1") == torch.device("cuda:1") and pick_device("auto").type == "cuda"
-    with pytest.raises(ValueError, match="cuda:2"):
-        pick_device("cuda:2")
-
-
-@pytest.mark.parametrize("threads", [0, -1])
-def test_no_threads_are_refused(threads: int, tmp_path: Path) -> None:
-    write_folder(tmp_path)
-    with pytest.raises(ValueError, match=f"threads = {threads} .*choose 1 or more"):
-        Translator.load(tmp_path, device="cpu", threads=threads)
-
-
-def test_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    set_threads(3)
-    assert asked == [3]
 
 
 def test_loading_gives_the_weights_asked_for_and_says_whose_they_are(tmp_path: Path) -> None:

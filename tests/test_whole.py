@@ -85,9 +85,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_package_its_recipes_and_the_licence_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_its_files_and_the_licence_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    source = (path for path in (ROOT / "nmtkit").rglob("*") if path.suffix in (".py", ".toml"))
+    source = (path for path in (ROOT / "nmtkit").rglob("*") if path.suffix in (".py", ".toml", ".html"))
     package = {str(path.relative_to(ROOT)) for path in source}
     assert any(name.startswith("nmtkit/training/recipes/") for name in package)
     assert {name for name in names if not name.startswith("nmtkit-")} == package

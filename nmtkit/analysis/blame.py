@@ -41,8 +41,9 @@ from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
 if TYPE_CHECKING:
+    from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.translator import ForcedScore, Translation, Translator
+    from nmtkit.translator import Translation, Translator
 
 PARITY = 1e-4
 """The most by which a forced pass may miss log P and J of the search, in nats, …"""
@@ -82,7 +83,7 @@ def blame(
     metric, value = threshold or DEFAULT_THRESHOLD
     question = Question(tolerance, frozenset(errors or ()), metric, value, reference_segmentations)
     check(sources, references, question)
-    _check_settings(settings)
+    check_settings(settings)
     settings = replace(settings, n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
@@ -142,7 +143,7 @@ def _score(
     return outputs, candidates
 
 
-def _check_settings(settings: SearchSettings) -> None:
+def check_settings(settings: SearchSettings) -> None:
     """Refuse what forbids the output some translations but not the reference."""
     for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
         if getattr(settings, name):
@@ -160,7 +161,7 @@ def _segmentations(translator: Translator, text: str, number: int) -> list[tuple
     return list(dict.fromkeys([standard, *same]))[:number]
 
 
-def _candidate(text: str, forced: ForcedScore, limit: int) -> Candidate:
+def _candidate(text: str, forced: Hypothesis, limit: int) -> Candidate:
     """A reference under one segmentation."""
     obstacle = Obstacle.NONE
     if {PAD, BOS, UNK} & set(forced.tokens) or not math.isfinite(forced.total):
@@ -175,7 +176,7 @@ def _best(candidates: Sequence[Candidate]) -> Candidate:
     return max(candidates, key=lambda candidate: (not candidate.obstacle, candidate.score))
 
 
-def _check_parity(forced: ForcedScore, output: Translation, number: int) -> None:
+def _check_parity(forced: Hypothesis, output: Translation, number: int) -> None:
     """Refuse to judge where the search and the forced pass do not speak of the same probabilities."""
     allowed = max(PARITY, PARITY_PER_TOKEN * forced.length)
     if abs(forced.total - output.total) <= allowed and abs(forced.score - output.score) <= allowed:
@@ -226,6 +227,9 @@ def _provenance(
         length_alpha=settings.length_alpha,
         length_penalty=settings.length_penalty,
         length_limit=settings.limit_in_words,
+        patience=settings.patience,
+        free_eos=settings.free_eos,
+        forbid_unk=settings.forbid_unk,
         max_source=settings.max_source,
         tolerance=question.tolerance,
         rescoring_difference=difference,

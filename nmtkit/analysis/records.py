@@ -120,9 +120,10 @@ class Provenance:
 
     Attributes:
         nmtkit: version.
-        model: hash of the model folder.
+        model: hash of the model folder; of an ensemble, those of its members joined by "+".
         length_penalty: "power" or "gnmt".
         length_limit: the rule in words; every record holds its own limit.
+        patience, free_eos, forbid_unk: rules of the search.
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`.
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total.
         sentence_metric, sentence_threshold: outputs below it are the second row's errors.
@@ -136,6 +137,9 @@ class Provenance:
     length_alpha: float
     length_penalty: str
     length_limit: str
+    patience: float | None
+    free_eos: bool
+    forbid_unk: bool
     max_source: int
     tolerance: float
     rescoring_difference: float

@@ -9,21 +9,16 @@ from typing import Annotated
 import typer
 
 from nmtkit.cli.parameters import (
-    BatchTokens,
-    Beam,
-    Config,
-    Debug,
-    Device,
-    Folder,
-    LengthAlpha,
-    MaxLength,
-    Quiet,
-    Threads,
-    Weights,
+    MODEL_OPTIONS,
+    SEARCH_OPTIONS,
+    Folders,
+    Options,
     count,
     load_translator,
     real,
+    refused,
     search_settings,
+    takes,
     usage,
     write_result,
 )
@@ -32,14 +27,15 @@ from nmtkit.console import stdout_console
 VERDICTS = "Verdicts"
 
 
+BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
+"""Options of the search that analysis.blame refuses: known here so that the refusal says why."""
+
+
+@takes(search={**SEARCH_OPTIONS, **refused(*BANS)}, model=MODEL_OPTIONS)
 def blame_analysis(
-    folder: Folder,
+    folders: Folders,
     source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
     reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
-    beam: Beam = None,
-    length_alpha: LengthAlpha = None,
-    max_length: MaxLength = None,
-    batch_tokens: BatchTokens = None,
     errors_below: Annotated[
         str,
         typer.Option(
@@ -61,12 +57,9 @@ def blame_analysis(
     examples: Annotated[int, count("Sentences shown in the table.", 0)] = 5,
     json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
     tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
-    weights: Weights = "best",
-    device: Device = "auto",
-    threads: Threads = None,
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    search: Options,
+    model: Options,
 ) -> None:
     """Blame the beam search or the model for every wrong translation.
 
@@ -74,7 +67,7 @@ def blame_analysis(
     prefers it but the search did not find it; the model is to blame where it prefers its own output. The table shows
     both, the shares with 95 % intervals, and what to do next.
     """
-    from nmtkit.analysis.blame import blame
+    from nmtkit.analysis.blame import blame, check_settings
     from nmtkit.analysis.question import read_errors
     from nmtkit.evaluation.metrics import parse_threshold
     from nmtkit.files import read_parallel
@@ -86,10 +79,10 @@ def blame_analysis(
         threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
     sources, *references = read_parallel(source, *reference)
-    translator = load_translator(folder, device, threads, weights)
-    settings = search_settings(
-        translator, beam=beam, length_alpha=length_alpha, max_length=max_length, batch_tokens=batch_tokens
-    )
+    translator = load_translator(folders, model)
+    settings = search_settings(translator, search)
+    with usage():
+        check_settings(settings)
     report = blame(
         translator,
         sources,

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
@@ -80,11 +80,11 @@ def recipes() -> list[str]:
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
     """The value, if it is of the parameter's type; paths are texts, and a list may be given as its only item."""
-    if get_origin(hint) is list:
-        (item,) = get_args(hint)
+    (kind,) = [kind for kind in (get_args(hint) if get_origin(hint) is UnionType else (hint,)) if kind is not NoneType]
+    if get_origin(kind) is list:
+        (item,) = get_args(kind)
         return [_checked(one, item, where) for one in (value if isinstance(value, list) else [value])]
-    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not NoneType]
-    kind = str if kinds == [Path] else kinds[0]
+    kind = str if kind is Path else kind
     if type(value) is kind or (kind is float and type(value) is int):
         return value
     raise ValueError(f"{where} = {value!r} is not {KINDS[kind]}")

@@ -40,17 +40,17 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            if _debug:
-                traceback.print_exc()
-            typer.echo(f"nmtkit: {_line(error)}", err=True)
+            typer.echo(f"nmtkit: {told(error)}", err=True)
             _discard_output()
             raise typer.Exit(1) from None
 
     return run
 
 
-def _line(error: Exception) -> str:
-    """The error as one line that says what to do."""
+def told(error: Exception) -> str:
+    """The error as one line that says what to do; its traceback goes to standard error with --debug."""
+    if _debug:
+        traceback.print_exception(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         fix = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""

@@ -10,30 +10,28 @@ from typing import Annotated
 import typer
 
 from nmtkit.cli.parameters import (
-    DEVICE,
-    WEIGHTS,
-    BatchTokens,
-    Beam,
-    Config,
-    Debug,
-    LengthAlpha,
-    MaxLength,
-    Quiet,
-    Threads,
+    MODEL_OPTIONS,
+    SEARCH_OPTIONS,
+    Options,
     count,
     given,
     load_translator,
     search_settings,
+    takes,
     write_result,
 )
 from nmtkit.console import stdout_console, warn
 
 
+@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def evaluate(
     reference: Annotated[
         list[Path], typer.Option("--reference", "-r", help="Reference translations; repeat for several.")
     ],
-    folder: Annotated[Path | None, typer.Argument(help="Model folder; needs --source.", show_default=False)] = None,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Model folder, or several as an ensemble; needs --source.", metavar="FOLDER"),
+    ] = None,
     source: Annotated[Path | None, typer.Option("--source", "-s", help="Text for the model to translate.")] = None,
     hypotheses: Annotated[Path | None, typer.Option("--hypotheses", "-y", help="Translations to score.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the model's translations here.")] = None,
@@ -44,16 +42,9 @@ def evaluate(
     resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
-    beam: Beam = None,
-    length_alpha: LengthAlpha = None,
-    max_length: MaxLength = None,
-    batch_tokens: BatchTokens = None,
-    weights: Annotated[str | None, WEIGHTS] = None,
-    device: Annotated[str | None, DEVICE] = None,
-    threads: Threads = None,
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    search: Options,
+    model: Options,
 ) -> None:
     """Score translations with sacreBLEU: BLEU and chrF with 95 % confidence intervals and signatures.
 
@@ -62,28 +53,17 @@ def evaluate(
     from nmtkit.evaluation import metrics
     from nmtkit.files import read_parallel, write_text
 
-    if (hypotheses is None) == (folder is None) or (folder is None) != (source is None):
+    if (hypotheses is None) == (not folders) or (not folders) != (source is None):
         raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
-    of_a_model = given(
-        output=output,
-        beam=beam,
-        length_alpha=length_alpha,
-        max_length=max_length,
-        batch_tokens=batch_tokens,
-        weights=weights,
-        device=device,
-        threads=threads,
-    )
-    if folder is None and of_a_model:
+    of_a_model = given(output=output, **search, **model)
+    if not folders and of_a_model:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
         raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
-    if folder is not None:
-        translator = load_translator(folder, device or "auto", threads, weights or "best")
-        settings = search_settings(
-            translator, beam=beam, length_alpha=length_alpha, max_length=max_length, batch_tokens=batch_tokens
-        )
+    if folders:
+        translator = load_translator(folders, model)
+        settings = search_settings(translator, search, n_best=1)
         outputs = [translations[0].text for translations in translator.search(first, settings)]
         if output:
             write_text(output, "".join(f"{line}\n" for line in outputs))

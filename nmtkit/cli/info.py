@@ -7,23 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from nmtkit.cli.parameters import Config, Debug, Folder, Quiet, Weights, write_result
+from nmtkit.cli.parameters import MODEL_OPTIONS, Folder, Options, given, takes, write_result
 from nmtkit.console import stdout_console
 
 
+@takes(model={"weights": MODEL_OPTIONS["weights"]})
 def info(
     folder: Folder,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
-    weights: Weights = "best",
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    model: Options,
 ) -> None:
     """Show a model: architecture, sizes, steps, scores, defaults, provenance."""
     from nmtkit import checkpoint
     from nmtkit.models.build import parameters
 
-    loaded = checkpoint.load(folder, weights=weights)
+    loaded = checkpoint.load(folder, **given(**model))
     facts: dict[str, Any] = {
         "folder": str(folder),
         "hash": loaded.hash,

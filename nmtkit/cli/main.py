@@ -13,6 +13,8 @@ from nmtkit.cli.blame_analysis import blame_analysis
 from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
+from nmtkit.cli.inspect import inspect
+from nmtkit.cli.score import score
 from nmtkit.cli.train import train
 from nmtkit.cli.train_tokenizer import train_tokenizer
 from nmtkit.cli.translate import translate
@@ -31,6 +33,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-tokenizer": train_tokenizer,
     "train": train,
     "translate": translate,
+    "inspect": inspect,
+    "score": score,
     "evaluate": evaluate,
     "blame-analysis": blame_analysis,
     "info": info,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -48,37 +51,69 @@ def _within(least: float, most: float | None, above: bool = False) -> Callable[.
     """Callback of an option: the value, refused unless it is between the two."""
     asked = f"more than {least}" if above else f"{least} or more" if most is None else f"from {least} to {most}"
 
-    def check(context: typer.Context, option: typer.CallbackParam, value: float | None) -> float | None:
-        inside = value is None or least <= value <= (math.inf if most is None else most)
-        if not inside or (above and value == least):
-            raise typer.BadParameter(f"{origin(context, option)}{value} is not possible: choose {asked}")
+    def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+        for one in value if isinstance(value, list) else [value]:
+            inside = one is None or least <= one <= (math.inf if most is None else most)
+            if not inside or (above and one == least):
+                raise typer.BadParameter(f"{origin(context, option)}{one} is not possible: choose {asked}")
         return value
 
     return check
 
 
-Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", show_default=False)]
+def _flag(text: str, name: str, panel: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel)
 
-Beam = Annotated[int | None, count("Hypotheses kept at each step; 1 is greedy search.", panel=SEARCH)]
-LengthAlpha = Annotated[
-    float | None, real("Score is log P / length^alpha: 0 none, 1 mean of a token.", most=10, panel=SEARCH)
-]
-MaxLength = Annotated[
-    int | None, count("Most target pieces, end of sentence counted (2 × source pieces + 10).", panel=SEARCH)
-]
-MaxLengthRatio = Annotated[
-    float | None,
-    real("Most target pieces for each source piece.", panel=SEARCH, above=True),
-]
-LengthPenalty = Annotated[
-    str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
-]
-BatchTokens = Annotated[int | None, count("Most padded source pieces searched at a time.", panel=SEARCH)]
-WEIGHTS = choice("Which weights.", ("best", "last"), panel=MACHINE)
-DEVICE = typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)
-Weights = Annotated[str, WEIGHTS]
-Device = Annotated[str, DEVICE]
-Threads = Annotated[int | None, count("CPU threads (as torch chooses).", panel=MACHINE)]
+
+Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", show_default=False)]
+Folders = Annotated[list[Path], typer.Argument(help="Model folder; several: an ensemble of them.", metavar="FOLDER")]
+
+Options = dict[str, Any]
+"""The values of a group of options by name; None: not given."""
+
+SEARCH_OPTIONS: Options = {
+    "beam": Annotated[int | None, count("Hypotheses kept at each step; 1 is greedy search.", panel=SEARCH)],
+    "length_alpha": Annotated[
+        float | None, real("Score is log P / length^alpha: 0 none, 1 mean of a token.", most=10, panel=SEARCH)
+    ],
+    "length_penalty": Annotated[
+        str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
+    ],
+    "max_length": Annotated[
+        int | None, count("Most target pieces, end of sentence counted (2 × source pieces + 10).", panel=SEARCH)
+    ],
+    "max_length_ratio": Annotated[
+        float | None, real("Most target pieces for each source piece.", panel=SEARCH, above=True)
+    ],
+    "min_length": Annotated[int | None, count("Fewest target pieces, end of sentence counted.", panel=SEARCH)],
+    "min_length_ratio": Annotated[float | None, real("Fewest for each source piece.", panel=SEARCH, above=True)],
+    "patience": Annotated[
+        float | None,
+        real("Stop at patience × beam finished ones: faster, may miss the best.", panel=SEARCH, above=True),
+    ],
+    "free_eos": Annotated[bool | None, _flag("What ends takes no slot of the beam.", "--free-eos", SEARCH)],
+    "forbid_unk": Annotated[bool | None, _flag("Never produce the unknown piece.", "--forbid-unk", SEARCH)],
+    "no_repeat_ngram": Annotated[int | None, count("No sequence of so many pieces twice; 0: any.", 0, panel=SEARCH)],
+    "batch_tokens": Annotated[int | None, count("Most padded source pieces searched at a time.", panel=SEARCH)],
+}
+OBJECTIVE_OPTIONS: Options = {name: SEARCH_OPTIONS[name] for name in ("length_alpha", "length_penalty", "batch_tokens")}
+"""Where nothing is searched."""
+MODEL_OPTIONS: Options = {
+    "weights": Annotated[str | None, choice("Which weights (best).", ("best", "last"), panel=MACHINE)],
+    "device": Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N (auto).", rich_help_panel=MACHINE)],
+    "threads": Annotated[int | None, count("CPU threads (as torch chooses).", panel=MACHINE)],
+}
+
+
+def refused(*names: str) -> Options:
+    """Options of the search that a command knows only to say why it refuses them."""
+    hidden = {}
+    for name in names:
+        kind, option = get_args(SEARCH_OPTIONS[name])
+        hidden[name] = Annotated[kind, copy(option)]
+        get_args(hidden[name])[1].hidden = True
+    return hidden
+
 
 Config = Annotated[
     str | None,
@@ -96,6 +131,48 @@ Quiet = Annotated[
 Debug = Annotated[
     bool, typer.Option("--debug", callback=set_debug, help="Show tracebacks of errors.", rich_help_panel=COMMON)
 ]
+COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
+"""Their callbacks do what they say; no command receives their values."""
+
+
+def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose parameter `name` is a group of options: it gets their values as a mapping.
+
+    The command line, its help and --config see the options one by one, those that all commands have at the end.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        parameters: dict[str, inspect.Parameter] = {}
+        for parameter in [*inspect.signature(command).parameters.values()]:
+            if parameter.name in groups:
+                parameters |= {name: _keyword(name, hint) for name, hint in groups[parameter.name].items()}
+            else:
+                parameters[parameter.name] = parameter.replace(
+                    annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
+                )
+        parameters |= {name: _keyword(name, hint) for name, hint in COMMON_OPTIONS.items()}
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            for name in COMMON_OPTIONS:
+                values.pop(name)
+            chosen = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
+            command(**values, **chosen)
+
+        run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+        paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+        run.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)  # help wraps them itself
+        run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+        return run
+
+    return decorate
+
+
+def _keyword(name: str, hint: Any) -> inspect.Parameter:
+    """An option that is not given by default: a switch is off, anything else None."""
+    default = False if get_args(hint)[0] is bool else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -103,19 +180,19 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def load_translator(folder: Path, device: str, threads: int | None, weights: str) -> Translator:
-    """The model of a folder."""
+def load_translator(folders: Sequence[Path], model: Options) -> Translator:
+    """The model of a folder, or the ensemble of several."""
     from nmtkit.translator import Translator
 
-    return Translator.load(folder, device=device, threads=threads, weights=weights)
+    return Translator.load(*folders, **given(**model))
 
 
-def search_settings(translator: Translator, **options: Any) -> SearchSettings:
+def search_settings(translator: Translator, search: Options, **more: Any) -> SearchSettings:
     """The folder's default settings with the options that the user gave."""
     from dataclasses import replace
 
     with usage():
-        return replace(translator.defaults, **given(**options))
+        return replace(translator.defaults, **given(**search, **more))
 
 
 @contextmanager

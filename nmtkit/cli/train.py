@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmtkit.cli.config import tables
-from nmtkit.cli.parameters import Config, Debug, Device, Quiet, Threads, count, given, real, usage
+from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.models.options import PRESETS
 
 if TYPE_CHECKING:
@@ -19,6 +19,42 @@ if TYPE_CHECKING:
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
 
 
+TRAINING_OPTIONS: Options = {
+    "updates": Annotated[
+        int | None,
+        count("Optimiser steps; more continue a finished run (10000).", panel=TRAINING),
+    ],
+    "batch_tokens": Annotated[
+        int | None,
+        count("Most padded target pieces of a batch (4096).", panel=TRAINING),
+    ],
+    "learning_rate": Annotated[
+        float | None,
+        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING, above=True),
+    ],
+    "warmup": Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)],
+    "label_smoothing": Annotated[
+        float | None,
+        real("Share of the target spread evenly (0.1).", panel=TRAINING),
+    ],
+    "validate_every": Annotated[
+        int | None,
+        count("Updates between validations (500).", panel=TRAINING),
+    ],
+    "average": Annotated[
+        int | None,
+        count("Keep the mean of so many last snapshots (5).", panel=TRAINING),
+    ],
+    "patience": Annotated[
+        int | None,
+        count("Validations without a better score; 0: never stop (10).", 0, panel=TRAINING),
+    ],
+    "seed": Annotated[int | None, count("Of everything random (1).", 0, panel=TRAINING)],
+}
+"""Fields of `TrainingOptions`."""
+
+
+@takes(training=TRAINING_OPTIONS, machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")})
 def train(
     context: typer.Context,
     train: Annotated[Path, typer.Option(help="Prefix of the training files: PREFIX.fr and PREFIX.en.")],
@@ -50,41 +86,9 @@ def train(
         ),
     ] = None,
     dropout: Annotated[float | None, real("Instead of the preset's.", panel=MODEL)] = None,
-    updates: Annotated[
-        int | None,
-        count("Optimiser steps; more continue a finished run (10000).", panel=TRAINING),
-    ] = None,
-    batch_tokens: Annotated[
-        int | None,
-        count("Most padded target pieces of a batch (4096).", panel=TRAINING),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING, above=True),
-    ] = None,
-    warmup: Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)] = None,
-    label_smoothing: Annotated[
-        float | None,
-        real("Share of the target spread evenly (0.1).", panel=TRAINING),
-    ] = None,
-    validate_every: Annotated[
-        int | None,
-        count("Updates between validations (500).", panel=TRAINING),
-    ] = None,
-    average: Annotated[
-        int | None,
-        count("Keep the mean of so many last snapshots (5).", panel=TRAINING),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        count("Validations without a better score; 0: never stop (10).", 0, panel=TRAINING),
-    ] = None,
-    seed: Annotated[int | None, count("Of everything random (1).", 0, panel=TRAINING)] = None,
-    device: Device = "auto",
-    threads: Threads = None,
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    training: Options,
+    machine: Options,
 ) -> None:
     """Train a model, or go on with an interrupted or finished run.
 
@@ -99,21 +103,10 @@ def train(
     from nmtkit.training.recipe import train as run_training
 
     given_tables = tables(context)
-    flags = given(
-        updates=updates,
-        batch_tokens=batch_tokens,
-        learning_rate=learning_rate,
-        warmup=warmup,
-        label_smoothing=label_smoothing,
-        validate_every=validate_every,
-        average=average,
-        patience=patience,
-        seed=seed,
-    )
     of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
     with usage():
         model = _model(preset, {**given_tables["model"], **given(dropout=dropout)})
-        training = from_mapping(TrainingOptions, {**given_tables["training"], **flags}, "[training]")
+        options = from_mapping(TrainingOptions, {**given_tables["training"], **given(**training)}, "[training]")
         new_tokenizer = from_mapping(TokenizerOptions, {**given_tables["tokenizer"], **of_tokenizer}, "[tokenizer]")
         if tokenizer and of_tokenizer:
             named = ", ".join(of_tokenizer)
@@ -123,11 +116,10 @@ def train(
             data=Data(train, dev, source_lang, target_lang),
             output=output,
             model=model,
-            training=training,
+            training=options,
             tokenizer=Tokenizer.load(tokenizer) if tokenizer else new_tokenizer,
-            device=device,
-            threads=threads,
             command=shlex.join(["nmtkit", *sys.argv[1:]]),
+            **given(**machine),
         )
     )
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nmtkit.cli.parameters import Config, Debug, Quiet, choice, count, real
+from nmtkit.cli.parameters import choice, count, real, takes
 from nmtkit.console import note
 
 
+@takes()
 def train_tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
@@ -21,9 +22,6 @@ def train_tokenizer(
     ] = 1.0,
     max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.")] = None,
     seed: Annotated[int, count("Of that sample.", 0)] = 1,
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Train a subword tokenizer.
 

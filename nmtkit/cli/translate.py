@@ -2,192 +2,253 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from nmtkit.cli import streams
 from nmtkit.cli.parameters import (
-    SEARCH,
-    BatchTokens,
-    Beam,
-    Config,
-    Debug,
-    Device,
-    Folder,
-    LengthAlpha,
-    LengthPenalty,
-    MaxLength,
-    MaxLengthRatio,
-    Quiet,
-    Threads,
-    Weights,
+    MODEL_OPTIONS,
+    SEARCH_OPTIONS,
+    Folders,
+    Options,
     count,
     load_translator,
     real,
     search_settings,
+    takes,
 )
-from nmtkit.console import note, warn
+from nmtkit.cli.streams import Tally
+from nmtkit.console import note
 
 if TYPE_CHECKING:
-    from nmtkit.translator import Certified, Translation
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Certified, Translation, Translator
 
-EXACT = "Exact search"
-WINDOW = 2000
-"""Lines read ahead, sorted by length for search, and written before the next are read."""
+EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 
 
+@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def translate(
-    folder: Folder,
+    folders: Folders,
     input_file: Annotated[
         Path | None, typer.Option("--input", "-i", help="Text file, one sentence a line (standard input).")
     ] = None,
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the translations (standard output).")
     ] = None,
-    beam: Beam = None,
-    length_alpha: LengthAlpha = None,
+    line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
-        int,
-        count("Translations a line, best first: line number and rank go before.", panel=SEARCH),
+        int, count("Translations a line, best first: line number and rank go before.", panel=COLUMNS)
     ] = 1,
-    max_length: MaxLength = None,
-    max_length_ratio: MaxLengthRatio = None,
-    min_length: Annotated[int | None, count("Fewest target pieces, end of sentence counted.", panel=SEARCH)] = None,
-    min_length_ratio: Annotated[float | None, real("Fewest for each source piece.", panel=SEARCH, above=True)] = None,
-    length_penalty: LengthPenalty = None,
-    patience: Annotated[
-        float | None,
-        real("Stop at patience × beam finished ones: faster, may miss the best.", panel=SEARCH, above=True),
-    ] = None,
-    free_eos: Annotated[
-        bool | None, typer.Option("--free-eos", help="What ends takes no slot of the beam.", rich_help_panel=SEARCH)
-    ] = None,
-    forbid_unk: Annotated[
-        bool | None, typer.Option("--forbid-unk", help="Never produce the unknown piece.", rich_help_panel=SEARCH)
-    ] = None,
-    no_repeat_ngram: Annotated[
-        int | None, count("No sequence of so many pieces twice; 0: any.", 0, panel=SEARCH)
-    ] = None,
-    batch_tokens: BatchTokens = None,
+    scores: Annotated[
+        bool,
+        typer.Option("--scores", help="Score J, log P in nats and length go before.", rich_help_panel=COLUMNS),
+    ] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Pieces and log P of each go before.", rich_help_panel=COLUMNS)
+    ] = False,
+    *,
+    search: Options,
     exact: Annotated[
         bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
     ] = False,
     budget_steps: Annotated[int, count("Most model steps of an exact search for a line.", panel=EXACT)] = 10_000,
     budget_seconds: Annotated[float | None, real("Most seconds of it for a line.", panel=EXACT)] = None,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="Score J, log P in nats and length go before, tab-separated.")
+    per_length: Annotated[
+        bool, typer.Option("--per-length", help="The best of every length the beam met.", rich_help_panel=INSIDE)
     ] = False,
-    line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
-    weights: Weights = "best",
-    device: Device = "auto",
-    threads: Threads = None,
-    config: Config = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write all that the beam looked at, for inspect.", rich_help_panel=INSIDE)
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            "-r",
+            help="Known translations: followed by --trace, a start for --exact.",
+            rich_help_panel=INSIDE,
+        ),
+    ] = None,
+    model: Options,
 ) -> None:
     """Translate lines of text with beam search.
 
-    As many lines come out as go in, empty ones too. With --n-best or --scores the columns are tab-separated:
-    line, rank (n-best), J, log P, length (scores), text. With --exact and --scores two more stand before the text: how
-    much higher the J of another translation could still be (0: none can, proved) and the model steps.
+    As many lines come out as go in, empty ones too. Columns are tab-separated, the text last: line and rank (n-best);
+    J, log P, length (scores); with --exact how much higher the J of another translation could still be (0: none can,
+    proved), the model steps and the length up to which nothing scores higher; pieces, log P of each (tokens).
+
+    With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
     """
-    translator = load_translator(folder, device, threads, weights)
-    settings = search_settings(
-        translator,
-        beam=beam,
-        length_alpha=length_alpha,
-        n_best=n_best,
-        max_length=max_length,
-        max_length_ratio=max_length_ratio,
-        min_length=min_length,
-        min_length_ratio=min_length_ratio,
-        length_penalty=length_penalty,
-        patience=patience,
-        free_eos=free_eos,
-        forbid_unk=forbid_unk,
-        no_repeat_ngram=no_repeat_ngram,
-        batch_tokens=batch_tokens,
-    )
-    if exact and (n_best > 1 or no_repeat_ngram):
-        raise typer.BadParameter("--exact finds one translation of each line: leave out --n-best and --no-repeat-ngram")
-    prompting = input_file is None and sys.stdin.isatty()
-    started, done, proved = time.perf_counter(), 0, 0
+    _check(n_best, exact, per_length, trace, reference)
+    translator = load_translator(folders, model)
+    settings = search_settings(translator, search, n_best=n_best)
+    _check_settings(settings, exact, per_length)
+    prompting = streams.prompting(input_file)
     with ExitStack() as stack:
-        lines = _open_lines(input_file, prompting, stack)
-        output = _open_output(output_file, stack)
-        for window in _windows(lines, 1 if prompting or line_buffered else WINDOW):
-            if exact:
-                budgets: dict[str, Any] = {"budget_steps": budget_steps, "budget_seconds": budget_seconds}
-                certified = translator.search_exactly(window, settings, first_line=done + 1, **budgets)
-                for one in certified:
-                    output.write("\t".join(_certified_columns(one, scores)) + "\n")
-                proved += sum(one.proved for one in certified)
-            else:
-                found = translator.search(window, settings, first_line=done + 1)
-                for number, translations in enumerate(found, start=done + 1):
-                    for rank, translation in enumerate(translations, start=1):
-                        output.write("\t".join(_columns(number, rank, translation, n_best > 1, scores)) + "\n")
+        lines = streams.open_lines(input_file, stack)
+        known = [streams.open_lines(reference, stack)] if reference else []
+        output = streams.open_output(output_file, stack)
+        tally = stack.enter_context(
+            Tally("translating", streams.count_lines(input_file), live=not prompting and not _seen(output))
+        )
+        job = _Job(translator, settings, tally, scores, tokens)
+        if exact:
+            job = _Exact(**vars(job), budget_steps=budget_steps, budget_seconds=budget_seconds)
+        elif per_length:
+            job = _PerLength(**vars(job))
+        elif trace:
+            job = _Traced(**vars(job), file=streams.open_output(trace, stack))
+            job.begin()
+        rows = streams.beside(lines, known, [str(reference)] * len(known))
+        first = 1
+        for window in streams.windows(rows, 1 if prompting or line_buffered else streams.WINDOW):
+            sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
+            for columns in job.rows(sources, references, first):
+                output.write("\t".join(columns) + "\n")
             output.flush()
-            done += len(window)
-    seconds = time.perf_counter() - started
-    if done and not prompting:
-        note(f"{done} lines in {seconds:.1f} s ({done / seconds:.1f} a second)")
-    if done and exact:
-        rest = "; the others ran out of their budget" if proved < done else ""
-        note(f"{proved} of {done} proved to be the best within their length limit{rest}")
+            first += len(window)
+    job.close(summary=not prompting)
 
 
-def _open_lines(path: Path | None, prompting: bool, stack: ExitStack) -> Iterator[str]:
-    from nmtkit.files import lenient_lines, open_text
-
-    if path is None:
-        lines = lenient_lines(sys.stdin.buffer, "standard input", warn)
-        return _prompted(lines) if prompting else lines
-    return lenient_lines(stack.enter_context(open_text(path)), str(path), warn)
-
-
-def _prompted(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of a terminal, each asked for; Ctrl-D ends."""
-    note("one sentence a line; Ctrl-D ends")
-    iterator = iter(lines)
-    while True:
-        print("> ", end="", file=sys.stderr, flush=True)
-        line = next(iterator, None)
-        if line is None:
-            print(file=sys.stderr)
-            return
-        yield line
+def _check(n_best: int, exact: bool, per_length: bool, trace: Path | None, reference: Path | None) -> None:
+    if exact + per_length + (trace is not None) > 1:
+        raise typer.BadParameter("--exact, --per-length and --trace are searches of their own: choose one")
+    if n_best > 1 and (exact or per_length):
+        raise typer.BadParameter("--exact and --per-length say themselves how many translations: leave out --n-best")
+    if reference and not exact and trace is None:
+        raise typer.BadParameter("--reference is followed by --trace or starts --exact: choose one of them")
 
 
-def _open_output(path: Path | None, stack: ExitStack) -> TextIO:
-    """Standard output as UTF-8 with plain line ends, or a file that appears when it is whole."""
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        return sys.stdout
-    from nmtkit.files import replacing
-
-    temporary = stack.enter_context(replacing(path))
-    return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+def _check_settings(settings: SearchSettings, exact: bool, per_length: bool) -> None:
+    if exact and settings.no_repeat_ngram:
+        raise typer.BadParameter("--exact cannot block n-grams: leave out --no-repeat-ngram")
+    if per_length and settings.patience is not None:
+        raise typer.BadParameter("--per-length looks at every length: leave out --patience")
 
 
-def _windows(lines: Iterator[str], size: int) -> Iterator[list[str]]:
-    take: Callable[[], list[str]] = lambda: list(islice(lines, size))  # noqa: E731
-    return iter(take, [])
+def _seen(output: TextIO) -> bool:
+    """Whether the results go to a terminal, where a bar would come between them."""
+    return output.isatty()
 
 
-def _certified_columns(one: Certified, scored: bool) -> list[str]:
-    *scores, text = _columns(0, 0, one.best, False, scored)
-    return [*scores, *([f"{one.gap:.6f}", str(one.steps)] if scored else []), text]
+@dataclass
+class _Job:
+    """Beam search of a window, and its output lines as columns."""
+
+    translator: Translator
+    settings: SearchSettings
+    tally: Tally
+    scores: bool
+    tokens: bool
+
+    def __post_init__(self) -> None:
+        self.tally.words_of = self.words
+
+    def words(self, result: Any) -> int:
+        """Of the best translation in a result of the search."""
+        return _words(result[0])
+
+    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+        """The columns of every output line."""
+        yield from self.ranked(self.translator.search(lines, self.settings, first, listener=self.tally), first)
+
+    def ranked(self, found: Sequence[Sequence[Translation]], first: int) -> Iterator[list[str]]:
+        for number, translations in enumerate(found, start=first):
+            for rank, one in enumerate(translations or [None], start=1):
+                place = [str(number), str(rank)] if self.settings.n_best > 1 else []
+                yield place + self.columns(one)
+
+    def columns(self, one: Translation | None, extra: Sequence[str] = ()) -> list[str]:
+        from nmtkit.report.scores import columns
+
+        pieces = self.translator.tokenizer.target.pieces(one.tokens if one else ()) if self.tokens else None
+        return columns(one, one.text if one else "", scores=self.scores, pieces=pieces, extra=extra)
+
+    def close(self, summary: bool) -> None:
+        self.tally.close(summary)
 
 
-def _columns(number: int, rank: int, translation: Translation, ranked: bool, scored: bool) -> list[str]:
-    columns = [str(number), str(rank)] if ranked else []
-    if scored:
-        columns += [f"{translation.score:.6f}", f"{translation.total:.6f}", str(translation.length)]
-    return [*columns, translation.text]
+@dataclass
+class _PerLength(_Job):
+    """The lectures' lists."""
+
+    def words(self, result: Any) -> int:
+        return _words(max((one for best in result for one in best), key=lambda one: one.score))
+
+    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+        found = self.translator.search_by_length(lines, self.settings, first, listener=self.tally)
+        for number, lengths in enumerate(found, start=first):
+            if not lengths:
+                yield [str(number), "", "", "", *self.columns(None)]
+            winner = max((one for best in lengths for one in best), key=lambda one: one.score, default=None)
+            for best in lengths:
+                for rank, one in enumerate(best, start=1):
+                    place = [str(number), str(one.length), str(rank), "*" if one is winner else ""]
+                    yield place + self.columns(one)
+
+
+@dataclass
+class _Traced(_Job):
+    """Beam search that notes what it looked at."""
+
+    file: TextIO
+
+    def begin(self) -> None:
+        """Write what stands first in the file."""
+        from nmtkit.analysis.traces import to_line
+        from nmtkit.analysis.tracing import header
+
+        self.file.write(to_line(header(self.translator, self.settings)))
+
+    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+        from nmtkit.analysis.traces import to_line
+        from nmtkit.analysis.tracing import trace
+
+        known = references[0] if references else None
+        found = trace(self.translator, lines, self.settings, known, first, self.tally)
+        self.file.writelines(to_line(traced) for _, traced in found)
+        yield from self.ranked([translations for translations, _ in found], first)
+
+
+@dataclass
+class _Exact(_Job):
+    """Exact search."""
+
+    budget_steps: int
+    budget_seconds: float | None
+    proved: int = 0
+
+    def words(self, result: Any) -> int:
+        return _words(result.best)
+
+    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+        found = self.translator.search_exactly(
+            lines,
+            self.settings,
+            budget_steps=self.budget_steps,
+            budget_seconds=self.budget_seconds,
+            references=references,
+            first_line=first,
+            listener=self.tally,
+        )
+        self.proved += sum(one is not None and one.proved for one in found)
+        for one in found:
+            yield self.columns(one.best if one else None, self._facts(one) if self.scores else ())
+
+    def _facts(self, one: Certified | None) -> list[str]:
+        return ["", "", ""] if one is None else [f"{one.gap:.6f}", str(one.steps), str(one.proved_limit)]
+
+    def close(self, summary: bool) -> None:
+        if summary and self.tally.lines:
+            rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
+            note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
+        super().close(summary)
+
+
+def _words(one: Translation) -> int:
+    return len(one.text.split())

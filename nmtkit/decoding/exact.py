@@ -5,6 +5,11 @@ Your Tongue?", algorithm 1). A prefix is given up only where its bound, the most
 length limit, does not exceed the incumbent, the best hypothesis known so far. So what is left at the end is the global
 best, and a search that runs out of its budget still knows the highest bound it left open.
 
+With a length penalty that bound, total / lp(limit), is only as strong as the limit. So the limit grows in stages, from
+the length of the incumbent by a quarter at a time: each stage that ends proves its limit, the incumbents of the early
+ones make the later ones shorter, and a search that runs out of its budget still says up to which length it has proved
+its best. Without a penalty there is one stage.
+
 Data flow: nodes of one length, of many sentences, are read by the model in one batch, best first; their children that
 could still win become the nodes of the next length and are searched before their elders' brothers. A level keeps one
 state of the model for each parent whose children wait; a node whose children are too many makes the best of them and
@@ -17,12 +22,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.interface import LogProbs, Model
@@ -30,6 +36,8 @@ from nmtkit.specials import BOS, EOS, UNK
 
 TOLERANCE = 1e-4
 """In J: the certificate says that nothing beats the incumbent by more than the rounding of float32."""
+GROWTH = 1.25
+"""Of the length limit from stage to stage."""
 ROUNDING = 1e-4
 """In nats: by so much one log-probability may differ between two batches in float32."""
 
@@ -44,6 +52,7 @@ class Certificate:
         gap: how much higher the best could still be: highest open bound − J of the best; 0 if proved.
         steps: model steps spent (one hypothesis read by the model once is one step).
         limit: the most tokens of a hypothesis, EOS counted: nothing is said about longer ones.
+        proved_limit: no hypothesis of at most so many tokens has a higher J; the limit if proved, 0 for nothing proved.
     """
 
     best: Hypothesis | None
@@ -51,38 +60,7 @@ class Certificate:
     gap: float
     steps: int
     limit: int
-
-
-@dataclass(frozen=True)
-class _Nodes:
-    """Prefixes that wait to be read: of which sentence, with which parent's state, their last token, Σ log P, how often
-    they were read before, the highest total of a child that is still to be made, and all tokens."""
-
-    sentence_R: Tensor
-    parent_R: Tensor
-    token_R: Tensor
-    total_R: Tensor
-    turn_R: Tensor
-    highest_R: Tensor
-    prefix_RT: Tensor
-
-    def select(self, index: Tensor) -> _Nodes:
-        return _Nodes(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def joined(self, other: _Nodes) -> _Nodes:
-        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
-        return _Nodes(*(torch.cat(pair) for pair in pairs))
-
-    def __len__(self) -> int:
-        return self.token_R.shape[0]
-
-
-@dataclass
-class _Level:
-    """Waiting nodes of one length and the states of their parents."""
-
-    nodes: _Nodes
-    state: Any
+    proved_limit: int
 
 
 @torch.no_grad()
@@ -94,7 +72,7 @@ def exact_search(
     objective: Objective,
     minimums: Sequence[int] | None = None,
     forbid_unk: bool = False,
-    incumbents: Sequence[Hypothesis | None] | None = None,
+    incumbents: Sequence[Sequence[Hypothesis]] | None = None,
     budget_steps: int = 10_000,
     budget_seconds: float | None = None,
     tolerance: float = TOLERANCE,
@@ -108,8 +86,8 @@ def exact_search(
         limits: the most tokens of each output, EOS counted; at least 1.
         minimums: the fewest tokens of each output, EOS counted; None: 1.
         forbid_unk: outputs with UNK do not count.
-        incumbents: a finished hypothesis of each sentence to start from: the better it is, the less is left to search.
-            The empty translation is always tried, where it is allowed.
+        incumbents: finished hypotheses of each sentence to start from: the better the best of those that are allowed,
+            the less is left to search. The empty translation is always tried, where it is allowed.
         budget_steps: model steps of each sentence.
         budget_seconds: of all sentences together; None: as long as it takes.
         tolerance: a prefix is given up where its bound is at most J of the incumbent − this.
@@ -119,9 +97,9 @@ def exact_search(
     lengths = minimums or [1] * len(limits), limits
     forbidden = (EOS, UNK) if forbid_unk else (EOS,)
     search = _Search(model, memory, lengths, forbidden, objective, tolerance, budget_steps, children)
-    for sentence, incumbent in enumerate(incumbents or ()):
-        if incumbent is not None:
-            search.improve(sentence, incumbent)
+    for sentence, known in enumerate(incumbents or ()):
+        for one in known:
+            search.improve(sentence, one)
     search.run(rows, None if budget_seconds is None else time.monotonic() + budget_seconds)
     return search.certificates()
 
@@ -149,19 +127,47 @@ class _Search:
         self.limit_S = torch.tensor(limits, device=device)
         self.minimum_S, self.forbidden = torch.tensor(minimums, device=device), forbidden
         self.score_S = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
-        self.open_S = torch.full_like(self.score_S, -torch.inf)
+        self.open_S = torch.full_like(self.score_S, -torch.inf)  # highest total left open in the stage
+        self.reach_S = self.limit_S.clone()  # limit of the stage
+        self.proved_S = torch.zeros_like(self.limit_S)  # the last one proved
+        self.cut_S = self.open_S.clone()  # highest total that the limit of the stage cut off
+        self.left_S = torch.zeros_like(self.score_S)  # … that begins anything longer than the last limit proved
         self.steps_S = torch.zeros(count, dtype=torch.int64, device=device)
         self.best: list[Hypothesis | None] = [None] * count
 
     def improve(self, sentence: int, found: Hypothesis) -> None:
-        """A finished hypothesis; kept if it is the best so far."""
-        if found.score > self.score_S[sentence] and found.length <= self.limit_S[sentence]:
+        """A finished hypothesis; kept if it is allowed and the best so far."""
+        allowed = self.minimum_S[sentence] <= found.length <= self.limit_S[sentence]
+        allowed &= not set(self.forbidden) & set(found.tokens[:-1])
+        if allowed and found.score > self.score_S[sentence]:
             self.best[sentence] = found
             self.score_S[sentence] = found.score
 
     def run(self, rows: int, deadline: float | None) -> None:
-        """Search until nothing is left that could win, or the budgets are spent."""
-        levels = [self._root()]
+        """Search stage by stage until every limit is proved or the budgets are spent."""
+        sentence_R = torch.arange(len(self.best), device=self.limit_S.device)
+        self.reach_S = self._first_reach()
+        while len(sentence_R):
+            self.open_S[sentence_R] = self.cut_S[sentence_R] = -torch.inf
+            self._search(sentence_R, rows, deadline)
+            done_R = ~self._wins(self._bound(self.open_S[sentence_R], sentence_R), sentence_R)
+            sentence_R = sentence_R[done_R]
+            self.proved_S[sentence_R] = self.reach_S[sentence_R]
+            self.left_S[sentence_R] = torch.maximum(self.cut_S, self._given_up())[sentence_R]
+            sentence_R = sentence_R[self.reach_S[sentence_R] < self.limit_S[sentence_R]]
+            grown_R = (GROWTH * self.reach_S[sentence_R]).ceil().long()
+            self.reach_S[sentence_R] = torch.minimum(grown_R, self.limit_S[sentence_R])
+
+    def _first_reach(self) -> Tensor:
+        """The limits of the first stage: the length of the incumbent, or the whole limit where there is none."""
+        if not self.objective.alpha:
+            return self.limit_S.clone()
+        known = [one.length if one else limit for one, limit in zip(self.best, self.limit_S.tolist(), strict=True)]
+        return torch.tensor(known, device=self.limit_S.device)
+
+    def _search(self, sentence_R: Tensor, rows: int, deadline: float | None) -> None:
+        """One stage: search until nothing within its limits is left that could win, or the budgets are spent."""
+        levels = [self._root(sentence_R)]
         while levels:
             self.out_of_time = deadline is not None and time.monotonic() > deadline
             level = levels[-1]
@@ -175,7 +181,7 @@ class _Search:
             if len(below.nodes):
                 levels.append(below)
 
-    def _take(self, nodes: _Nodes, most: int) -> tuple[_Nodes, _Nodes]:
+    def _take(self, nodes: Nodes, most: int) -> tuple[Nodes, Nodes]:
         """The first nodes in their order, all of one turn and none that its sentence cannot pay for; and the rest."""
         alike = (nodes.turn_R == nodes.turn_R[0]).nonzero().squeeze(1)
         sentence_R = nodes.sentence_R[alike]
@@ -194,31 +200,41 @@ class _Search:
         return place_R
 
     def certificates(self) -> list[Certificate]:
-        proved_S = ~(self.open_S > self.score_S - self.tolerance)
-        gap_S = torch.where(proved_S, 0.0, (self.open_S - self.score_S).clamp(min=0))
-        facts = zip(
-            self.best, proved_S.tolist(), gap_S.tolist(), self.steps_S.tolist(), self.limit_S.tolist(), strict=True
-        )
-        return [Certificate(*fact) for fact in facts]
+        """What was proved, and what is left open.
 
-    def _root(self) -> _Level:
-        count, device = len(self.best), self.limit_S.device
-        sentence_R = torch.arange(count, device=device)
+        Whatever is longer than the last limit proved begins with a prefix that its stage gave up or cut off, and with
+        one that the stage after it left open, cut off, or gave up for a lower total than those.
+        """
+        highest_S = torch.minimum(self.left_S, torch.maximum(self.open_S, self.cut_S))
+        highest_S = self.objective.bound(highest_S, self.limit_S.double())
+        proved_S = self.proved_S == self.limit_S
+        gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0))
+        columns = (proved_S, gap_S, self.steps_S, self.limit_S, self.proved_S)
+        return [Certificate(*facts) for facts in zip(self.best, *(one.tolist() for one in columns), strict=True)]
+
+    def _given_up(self) -> Tensor:
+        """No prefix that the last stage gave up has a higher total than this; 0 where there is no incumbent."""
+        one_S = torch.ones_like(self.score_S)
+        total_S = (self.score_S - self.tolerance) / self.objective.final(one_S, self.reach_S.double())
+        return total_S.masked_fill(self.score_S == -torch.inf, 0.0)
+
+    def _root(self, sentence_R: Tensor) -> Level:
+        """The empty prefixes of some sentences."""
         zero_R = torch.zeros_like(sentence_R)
-        total_R = torch.zeros(count, dtype=torch.float64, device=device)
-        prefix_RT = torch.zeros(count, 0, dtype=torch.int64, device=device)
+        total_R = torch.zeros(len(sentence_R), dtype=torch.float64, device=sentence_R.device)
+        prefix_RT = torch.zeros(len(sentence_R), 0, dtype=torch.int64, device=sentence_R.device)
         token_R = torch.full_like(sentence_R, BOS)
-        nodes = _Nodes(sentence_R, sentence_R, token_R, total_R, zero_R, total_R, prefix_RT)
-        return _Level(nodes, self.model.start(self.memory))
+        nodes = Nodes(sentence_R, sentence_R, token_R, total_R, zero_R, total_R, prefix_RT)
+        return Level(nodes, self.model.start(self.memory))
 
     def _bound(self, total: Tensor, sentence: Tensor) -> Tensor:
-        return self.objective.bound(total, self.limit_S[sentence].double())
+        return self.objective.bound(total, self.reach_S[sentence].double())
 
     def _wins(self, bound: Tensor, sentence: Tensor) -> Tensor:
         """Whether something below could still beat the incumbent."""
         return bound > self.score_S[sentence] - self.tolerance
 
-    def _still_open(self, nodes: _Nodes) -> _Nodes:
+    def _still_open(self, nodes: Nodes) -> Nodes:
         """The nodes that may win and may be paid for; what cannot be paid for is noted as open."""
         bound_R = self._bound(nodes.highest_R, nodes.sentence_R)
         wins_R = self._wins(bound_R, nodes.sentence_R)
@@ -226,17 +242,18 @@ class _Search:
         if self.out_of_time:
             broke_R = torch.ones_like(broke_R)
         left_R = wins_R & broke_R
-        self.open_S.scatter_reduce_(0, nodes.sentence_R[left_R], bound_R[left_R], "amax")
+        self.open_S.scatter_reduce_(0, nodes.sentence_R[left_R], nodes.highest_R[left_R], "amax")
         keep_R = wins_R & ~broke_R
         return nodes if bool(keep_R.all()) else nodes.select(keep_R)
 
-    def _expand(self, nodes: _Nodes, parents: Any) -> tuple[_Nodes, _Level]:
+    def _expand(self, nodes: Nodes, parents: Any) -> tuple[Nodes, Level]:
         """Read the nodes; returns those that have more children to make, and the level of the children made now."""
         value_NV, state = self._read(nodes, parents)
         self.steps_S.index_add_(0, nodes.sentence_R, torch.ones_like(nodes.sentence_R))
         length = nodes.prefix_RT.shape[1] + 1
         self._finish(nodes, nodes.total_R + value_NV[:, EOS], length)
-        sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.limit_S[nodes.sentence_R] > length).unsqueeze(1)
+        sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.reach_S[nodes.sentence_R] > length).unsqueeze(1)
+        self._cut_off(nodes, value_NV, length)
         value_NC, token_NC, last_N1 = self._best_children(value_NV, nodes)
         total_NC, last_N1 = nodes.total_R.unsqueeze(1) + value_NC, nodes.total_R.unsqueeze(1) + last_N1
         wins_NC = self._wins(self._bound(total_NC, sentence_N1), sentence_N1) & goes_on_N1
@@ -248,7 +265,16 @@ class _Search:
         later = nodes.select(more_N)
         return replace(later, turn_R=later.turn_R + 1, highest_R=last_N1[more_N].squeeze(1)), below
 
-    def _best_children(self, value_NV: Tensor, nodes: _Nodes) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut_off(self, nodes: Nodes, value_NV: Tensor, length: int) -> None:
+        """Note what could go on beyond the limit of this stage."""
+        cut = (self.reach_S == length) & (self.limit_S > length)
+        row_R = cut[nodes.sentence_R].nonzero().squeeze(1)
+        if len(row_R):
+            beyond_RV = value_NV[row_R].index_fill(1, torch.tensor(self.forbidden, device=value_NV.device), -torch.inf)
+            total_R = nodes.total_R[row_R] + beyond_RV.amax(1)
+            self.cut_S.scatter_reduce_(0, nodes.sentence_R[row_R], total_R, "amax")
+
+    def _best_children(self, value_NV: Tensor, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities (−∞: not now) and tokens of the children made in this turn, both (N, C), and the highest
         log-probability of those that wait for the next turn, (N, 1).
 
@@ -267,14 +293,14 @@ class _Search:
         last_N1 = value_NC[:, -1:]
         return value_NC.masked_fill(value_NC <= last_N1, -torch.inf).double(), token_NC, last_N1.double()
 
-    def _read(self, nodes: _Nodes, parents: Any) -> tuple[Tensor, Any]:
+    def _read(self, nodes: Nodes, parents: Any) -> tuple[Tensor, Any]:
         """Log-probabilities (N, V) after each node, and the states."""
         state, memory = parents.select(nodes.parent_R), self.memory.select(nodes.sentence_R)
         log_probs: LogProbs
         log_probs, state = self.model.step(nodes.token_R, state, memory)
         return log_probs.dense(), state
 
-    def _finish(self, nodes: _Nodes, total_N: Tensor, length: int) -> None:
+    def _finish(self, nodes: Nodes, total_N: Tensor, length: int) -> None:
         """Try every node with EOS behind it."""
         score_N = self.objective.final(total_N, length)
         score_N = score_N.masked_fill(self.minimum_S[nodes.sentence_R] > length, -torch.inf)
@@ -282,7 +308,7 @@ class _Search:
             tokens = (*nodes.prefix_RT[row].tolist(), EOS)
             self.improve(int(nodes.sentence_R[row]), Hypothesis(tokens, float(total_N[row]), float(score_N[row])))
 
-    def _children(self, nodes: _Nodes, state: Any, row_R: Tensor, token_R: Tensor, total_R: Tensor) -> _Level:
+    def _children(self, nodes: Nodes, state: Any, row_R: Tensor, token_R: Tensor, total_R: Tensor) -> Level:
         """The next level: best first, the sentences in turn; only states that have children are kept."""
         order = total_R.argsort(descending=True, stable=True)
         order = order[self._place(nodes.sentence_R[row_R[order]]).argsort(stable=True)]
@@ -290,4 +316,4 @@ class _Search:
         used, parent_R = row_R.unique(return_inverse=True)
         prefix_RT = torch.cat((nodes.prefix_RT[row_R], token_R.unsqueeze(1)), dim=1)
         sentence_R, none_R = nodes.sentence_R[row_R], torch.zeros_like(row_R)
-        return _Level(_Nodes(sentence_R, parent_R, token_R, total_R, none_R, total_R, prefix_RT), state.select(used))
+        return Level(Nodes(sentence_R, parent_R, token_R, total_R, none_R, total_R, prefix_RT), state.select(used))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One finished output of a search.
+    """One finished translation, found by a search or given.
 
     Attributes:
         tokens: target ids; the last is EOS and counts.
         total: Σ log P in nats.
         score: J(y), the objective's value.
-        log_probs: log P of each token, where the search keeps them.
+        log_probs: log P of each token, where it is kept.
     """
 
     tokens: tuple[int, ...]

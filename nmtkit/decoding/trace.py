@@ -31,6 +31,7 @@ class Ending(StrEnum):
 
     FINISHED = "finished"
     PRUNED = "pruned"
+    FORBIDDEN = "forbidden"
     STOPPED = "stopped"
     TOO_LONG = "too long"
 
@@ -76,7 +77,8 @@ class ReferenceStep:
     """A given translation's prefix at a step that still had it.
 
     Attributes:
-        rank: among all B·|V| candidates of the step, from 1; of equals the first.
+        rank: among all B·|V| candidates of the step, from 1; of equals the first. Where it was lost, those that the
+            rules of the search forbid count, too.
         total: Σ log P in nats.
         margin: its total less that of the last candidate that was kept or finished; below 0 where it was lost.
     """
@@ -93,7 +95,8 @@ class ReferencePath:
     Attributes:
         steps: one for each length up to the one at which they parted.
         ending: `finished`: the translation is among the hypotheses; `pruned`: its prefix of `len(steps)` tokens was not
-            among the best; `stopped`: the search stopped while the prefix was alive; `too long`: the limit ended it.
+            among the best; `forbidden`: it was, but a rule of the search forbids it; `stopped`: the search stopped
+            while the prefix was alive; `too long`: the limit ended it.
     """
 
     steps: tuple[ReferenceStep, ...]
@@ -174,7 +177,7 @@ class Follower:
         margin = total - float(step.total_AM[row][taken_M].min())
         self.steps[sentence].append(ReferenceStep(rank, total, margin))
         if not found:
-            self._part(sentence, Ending.PRUNED)
+            self._part(sentence, Ending.PRUNED if margin <= 0 else Ending.FORBIDDEN)
         elif token == EOS:
             self._part(sentence, Ending.FINISHED)
         else:

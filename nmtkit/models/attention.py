@@ -63,6 +63,11 @@ class MultiHeadAttention(nn.Module):
         query, keys, values = split_linear(vectors_BTD, self.input.weight, self.input.bias, 3)
         return self.split(query), self.split(keys), self.split(values)
 
+    def project_one(self, vectors_N1D: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a single position the query, (N, H, 1, C), and key and value together, (N, 2, H, C)."""
+        all_N3HC = self.input(vectors_N1D).view(vectors_N1D.shape[0], 3, self.heads, -1)
+        return all_N3HC[:, 0].unsqueeze(2), all_N3HC[:, 1:]
+
     def query(self, vectors_BTD: Tensor) -> Tensor:
         """Queries alone, (B, H, T, C)."""
         own = slice(self.width)

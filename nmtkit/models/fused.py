@@ -31,6 +31,8 @@ def split_linear(vectors: Tensor, weight: Tensor, bias: Tensor, parts: int) -> t
     Returns:
         `parts` tensors (…, F).
     """
+    if not torch.is_grad_enabled():
+        return torch.nn.functional.linear(vectors, weight, bias).chunk(parts, -1)
     outputs: tuple[Tensor, ...] = _SplitLinear.apply(vectors, weight, bias, parts)  # type: ignore[no-untyped-call]
     return outputs
 
@@ -70,6 +72,8 @@ def rectified_network(
         vectors: (…, D).
         scaled_mask: what dropout multiplies the inner vectors (…, F) by; None: nothing is dropped.
     """
+    if not torch.is_grad_enabled() and scaled_mask is None:
+        return outer(torch.relu_(inner(vectors)))  # type: ignore[no-any-return]
     result: Tensor = _RectifiedNetwork.apply(  # type: ignore[no-untyped-call]
         vectors, inner.weight, inner.bias, outer.weight, outer.bias, scaled_mask
     )

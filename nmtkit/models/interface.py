@@ -20,6 +20,8 @@ from nmtkit.specials import BOS, PAD
 
 FIRST = 2
 """The first id a model can produce: PAD and BOS are outside the support by construction."""
+BLOCK = 64
+"""Logits of which only the highest is looked at first."""
 
 
 class Rows:
@@ -86,6 +88,8 @@ class ProjectedLogProbs(LogProbs):
 
     CHUNK = 1024
     """Rows whose logits are held at one time when single log-probabilities are asked for."""
+    CACHED = 128
+    """Rows whose logits are held at one time when the best are asked for: few enough for a processor's cache."""
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
         self.hidden = hidden
@@ -96,9 +100,10 @@ class ProjectedLogProbs(LogProbs):
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
     def top(self, k: int) -> tuple[Tensor, Tensor]:
-        logits = self._logits(self.hidden)
-        values, ids = logits.topk(min(k, logits.shape[-1]), dim=-1)
-        return values - logits.logsumexp(-1, keepdim=True), ids + FIRST
+        k = min(k, self.weight.shape[0])
+        parts = [_top(self._logits(hidden), k) for hidden in self.hidden.flatten(0, -2).split(self.CACHED)]
+        values, ids = (torch.cat(one).unflatten(0, self.hidden.shape[:-1]) for one in zip(*parts, strict=True))
+        return values, ids + FIRST
 
     def at(self, ids: Tensor) -> Tensor:
         wanted = ids != PAD
@@ -119,6 +124,28 @@ class ProjectedLogProbs(LogProbs):
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         wanted = target != PAD
         return projected_cross_entropy(self.hidden[wanted], self._whole, target[wanted], smoothing, FIRST)
+
+
+def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best log-probabilities and their places, (M, k); the logits are used up.
+
+    The k best lie in the k blocks with the highest maxima, so that only these are sorted; and the best of all is the
+    maximum that the log-sum-exp needs.
+    """
+    blocks, size = logits_MV.shape[1] // BLOCK, logits_MV.shape[1]
+    if blocks < 2 * k:
+        values, places = logits_MV.topk(k, dim=1)
+    else:
+        highest_MB = logits_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
+        first_MK = highest_MB.topk(k, dim=1).indices * BLOCK
+        within = torch.arange(BLOCK, device=logits_MV.device)
+        rest = torch.arange(blocks * BLOCK, size, device=logits_MV.device).expand(logits_MV.shape[0], -1)
+        place_MC = torch.cat(((first_MK.unsqueeze(2) + within).flatten(1), rest), dim=1)
+        values, column = logits_MV.gather(1, place_MC).topk(k, dim=1)
+        places = place_MC.gather(1, column)
+    highest = values[:, :1]
+    rest_MK = logits_MV.sub_(highest).exp_().sum(1, keepdim=True).log_()
+    return values - highest - rest_MK, places
 
 
 def _pick(logits_MV: Tensor, ids_M: Tensor) -> Tensor:

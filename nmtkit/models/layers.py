@@ -113,8 +113,8 @@ class Positions(nn.Module):
 class _Buffer:
     """Storage shared by caches; `used` is how many positions some cache has written."""
 
-    def __init__(self, keys_NTHC: Tensor, values_NTHC: Tensor, used: int) -> None:
-        self.keys, self.values, self.used = keys_NTHC, values_NTHC, used
+    def __init__(self, pairs_NT2HC: Tensor, used: int) -> None:
+        self.pairs, self.used = pairs_NT2HC, used
 
 
 class Cache(Rows):
@@ -125,7 +125,7 @@ class Cache(Rows):
     beam costs one copy (the `select` by back-pointer), a step of a greedy search none.
     """
 
-    SPARE = 16
+    SPARE = 8
     """Positions allocated ahead."""
 
     def __init__(self, buffer: _Buffer, length: int) -> None:
@@ -133,35 +133,30 @@ class Cache(Rows):
 
     @classmethod
     def empty(cls, rows: int, heads: int, channels: int, like: Tensor) -> Cache:
-        keys = like.new_empty(rows, cls.SPARE, heads, channels)
-        return cls(_Buffer(keys, torch.empty_like(keys), 0), 0)
+        return cls(_Buffer(like.new_empty(rows, cls.SPARE, 2, heads, channels), 0), 0)
 
     def size(self) -> int:
-        return self._buffer.keys.shape[0]
+        return self._buffer.pairs.shape[0]
 
     def select(self, rows_M: Tensor) -> Cache:
-        keys = self._buffer.keys.index_select(0, rows_M)
-        return Cache(_Buffer(keys, self._buffer.values.index_select(0, rows_M), self.length), self.length)
+        return Cache(_Buffer(self._buffer.pairs.index_select(0, rows_M), self.length), self.length)
 
-    def append(self, key_NHC: Tensor, value_NHC: Tensor) -> Cache:
-        """This cache with one position more."""
+    def append(self, pair_N2HC: Tensor) -> Cache:
+        """This cache with the key and the value of one position more."""
         buffer = self._buffer
-        if buffer.used != self.length or buffer.keys.shape[1] == self.length:
-            room = self.length + self.SPARE
-            keys = buffer.keys.new_empty(buffer.keys.shape[0], room, *buffer.keys.shape[2:])
-            values = torch.empty_like(keys)
-            keys[:, : self.length] = buffer.keys[:, : self.length]
-            values[:, : self.length] = buffer.values[:, : self.length]
-            buffer = _Buffer(keys, values, self.length)
-        buffer.keys[:, self.length] = key_NHC
-        buffer.values[:, self.length] = value_NHC
+        if buffer.used != self.length or buffer.pairs.shape[1] == self.length:
+            rows, _, *shape = buffer.pairs.shape
+            pairs = buffer.pairs.new_empty(rows, self.length + self.SPARE, *shape)
+            pairs[:, : self.length] = buffer.pairs[:, : self.length]
+            buffer = _Buffer(pairs, self.length)
+        buffer.pairs[:, self.length] = pair_N2HC
         buffer.used = self.length + 1
         return Cache(buffer, self.length + 1)
 
     def keys(self) -> Tensor:
         """(N, H, T, C)"""
-        return self._buffer.keys[:, : self.length].transpose(1, 2)
+        return self._buffer.pairs[:, : self.length, 0].transpose(1, 2)
 
     def values(self) -> Tensor:
         """(N, H, T, C)"""
-        return self._buffer.values[:, : self.length].transpose(1, 2)
+        return self._buffer.pairs[:, : self.length, 1].transpose(1, 2)

@@ -99,8 +99,8 @@ class DecoderLayer(EncoderLayer):
         self, vectors_N1D: Tensor, cache: Cache, keys: Tensor, values: Tensor, mask_BS: Tensor
     ) -> tuple[Tensor, Cache]:
         """One target position, given the cache of those before."""
-        query_NH1C, key_NH1C, value_NH1C = self.self_attention.project(self.self_norm(vectors_N1D))
-        cache = cache.append(key_NH1C.squeeze(2), value_NH1C.squeeze(2))
+        query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm(vectors_N1D))
+        cache = cache.append(pair_N2HC)
         vectors_N1D = vectors_N1D + self.self_attention.attend(query_NH1C, cache.keys(), cache.values())
         return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
 

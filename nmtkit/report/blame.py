@@ -81,7 +81,7 @@ def to_tsv(report: Report) -> str:
 
 def _settings(report: Report) -> Text:
     facts = report.provenance
-    model = facts.model[:12] or "without a folder"
+    model = " + ".join(one[:12] for one in facts.model.split("+")) or "without a folder"
     return Text(
         f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
         f"{facts.length_limit} pieces; tolerance on J {facts.tolerance:g}; model {model}"

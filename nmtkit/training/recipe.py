@@ -18,6 +18,7 @@ from nmtkit import checkpoint, files
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.console import note, warn
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import parameters
 from nmtkit.models.interface import Model
@@ -28,7 +29,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import Scores, Trainer, Weights
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.validation import DevSet, validate
-from nmtkit.translator import Translator, pick_device, set_threads
+from nmtkit.translator import Translator
 
 CONTINUED = ("command", "started", "nmtkit", "torch", "threads", "device")
 """What is written down of every later call that goes on with a run."""

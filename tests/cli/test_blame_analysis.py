@@ -57,16 +57,31 @@ def test_the_search_options_are_in_the_provenance(
     assert (facts["sentence_metric"], facts["sentence_threshold"]) == ("bleu", 12.5)
     assert facts["model"] == json.loads(run_here("info", model, "--json", "-", "--weights", "last").out)["hash"]
     assert threads == [2]
+    rules = ["--length-penalty", "gnmt", "--max-length-ratio", 1.5, "--patience", 2, "--free-eos", "--forbid-unk"]
+    facts = report(*command, *rules)["provenance"]
+    assert (facts["length_penalty"], facts["patience"], facts["free_eos"], facts["forbid_unk"]) == (
+        "gnmt",
+        2,
+        True,
+        True,
+    )
+    assert "1.5 × source pieces" in facts["length_limit"]
+
+
+@pytest.mark.parametrize("flags", [["--min-length", 2], ["--min-length-ratio", 0.5], ["--no-repeat-ngram", 2]])
+def test_what_bans_outputs_but_not_references_is_refused(command: list[object], flags: list[object]) -> None:
+    line = refused(run_here(*command, *flags), 2)
+    assert str(flags[0]).strip("-").replace("-", "_") in line and "leave it out" in line
 
 
 def test_the_batch_size_reaches_the_search_and_changes_no_verdict(
     command: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nmtkit import translator
+    from nmtkit.batches import sources
 
     sizes: list[int] = []
-    group = translator.group
-    monkeypatch.setattr(translator, "group", lambda *rest: sizes.append(rest[-1]) or group(*rest))  # type: ignore[func-returns-value]
+    group = sources.group
+    monkeypatch.setattr(sources, "group", lambda *rest: sizes.append(rest[-1]) or group(*rest))  # type: ignore[func-returns-value]
     whole, small = report(*command), report(*command, "--batch-tokens", 3)
     assert set(sizes) == {2048, 3}
     assert [one["verdict"] for one in whole["records"]] == [one["verdict"] for one in small["records"]]

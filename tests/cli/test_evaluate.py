@@ -109,6 +109,13 @@ def test_search_options_weights_device_and_threads(
     scores(model, *texts, *flags)
     threads, settings = seen
     assert threads == 2
+    lengths = ["--min-length", 2, "--min-length-ratio", 0.5, "--max-length-ratio", 1.5, "--length-penalty", "gnmt"]
+    rules = ["--patience", 1.5, "--free-eos", "--forbid-unk", "--no-repeat-ngram", 3]
+    scores(model, *texts, *lengths, *rules)
+    found = seen[-1]
+    assert (found.min_length, found.min_length_ratio, found.max_length_ratio) == (2, 0.5, 1.5)
+    assert (found.length_penalty, found.patience, found.free_eos, found.forbid_unk) == ("gnmt", 1.5, True, True)
+    assert found.no_repeat_ngram == 3
     assert (settings.beam, settings.length_alpha, settings.max_length, settings.batch_tokens) == (4, 0.25, 4, 77)
     files = [model, *texts, "--beam", 2, "--max-length", 9]
     wanted = {which: tmp_path / f"{which}.en" for which in ("best", "last")}

@@ -37,7 +37,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--joint-vocab": "test_a_file_gives_all_that_train_needs",
     },
     "translate": {
-        "FOLDER": "test_columns",
+        "FOLDERS": "test_a_model_twice_is_the_model",
         "--input": "test_input_and_output_files",
         "--output": "test_input_and_output_files",
         **dict.fromkeys(["--beam", "--length-alpha", "--n-best", "--max-length", "--batch-tokens"], SEARCH),
@@ -49,6 +49,9 @@ WHERE: dict[str, dict[str, str]] = {
             "test_search_options_reach_the_settings",
         ),
         **dict.fromkeys(["--exact", "--budget-steps", "--budget-seconds"], "test_exact_search"),
+        "--per-length": "test_per_length_lists_hold_the_best_of_every_length",
+        "--tokens": "test_tokens_are_pieces_and_their_log_p",
+        **dict.fromkeys(["--trace", "--reference"], "test_a_trace_changes_no_translation"),
         "--scores": "test_scores_are_log_p_over_length_to_alpha",
         "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
         "--weights": "test_weights_best_or_last",
@@ -58,7 +61,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--quiet": "test_results_and_everything_else_part_ways",
     },
     "evaluate": {
-        "FOLDER": "test_a_model_is_scored_by_what_translate_gives",
+        "FOLDERS": "test_evaluate_and_blame_take_several_folders",
         "--reference": "test_the_figures_are_sacrebleus",
         "--hypotheses": "test_the_figures_are_sacrebleus",
         "--lowercase": "test_the_figures_are_sacrebleus",
@@ -69,18 +72,27 @@ WHERE: dict[str, dict[str, str]] = {
         "--json": "test_the_screen_shows_value_interval_and_signature",
         "--quiet": "test_the_screen_shows_value_interval_and_signature",
         **dict.fromkeys(
-            ["--length-alpha", "--max-length", "--batch-tokens", "--weights", "--device", "--threads", "--config"],
+            [
+                *("--length-alpha", "--max-length", "--batch-tokens", "--weights", "--device", "--threads", "--config"),
+                *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram"),
+                *("--min-length", "--min-length-ratio", "--max-length-ratio"),
+            ],
             "test_search_options_weights_device_and_threads",
         ),
     },
     "blame-analysis": {
-        "FOLDER": "test_the_verdict_is_the_comparison_of_j",
+        "FOLDERS": "test_evaluate_and_blame_take_several_folders",
+        **dict.fromkeys(
+            ["--min-length", "--min-length-ratio", "--no-repeat-ngram"],
+            "test_what_bans_outputs_but_not_references_is_refused",
+        ),
         "--source": "test_texts_of_different_lengths",
         "--reference": "test_several_references",
         **dict.fromkeys(
             [
                 *("--length-alpha", "--max-length", "--tolerance", "--errors-below", "--reference-segmentations"),
                 *("--config", "--device", "--threads", "--weights"),
+                *("--length-penalty", "--max-length-ratio", "--patience", "--free-eos", "--forbid-unk"),
             ],
             "test_the_search_options_are_in_the_provenance",
         ),
@@ -91,6 +103,25 @@ WHERE: dict[str, dict[str, str]] = {
         "--quiet": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
         "--json": "test_files_and_standard_output",
         "--tsv": "test_files_and_standard_output",
+    },
+    "inspect": {
+        "TRACE_FILE": "test_the_first_sentence_is_shown_as_it_was_searched",
+        "--line": "test_lines_are_chosen_in_the_order_asked_for",
+        "--steps": "test_as_many_steps_as_asked_for",
+        "--html": "test_a_page_of_all_sentences_or_of_those_chosen",
+        "--quiet": "test_quiet_leaves_only_the_results",
+        "--config": "test_a_config_file_gives_the_flags",
+    },
+    "score": {
+        "FOLDERS": "test_every_probability_is_the_mean_of_the_members",
+        **dict.fromkeys(["--source", "--target", "--length-alpha", "--length-penalty"], "test_log_p_length_and_j"),
+        "--candidates": "test_n_best_lists_get_the_scores_that_the_search_gave_them",
+        "--tokens": "test_several_targets_and_tokens",
+        "--form": "test_a_line_that_fails_has_empty_scores",
+        **dict.fromkeys(
+            ["--output", "--weights", "--device", "--threads", "--batch-tokens", "--config", "--quiet"],
+            "test_files_weights_device_threads_and_batches",
+        ),
     },
     "info": {
         "FOLDER": "test_the_facts",

@@ -63,7 +63,7 @@ def test_without_a_command_there_is_help() -> None:
         (["translat"], ["translat", "translate"]),
         (["--bem"], ["--bem"]),
         (["translate"], ["folder"]),
-        (["translate", "x", "y"], ["y"]),
+        (["info", "x", "y"], ["y"]),
         (["translate", "x", "--baem", "2"], ["--baem", "--beam"]),
         (["translate", "x", "--beam"], ["--beam"]),
         (["translate", "x", "--beam", "wide"], ["--beam", "integer"]),

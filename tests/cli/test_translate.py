@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -27,9 +28,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     seen: list[Any] = []
     search = Translator.search
 
-    def spy(self: Translator, lines: Any, settings: Any, first_line: int = 1) -> Any:
+    def spy(self: Translator, lines: Any, settings: Any, first_line: int = 1, **more: Any) -> Any:
         seen.append(settings)
-        return search(self, lines, settings, first_line)
+        return search(self, lines, settings, first_line, **more)
 
     monkeypatch.setattr(Translator, "search", spy)
     return seen
@@ -101,7 +102,7 @@ def test_an_over_long_line_is_cut_with_a_warning_and_the_rest_goes_on(model: Pat
 def test_more_lines_than_one_window(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(f"{line}\n" for line in head(JANE / "test.fr", 7)).encode()
     whole = numbered(model, text, "--n-best", 2)
-    monkeypatch.setattr("nmtkit.cli.translate.WINDOW", 3)
+    monkeypatch.setattr("nmtkit.cli.streams.WINDOW", 3)
     assert numbered(model, text, "--n-best", 2) == whole
     assert [int(columns[0]) for columns in whole] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
     bad = run_here("translate", model, *SHORT, "--quiet", stdin=b"a\nb\nc\n" + b"x" * 2000 + b"\n\xff\n")
@@ -162,6 +163,11 @@ def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -
         (["--n-best", 3], ["n_best = 3", "beam = 2"], 2),
         (["--exact", "--n-best", 2], ["--exact", "--n-best"], 2),
         (["--exact", "--no-repeat-ngram", 2], ["--exact", "--no-repeat-ngram"], 2),
+        (["--exact", "--per-length"], ["--exact", "--per-length"], 2),
+        (["--exact", "--trace", "t"], ["--exact", "--trace"], 2),
+        (["--per-length", "--patience", 1], ["--per-length", "--patience"], 2),
+        (["--per-length", "--n-best", 2], ["--per-length", "--n-best"], 2),
+        (["--reference", "x"], ["--reference", "--trace", "--exact"], 2),
         (["--budget-steps", 0], ["'--budget-steps'", "0 is not possible: choose 1 or more"], 2),
         (["--length-penalty", "wu"], ["'--length-penalty'", "'wu'", "power, gnmt"], 2),
         (["--patience", 0], ["'--patience'", "0.0 is not possible: choose more than 0"], 2),
@@ -189,23 +195,130 @@ def test_impossible_values_are_refused(model: Path, flags: list[object], words: 
     assert all(word in line for word in words), line
 
 
-def test_exact_search(model: Path) -> None:
-    """As many lines as go in; with scores the gap and the steps stand before the text; what is proved is counted."""
+def test_exact_search(model: Path, tmp_path: Path) -> None:
+    """As many lines as go in; with scores gap, steps and proved limit stand before the text; what is proved counts."""
     text = b"Oui.\n\nNon.\n"
     flags = ("--max-length", 2, "--beam", 1)
     plain = run_here("translate", model, *flags, "--exact", stdin=text)
     scored = run_here("translate", model, *flags, "--exact", "--scores", stdin=text)
     assert plain.code == 0 and "3 of 3 proved to be the best within their length limit\n" in plain.err
     columns = [line.split("\t") for line in scored.lines]
-    assert [line[-1] for line in columns] == plain.lines and {len(line) for line in columns} == {6}
+    assert [line[-1] for line in columns] == plain.lines and {len(line) for line in columns} == {7}
     beam = [line.split("\t") for line in run_here("translate", model, *flags, "--scores", stdin=text).lines]
-    for (score, _, length, gap, steps, _), (of_beam, *_) in zip(columns, beam, strict=True):
-        assert float(score) >= float(of_beam) - 1e-5 and float(gap) == 0 and int(length) <= 2 and int(steps) >= 1
+    for (score, _, length, gap, steps, reach, _), (of_beam, *_) in zip(columns, beam, strict=True):
+        assert float(score) >= float(of_beam) - 1e-5 and float(gap) == 0 and int(length) <= int(reach) <= 2
+        assert int(steps) >= 1
     spent = run_here("translate", model, "--max-length", 9, "--exact", "--budget-steps", 1, "--scores", stdin=text)
     assert "the others ran out of their budget" in spent.err
     assert any(float(line.split("\t")[3]) > 0 for line in spent.lines)
     late = run_here("translate", model, "--max-length", 9, "--exact", "--budget-seconds", 0, "--scores", stdin=text)
     assert {line.split("\t")[4] for line in late.lines} == {"0"}
+    # Without time the better of beam and reference is what is left.
+    other = write_lines(tmp_path / "known.en", ["Yes.", "", "No."])
+    known = run_here(
+        "translate",
+        model,
+        "--max-length",
+        9,
+        "--exact",
+        "--budget-seconds",
+        0,
+        "--reference",
+        other,
+        "--scores",
+        stdin=text,
+    )
+    scores = [[float(line.split("\t")[0]) for line in outcome.lines] for outcome in (late, known)]
+    assert all(after >= before for before, after in zip(*scores, strict=True))
+
+
+def test_tokens_are_pieces_and_their_log_p(model: Path) -> None:
+    text = b"Jane a faim.\n\n"
+    for flags in ([], ["--exact", "--max-length", 2], ["--n-best", 2]):
+        scored = numbered(model, text, "--scores", *flags)
+        both = numbered(model, text, "--scores", "--tokens", *flags)
+        bare = numbered(model, text, "--tokens", *flags)
+        for short, full, tokens in zip(scored, both, bare, strict=True):
+            assert full[:-3] + full[-1:] == short and tokens[-3:] == full[-3:]
+            pieces, log_ps = full[-3].split(" "), [float(value) for value in full[-2].split(" ")]
+            total, length = (float(value) for value in short[2 * ("--n-best" in flags) :][1:3])
+            assert len(pieces) == len(log_ps) == length and pieces[-1] == "</s>"
+            assert sum(log_ps) == pytest.approx(total, abs=1e-4)
+
+
+def test_per_length_lists_hold_the_best_of_every_length(model: Path) -> None:
+    """And the best of them by J is what the search returns."""
+    text = b"Jane a faim.\n\nIl dort.\n"
+    flags = ("--beam", 3, "--length-alpha", 0.5, "--scores")
+    rows = numbered(model, text, *flags, "--per-length")
+    best = numbered(model, text, *flags)
+    for number, (score, total, length, translation) in enumerate(best, start=1):
+        mine = [row for row in rows if row[0] == str(number)]
+        (winner,) = [row for row in mine if row[3] == "*"]
+        assert [winner[1], *winner[4:]] == [length, score, total, length, translation]
+        assert max(float(row[4]) for row in mine) == float(score)
+        lengths = [int(row[1]) for row in mine]
+        assert lengths == sorted(lengths) and max(lengths) <= 6 and all(row[1] == row[6] for row in mine)
+        for wanted in set(lengths):
+            ranked = [row for row in mine if int(row[1]) == wanted]
+            assert [int(row[2]) for row in ranked] == list(range(1, len(ranked) + 1)) and len(ranked) <= 3
+            totals = [float(row[5]) for row in ranked]
+            assert totals == sorted(totals, reverse=True)
+    assert len(rows) > len(best) + 3
+
+
+def test_a_trace_changes_no_translation(model: Path, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.fr", ["Jane a faim.", "", "Il dort."])
+    known = write_lines(tmp_path / "a.en", ["Jane is hungry.", "", "He sleeps."])
+    flags = ("--input", source, "--scores", "--beam", 3, "--n-best", 2)
+    plain = run_here("translate", model, *SHORT, *flags)
+    traced = run_here("translate", model, *SHORT, *flags, "--trace", tmp_path / "t", "--reference", known)
+    assert (traced.code, traced.out) == (0, plain.out)
+    header, *sentences = [json.loads(line) for line in (tmp_path / "t").read_text().splitlines()]
+    assert header["beam"] == 3 and [one["line"] for one in sentences] == [1, 2, 3]
+    assert [one["reference"]["scored"]["text"] for one in sentences] == ["Jane is hungry.", "", "He sleeps."]
+    texts = [line.split("\t")[-1] for line in plain.lines]
+    assert [output["text"] for one in sentences for output in one["outputs"]] == texts
+    other = write_lines(tmp_path / "b.en", ["Jane is hungry."])
+    line = refused(run_here("translate", model, *SHORT, *flags, "--trace", tmp_path / "u", "--reference", other))
+    assert f"{other}: ends before line 2" in line and not (tmp_path / "u").exists()
+
+
+def test_a_line_that_fails_is_left_empty_and_the_others_go_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the search and the columns; the exit code says that something failed."""
+    from nmtkit import translator
+    from nmtkit.batches import sources
+
+    encode = sources._encode
+
+    def broken(model: Any, lines: list[list[int]]) -> Any:
+        if bad in lines:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return encode(model, lines)
+
+    bad = [*translator.Translator.load(model).tokenizer.source.encode("Il dort."), 3]
+    text = b"Jane a faim.\nIl dort.\n\nOui.\nIl dort.\n"
+    for flags in ([], ["--scores", "--tokens"], ["--n-best", 2], ["--per-length"], ["--exact", "--max-length", 2]):
+        whole = numbered(model, text, *flags)
+        with monkeypatch.context() as patch:
+            patch.setattr(sources, "_encode", broken)
+            outcome = run_here("translate", model, *SHORT, *flags, stdin=text)
+        rows = [line.split("\t") for line in outcome.lines]
+        assert outcome.code == 1 and {len(row) for row in rows} == {len(whole[0])}
+        assert "warning: line 2: left empty: out of memory" in outcome.err and "warning: line 5: " in outcome.err
+        assert outcome.err.splitlines()[-1] == "nmtkit: 2 of 5 lines failed and were left empty: see the warnings"
+        kept = [row for row in rows if row[-1] or len(row) == 1]
+        if flags in ([], ["--scores", "--tokens"]):
+            assert [row[-1] for row in rows] == ["" if line in (1, 4) else row[-1] for line, row in enumerate(whole)]
+        assert [row[-1] for row in kept if row[-1]] == [
+            row[-1] for line, row in lines_of(whole, flags) if line not in (2, 5) and row[-1]
+        ]
+
+
+def lines_of(rows: list[list[str]], flags: list[Any]) -> list[tuple[int, list[str]]]:
+    """Each row with the number of its line: written in it, or its place."""
+    named = "--n-best" in flags or "--per-length" in flags
+    return [(int(row[0]) if named else place, row) for place, row in enumerate(rows, start=1)]
 
 
 def test_search_options_reach_the_settings(model: Path, searches: list[Any]) -> None:
@@ -247,7 +360,7 @@ def test_results_and_everything_else_part_ways(model: Path) -> None:
     quiet = run_here("translate", model, *SHORT, "--quiet", stdin=b"Oui.\n\xff\n")
     assert loud.out == quiet.out and len(quiet.lines) == 2
     assert quiet.err.count("\n") == 1 and quiet.err.startswith("warning: ")
-    assert loud.err.startswith(quiet.err) and "2 lines in" in loud.err
+    assert loud.err.startswith(quiet.err) and "2 lines, " in loud.err
 
 
 def _hear_ctrl_c() -> None:

@@ -47,7 +47,7 @@ def test_the_global_best(
         memory,
         limits,
         objective=objective,
-        incumbents=[one[0] for one in found] if start else None,
+        incumbents=found if start else None,
         tolerance=0.0,
         rows=rows,
         children=children,
@@ -62,21 +62,45 @@ def test_the_global_best(
         assert certificate.best.score == pytest.approx(score, abs=1e-9)
 
 
-@given(seed=st.integers(0, 10**6), budget=st.integers(1, 30), alpha=st.sampled_from(ALPHAS), rows=st.integers(1, 9))
-def test_a_spent_budget_leaves_a_gap_that_holds(seed: int, budget: int, alpha: float, rows: int) -> None:
-    limits = [5, 3, 4]
-    model = TableModel.random(seed, sentences=3, symbols=4, depth=4)
+@many
+@given(
+    seed=st.integers(0, 10**6),
+    spread=spreads,
+    budget=st.integers(1, 60),
+    alpha=st.sampled_from(ALPHAS),
+    rows=st.integers(1, 9),
+    start=st.booleans(),
+)
+def test_a_spent_budget_leaves_a_gap_that_holds(
+    seed: int, spread: float, budget: int, alpha: float, rows: int, start: bool
+) -> None:
+    """And nothing up to the limit that was proved is better than the best."""
+    limits = [6, 3, 5]
+    model = TableModel.random(seed, sentences=3, symbols=3, depth=5, spread=spread)
+    objective = Objective(alpha)
     certificates = exact_search(
-        model, model.memory(), limits, objective=Objective(alpha), budget_steps=budget, tolerance=0.0, rows=rows
+        model,
+        model.memory(),
+        limits,
+        objective=objective,
+        budget_steps=budget,
+        tolerance=0.0,
+        rows=rows,
+        incumbents=beam_search(model, model.memory(), limits, beam=1, objective=objective) if start else None,
     )
-    for certificate, (_, _, score) in zip(certificates, truth(model, limits, alpha), strict=True):
+    for sentence, (certificate, (_, _, score)) in enumerate(
+        zip(certificates, truth(model, limits, alpha), strict=True)
+    ):
         assert certificate.steps <= budget
         assert certificate.best is not None  # the empty translation costs one step
         assert certificate.best.score <= score + 1e-9
         assert score <= certificate.best.score + certificate.gap + 1e-9
-        assert certificate.proved == (certificate.gap == 0.0)
+        assert certificate.proved == (certificate.gap == 0.0) == (certificate.proved_limit == certificate.limit)
         if certificate.proved:
             assert certificate.best.score == pytest.approx(score, abs=1e-9)
+        if certificate.proved_limit:
+            nearby = truth(model, [min(certificate.proved_limit, limit) for limit in limits], alpha)[sentence]
+            assert certificate.best.score >= nearby[2] - 1e-9
 
 
 @given(
@@ -133,11 +157,11 @@ def test_equal_children_are_all_made(children: int) -> None:
 
 def test_no_time_leaves_everything_open() -> None:
     model = TableModel.random(1, sentences=2, symbols=4, depth=3)
-    incumbents = [Hypothesis((EOS,), -5.0, -5.0), None]
+    incumbents: list[list[Hypothesis]] = [[Hypothesis((EOS,), -5.0, -5.0)], []]
     first, second = exact_search(
         model, model.memory(), [4, 4], objective=Objective(0.0), incumbents=incumbents, budget_seconds=-1.0
     )
-    assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0], False, 5.0, 0)
+    assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0][0], False, 5.0, 0)
     assert (second.best, second.proved, second.gap, second.steps) == (None, False, math.inf, 0)
 
 
@@ -148,11 +172,11 @@ def test_an_incumbent_that_is_the_best_leaves_little_to_do() -> None:
     tokens, total, score = truth(model, [6], 0.0)[0]
     (alone,) = exact_search(model, model.memory(), [6], objective=objective, rows=1)
     (helped,) = exact_search(
-        model, model.memory(), [6], objective=objective, rows=1, incumbents=[Hypothesis(tokens, total, score)]
+        model, model.memory(), [6], objective=objective, rows=1, incumbents=[[Hypothesis(tokens, total, score)]]
     )
     assert alone.best == helped.best and helped.proved and helped.steps <= alone.steps
     beyond = Hypothesis((2,) * 6 + (EOS,), -1e-9, -1e-9)
-    (unmoved,) = exact_search(model, model.memory(), [6], objective=objective, rows=1, incumbents=[beyond])
+    (unmoved,) = exact_search(model, model.memory(), [6], objective=objective, rows=1, incumbents=[[beyond]])
     assert unmoved == alone
 
 
@@ -169,7 +193,7 @@ def test_a_narrow_win_is_not_given_up() -> None:
     model = TableModel.written([{(): {EOS: 0.49, 4: 0.51}, (4,): {EOS: 0.02, 5: 0.98}, (4, 5): {EOS: 1.0}}], symbols=4)
     start = Hypothesis((EOS,), math.log(0.49), math.log(0.49))
     (certificate,) = exact_search(
-        model, model.memory(), [4], objective=Objective(0.0), incumbents=[start], tolerance=0.0
+        model, model.memory(), [4], objective=Objective(0.0), incumbents=[[start]], tolerance=0.0
     )
     assert certificate.best is not None and certificate.best.tokens == (4, 5, EOS)
     assert certificate.best.total == pytest.approx(math.log(0.4998)) and certificate.proved

@@ -55,7 +55,7 @@ class CacheMachine(RuleBasedStateMachine):
     def _append(self, index: int) -> tuple[Cache, Oracle]:
         cache, (rows, keys, values) = self.everything[index]
         key, value = torch.randn(2, rows, HEADS, CHANNELS, generator=self.generator)
-        return cache.append(key, value), (rows, [*keys, key.clone()], [*values, value.clone()])
+        return cache.append(torch.stack((key, value), 1)), (rows, [*keys, key.clone()], [*values, value.clone()])
 
     @initialize(target=caches, rows=st.integers(1, 3))
     def empty(self, rows: int) -> int:
@@ -98,7 +98,7 @@ def test_greedy_appending_does_not_copy() -> None:
     cache = Cache.empty(2, HEADS, CHANNELS, torch.empty(0))
     places = []
     for _ in range(2 * Cache.SPARE):
-        cache = cache.append(torch.ones(2, HEADS, CHANNELS), torch.ones(2, HEADS, CHANNELS))
+        cache = cache.append(torch.ones(2, 2, HEADS, CHANNELS))
         places.append(cache.keys().data_ptr())
     assert len(set(places)) == 2
 

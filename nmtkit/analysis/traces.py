@@ -1,0 +1,165 @@
+"""What a beam search looked at, sentence by sentence, as values that are written to a file and read back.
+
+A trace file is JSON Lines: a header (`Header`), then one `Trace` a line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nmtkit.files import read_lines
+
+FORMAT = 1
+"""Version of the file; one of a newer version is refused."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """How the traced search was done.
+
+    Attributes:
+        nmtkit: version.
+        model: hash of the model folder.
+        vocabulary: how many pieces can follow a prefix, end of sentence among them.
+    """
+
+    nmtkit: str
+    model: str
+    beam: int
+    length_alpha: float
+    length_penalty: str
+    vocabulary: int
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A prefix of one more piece than those of the step before.
+
+    Attributes:
+        rank: among all candidates of the step, from 1.
+        parent: rank of the prefix that it continues; 0 in the first step.
+        piece: the new one.
+        log_p: its log P in nats.
+        total: Σ log P of the prefix.
+        score: J of the prefix as if it ended here.
+        fate: kept, finished or pruned.
+        reference: whether it is a prefix of the reference.
+    """
+
+    rank: int
+    parent: int
+    piece: str
+    log_p: float
+    total: float
+    score: float
+    fate: str
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """The best candidates of one length, best first; `prefixes` is how many prefixes were continued."""
+
+    length: int
+    prefixes: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A whole translation: text, pieces (EOS last), log P of each in nats, their sum, and J."""
+
+    text: str
+    pieces: tuple[str, ...]
+    log_probs: tuple[float, ...]
+    total: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A human translation and how far the beam went along it.
+
+    Attributes:
+        scored: by a forced pass.
+        ranks, margins: at each step that still had it: its rank among all candidates, and its Σ log P less that of the
+            last candidate that was kept or finished.
+        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped or too long.
+    """
+
+    scored: Scored
+    ranks: tuple[int, ...]
+    margins: tuple[float, ...]
+    ending: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The search for one sentence.
+
+    Attributes:
+        line: number of the sentence, from 1.
+        limit: most pieces of a translation, EOS counted.
+        outputs: what the search returned, best first; none where it failed.
+    """
+
+    line: int
+    source: str
+    source_pieces: tuple[str, ...]
+    limit: int
+    steps: tuple[Step, ...]
+    outputs: tuple[Scored, ...]
+    reference: Reference | None
+
+
+def to_line(value: Header | Trace) -> str:
+    """One line of a trace file, its line feed included."""
+    return json.dumps(asdict(value), ensure_ascii=False) + "\n"
+
+
+def read_traces(path: str | Path) -> tuple[Header, list[Trace]]:
+    """A trace file; ValueError names file and line of what is none."""
+    header: Header | None = None
+    traces = []
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            record = json.loads(line)
+            if header is not None:
+                traces.append(_trace(record))
+            elif record["format"] != FORMAT:
+                raise ValueError(f"{path}: format {record['format']} is not the one this nmtkit reads ({FORMAT})")
+            else:
+                header = Header(**record)
+                assert type(header.vocabulary) is int and type(header.beam) is int
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, AssertionError):
+            raise ValueError(f"{path}, line {number}: not a trace; nmtkit translate --trace writes traces") from None
+    if header is None:
+        raise ValueError(f"{path}: is empty; nmtkit translate --trace writes traces")
+    return header, traces
+
+
+def _trace(record: dict[str, Any]) -> Trace:
+    reference = record["reference"]
+    return Trace(
+        record["line"],
+        record["source"],
+        tuple(record["source_pieces"]),
+        record["limit"],
+        tuple(
+            Step(step["length"], step["prefixes"], tuple(Candidate(**one) for one in step["candidates"]))
+            for step in record["steps"]
+        ),
+        tuple(_scored(one) for one in record["outputs"]),
+        reference
+        and Reference(
+            _scored(reference["scored"]), tuple(reference["ranks"]), tuple(reference["margins"]), reference["ending"]
+        ),
+    )
+
+
+def _scored(record: dict[str, Any]) -> Scored:
+    return Scored(record["text"], tuple(record["pieces"]), tuple(record["log_probs"]), record["total"], record["score"])

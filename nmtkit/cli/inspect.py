@@ -1,0 +1,52 @@
+"""`nmtkit inspect`: what a beam search looked at, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmtkit.cli.parameters import count, takes
+from nmtkit.console import note, stdout_console
+
+
+@takes()
+def inspect(
+    trace_file: Annotated[
+        Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE", show_default=False)
+    ],
+    line: Annotated[list[int] | None, count("Number of a sentence; repeat for several (the first).")] = None,
+    steps: Annotated[int, count("Steps shown in full before the tree.", 0)] = 3,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page instead, of all sentences.")
+    ] = None,
+) -> None:
+    """Look inside a beam search: candidates, what was kept of them, and where the reference was lost.
+
+    Step 1 keeps the B best first pieces, every later step the B best of B × |V| candidates. With translate --trace FILE
+    --reference FILE the way of the reference is marked (★), and the step where it fell out.
+    """
+    from nmtkit.analysis.traces import read_traces
+    from nmtkit.files import write_text
+    from nmtkit.report.trace import render
+    from nmtkit.report.trace_page import page
+
+    header, traces = read_traces(trace_file)
+    known = {trace.line: trace for trace in traces}
+    if not traces:
+        raise ValueError(f"{trace_file}: has no sentences; translate some lines with --trace")
+    if missing := [number for number in line or () if number not in known]:
+        raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(known)} to {max(known)}")
+    chosen = [known[number] for number in line] if line else traces if html else traces[:1]
+    if html:
+        write_text(html, page(header, chosen))
+        note(f"{html}: {len(chosen)} {'sentence' if len(chosen) == 1 else 'sentences'}")
+        return
+    console = stdout_console()
+    for trace in chosen:
+        for part in render(header, trace, steps):
+            console.print(part)
+        console.print()
+    if not line and len(traces) > 1:
+        note(f"sentence 1 of {len(traces)}: choose others with --line, or see all with --html")

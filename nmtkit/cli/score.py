@@ -1,0 +1,137 @@
+"""`nmtkit score`: given translations under the model, by the objective of the search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmtkit.cli import streams
+from nmtkit.cli.parameters import (
+    MODEL_OPTIONS,
+    OBJECTIVE_OPTIONS,
+    Folders,
+    Options,
+    choice,
+    load_translator,
+    search_settings,
+    takes,
+)
+from nmtkit.cli.streams import Tally
+from nmtkit.console import note
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.translator import Translator
+
+
+@takes(objective=OBJECTIVE_OPTIONS, model=MODEL_OPTIONS)
+def score(
+    folders: Folders,
+    source: Annotated[Path, typer.Option("--source", "-s", help="Text that was translated.")],
+    target: Annotated[
+        list[Path] | None, typer.Option("--target", "-t", help="Its translations, line by line; repeat for several.")
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option("--candidates", "-c", help="Any number a line: as translate --n-best writes them."),
+    ] = None,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for the scores (standard output).")
+    ] = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
+    form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
+    *,
+    objective: Options,
+    model: Options,
+) -> None:
+    """Score given translations: log P of the model, length, and J as the search computes it.
+
+    The columns are tab-separated: line, number of the candidate, J, log P in nats, length in pieces (end of sentence
+    counted), with --tokens the pieces and the log P of each, and the text. The candidates of --candidates are lines
+    whose first column is the number of the source line, ascending, and whose last is the text.
+    """
+    if (target is None) == (candidates is None):
+        raise typer.BadParameter("give the translations: --target files line by line, or one --candidates file")
+    translator = load_translator(folders, model)
+    settings = search_settings(translator, objective)
+    pieces = total = 0.0
+    with ExitStack() as stack:
+        lines = streams.open_lines(source, stack)
+        if candidates:
+            grouped = _grouped(streams.open_lines(candidates, stack), str(candidates))
+            rows = _matched(lines, grouped, str(candidates))
+        else:
+            files = [streams.open_lines(path, stack) for path in target or []]
+            rows = (
+                (line, texts) for line, *texts in streams.beside(lines, files, [str(path) for path in target or []])
+            )
+        output = streams.open_output(output_file, stack)
+        tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
+        tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)
+        first = 1
+        for window in streams.windows(rows, streams.WINDOW):
+            encoded = [[translator.encode_target(text) for text in texts] for _, texts in window]
+            found = translator.score_tokens([line for line, _ in window], encoded, settings, first, listener=tally)
+            for number, ((_, texts), scored) in enumerate(zip(window, found, strict=True), start=first):
+                for rank, (text, one) in enumerate(zip_longest(texts, scored), start=1):
+                    output.write(_line(translator, number, rank, text, one, tokens, form) + "\n")
+                pieces += sum(one.length for one in scored)
+                total += sum(one.total for one in scored)
+            output.flush()
+            first += len(window)
+    if pieces:
+        note(f"{pieces:.0f} pieces, perplexity {math.exp(min(-total / pieces, 700)):.3f} a piece")
+    tally.close()
+
+
+def _line(
+    translator: Translator, number: int, rank: int, text: str, one: Hypothesis | None, tokens: bool, form: str
+) -> str:
+    from nmtkit.report.scores import columns, to_json
+
+    pieces = translator.tokenizer.target.pieces(one.tokens if one else ()) if tokens else None
+    if form == "json":
+        return to_json(one, text, pieces, line=number, candidate=rank)
+    return "\t".join([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
+
+
+def _grouped(lines: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]:
+    """The candidates of each source line that has any: its number and their texts."""
+    numbered = (_numbered(line, f"{name}, line {place}") for place, line in enumerate(lines, start=1))
+    last = 0
+    for number, group in groupby(numbered, key=lambda pair: pair[0]):
+        if number <= last:
+            raise ValueError(
+                f"{name}: candidates of source line {number} come after those of line {last}; sort by line"
+            )
+        last = number
+        yield number, [text for _, text in group]
+
+
+def _numbered(line: str, where: str) -> tuple[int, str]:
+    number, tab, rest = line.partition("\t")
+    if not tab or not number.isascii() or not number.isdigit() or not int(number):
+        raise ValueError(f"{where}: begins with {number[:40]!r}, not with the number of a source line and a tab")
+    return int(number), rest.rpartition("\t")[2]
+
+
+def _matched(
+    lines: Iterator[str], groups: Iterator[tuple[int, list[str]]], name: str
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Every source line with its candidates, or none."""
+    number, texts = next(groups, (0, []))
+    place = 0
+    for place, line in enumerate(lines, start=1):
+        mine: list[str] = []
+        if number == place:
+            mine = texts
+            number, texts = next(groups, (0, []))
+        yield line, mine
+    if number:
+        raise ValueError(f"{name}: has candidates of source line {number}, but the source ends at line {place}")

@@ -1,0 +1,146 @@
+"""Lines in, lines out: read ahead in windows, written as they are done, with progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from nmtkit.cli.errors import told
+from nmtkit.console import Progress, note, warn
+
+WINDOW = 2000
+"""Lines read ahead, sorted by length for the model, and written before the next are read."""
+SAID = 20
+"""Lines that failed of which the reason is told."""
+SECONDS = 10.0
+"""Between two lines of progress where there is no terminal."""
+
+
+def open_lines(path: Path | None, stack: ExitStack) -> Iterator[str]:
+    """The lines of a file or of standard input as they arrive; on a terminal each is asked for."""
+    from nmtkit.files import lenient_lines, open_text
+
+    if path is None:
+        lines = lenient_lines(sys.stdin.buffer, "standard input", warn)
+        return _prompted(lines) if prompting(path) else lines
+    return lenient_lines(stack.enter_context(open_text(path)), str(path), warn)
+
+
+def prompting(path: Path | None) -> bool:
+    """Whether a person types the lines."""
+    return path is None and sys.stdin.isatty()
+
+
+def open_output(path: Path | None, stack: ExitStack) -> TextIO:
+    """Standard output as UTF-8 with plain line ends, or a file that appears when it is whole."""
+    if path is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        return sys.stdout
+    from nmtkit.files import replacing
+
+    temporary = stack.enter_context(replacing(path))
+    return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+
+
+def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """The lines in lists of `size`."""
+    take: Callable[[], list[Any]] = lambda: list(islice(lines, size))  # noqa: E731
+    return iter(take, [])
+
+
+def beside(lines: Iterator[str], others: Sequence[Iterator[str]], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Lines that belong together, one of each stream; ValueError where one ends before another."""
+    for number, line in enumerate(lines, start=1):
+        row = [line]
+        for other, name in zip(others, names, strict=True):
+            if (text := next(other, None)) is None:
+                raise ValueError(f"{name}: ends before line {number}, which the source has; line N of each must match")
+            row.append(text)
+        yield tuple(row)
+    for other, name in zip(others, names, strict=True):
+        if next(other, None) is not None:
+            raise ValueError(f"{name}: has more lines than the source; line N of each must match")
+
+
+class Tally:
+    """Listens to a translator: progress and words a second on standard error, and how many lines failed.
+
+    Args:
+        title: what is done to the lines.
+        total: how many lines there are, where it is known.
+        live: whether to show progress: not where a person types the lines or reads the results.
+    """
+
+    def __init__(self, title: str, total: int | None, live: bool = True) -> None:
+        self._live = live
+        self.words_of: Callable[[Any], int] = lambda result: 0  # of a result, set by who knows what a result is
+        self._progress = Progress(total, title, every=SECONDS)
+        self.lines, self.words, self.failures = 0, 0, 0
+        self._last: Exception | None = None
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._live:
+            self._progress.__exit__(*error)
+
+    def done(self, results: Sequence[Any]) -> None:
+        self.lines += len(results)
+        self.words += sum(map(self.words_of, results))
+        if self._live:
+            self._progress.update(self.lines, words_per_second=f"{self.words / self._seconds():,.0f}")
+
+    def failed(self, line: int, error: Exception) -> None:
+        self.lines += 1
+        self.failures += 1
+        self._last = error
+        if self.failures <= SAID:
+            text = told(error).removeprefix(f"line {line}: ")
+            rest = "; more such lines are only counted" if self.failures == SAID else ""
+            warn(f"line {line}: left empty: {text}{rest}")
+
+    def close(self, summary: bool = True) -> None:
+        """Say how it went; ValueError if a line failed, the error itself if all did."""
+        seconds = self._seconds()
+        if self.lines and summary:
+            note(
+                f"{self.lines} lines, {self.words} words in {seconds:.1f} s ({self.lines / seconds:.1f} lines, "
+                f"{self.words / seconds:,.0f} words a second)"
+            )
+        if self._last is not None:
+            if self.failures == self.lines:
+                raise self._last
+            raise ValueError(f"{self.failures} of {self.lines} lines failed and were left empty: see the warnings")
+
+    def _seconds(self) -> float:
+        return max(time.perf_counter() - self._started, 1e-9)
+
+
+def count_lines(path: Path | None) -> int | None:
+    """How many lines an ordinary file has; None for anything else."""
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+
+
+def _prompted(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a terminal, each asked for; Ctrl-D ends."""
+    note("one sentence a line; Ctrl-D ends")
+    iterator = iter(lines)
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        line = next(iterator, None)
+        if line is None:
+            print(file=sys.stderr)
+            return
+        yield line

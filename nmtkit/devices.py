@@ -1,0 +1,28 @@
+"""Where a model runs: the named device, the number of threads."""
+
+from __future__ import annotations
+
+import torch
+
+
+def pick_device(name: str) -> torch.device:
+    """The named device; "auto" is the first GPU, or the CPU where there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device = {name!r} is not known: choose auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ValueError(f"device = {name!r}, but torch sees {count or 'no'} GPU here: choose another, or cpu")
+    return device
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use so many CPU threads."""
+    if threads < 1:
+        raise ValueError(f"threads = {threads} is not possible: choose 1 or more")
+    torch.set_num_threads(threads)

@@ -1,0 +1,66 @@
+"""Scored translations as lines: tab-separated columns, or a JSON text a line.
+
+Columns, as far as asked for: J, log P in nats, length in pieces (EOS counted); pieces, log P of each piece, both
+separated by spaces; the text last. White space and backslashes inside a piece are written as escapes (\\t, \\u3000), as
+Python does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.hypothesis import Hypothesis
+
+
+def columns(
+    one: Hypothesis | None, text: str, *, scores: bool, pieces: Sequence[str] | None, extra: Sequence[str] = ()
+) -> list[str]:
+    """The columns of a translation; None, which could not be done, has empty ones.
+
+    Args:
+        scores: J, log P and length stand first.
+        pieces: of the tokens, if pieces and their log P are wanted.
+        extra: more columns behind the scores.
+    """
+    if one is None:
+        return [*[""] * (3 * scores + len(extra) + 2 * (pieces is not None)), text]
+    fields = [number(one.score), number(one.total), str(one.length)] if scores else []
+    fields += extra
+    if pieces is not None:
+        fields += [" ".join(map(escaped, pieces)), " ".join(map(number, one.log_probs))]
+    return [*fields, text]
+
+
+def to_json(one: Hypothesis | None, text: str, pieces: Sequence[str] | None, **facts: Any) -> str:
+    """One line of JSON; −∞, which JSON does not know, is null, and so is what could not be done."""
+    record: dict[str, Any] = {**facts, "j": None, "log_p": None, "length": None}
+    if one is not None:
+        record.update(j=_finite(one.score), log_p=_finite(one.total), length=one.length)
+        if pieces is not None:
+            record["tokens"] = [
+                {"piece": piece, "id": token, "log_p": _finite(log_p)}
+                for piece, token, log_p in zip(pieces, one.tokens, one.log_probs, strict=True)
+            ]
+    return json.dumps({**record, "text": text}, ensure_ascii=False)
+
+
+def number(value: float) -> str:
+    """Six digits behind the point."""
+    return f"{value:.6f}"
+
+
+def escaped(piece: str) -> str:
+    """A piece without white space."""
+    return "".join(_escape(character) if character.isspace() or character == "\\" else character for character in piece)
+
+
+def _escape(character: str) -> str:
+    return "\\x20" if character == " " else character.encode("unicode_escape").decode("ascii")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
