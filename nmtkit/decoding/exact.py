@@ -78,6 +78,7 @@ def exact_search(
     tolerance: float = TOLERANCE,
     rows: int = 512,
     children: int = 64,
+    staged: bool = True,
 ) -> list[Certificate]:
     """The hypothesis with the highest J of every sentence, proved so or with the gap that the budget left.
 
@@ -93,6 +94,7 @@ def exact_search(
         tolerance: a prefix is given up where its bound is at most J of the incumbent − this.
         rows: nodes read by the model at one time.
         children: children made of a node at one time, the best first.
+        staged: whether the limit grows in stages where there is a length penalty.
     """
     lengths = minimums or [1] * len(limits), limits
     forbidden = (EOS, UNK) if forbid_unk else (EOS,)
@@ -100,7 +102,7 @@ def exact_search(
     for sentence, known in enumerate(incumbents or ()):
         for one in known:
             search.improve(sentence, one)
-    search.run(rows, None if budget_seconds is None else time.monotonic() + budget_seconds)
+    search.run(rows, None if budget_seconds is None else time.monotonic() + budget_seconds, staged)
     return search.certificates()
 
 
@@ -143,10 +145,10 @@ class _Search:
             self.best[sentence] = found
             self.score_S[sentence] = found.score
 
-    def run(self, rows: int, deadline: float | None) -> None:
+    def run(self, rows: int, deadline: float | None, staged: bool) -> None:
         """Search stage by stage until every limit is proved or the budgets are spent."""
         sentence_R = torch.arange(len(self.best), device=self.limit_S.device)
-        self.reach_S = self._first_reach()
+        self.reach_S = self._first_reach() if staged and self.objective.alpha else self.limit_S.clone()
         while len(sentence_R):
             self.open_S[sentence_R] = self.cut_S[sentence_R] = -torch.inf
             self._search(sentence_R, rows, deadline)
@@ -160,8 +162,6 @@ class _Search:
 
     def _first_reach(self) -> Tensor:
         """The limits of the first stage: the length of the incumbent, or the whole limit where there is none."""
-        if not self.objective.alpha:
-            return self.limit_S.clone()
         known = [one.length if one else limit for one, limit in zip(self.best, self.limit_S.tolist(), strict=True)]
         return torch.tensor(known, device=self.limit_S.device)
 

@@ -1,7 +1,7 @@
-"""Training and translation speed, as ratio to the processor's fp32 matrix peak measured in the same run.
+"""Training speed, as ratio to the processor's fp32 matrix peak measured in the same run.
 
     make bench                                   # Multi30k where MULTI30K names its folder, else the embedded corpus
-    python tests/benchmarks/speed.py --updates 40 --presets transformer-tiny --folder runs/multi30k
+    python tests/benchmarks/speed.py --updates 40 --presets transformer-tiny
 
 Utilisation = (6·P_enc·source pieces + 6·P_dec·target pieces) a second ÷ peak, padding not counted; P_enc and P_dec are
 the weights that a source or target piece passes through: matrices, the output projection among them, embedding look-ups
@@ -29,7 +29,6 @@ from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
-from nmtkit.translator import Translator
 
 OF_THE_SOURCE = ("encoder.", "score.key.")
 
@@ -121,28 +120,11 @@ def measure_training(name: str, corpus: Corpus, size: int, updates: int) -> None
     )
 
 
-def measure_translation(folder: Path, source: Path) -> None:
-    """Print output pieces a second, EOS counted, of beam 5 in batches and one sentence at a time."""
-    translator = Translator.load(folder, device="cpu")
-    lines = source.read_text(encoding="utf-8").splitlines()
-    settings = replace(translator.defaults, beam=5, n_best=1)
-    translator.search(lines[:50], settings)
-    for label, size, chosen in (("in batches", len(lines), lines), ("one by one", 1, lines[:100])):
-        started = time.perf_counter()
-        pieces = 0
-        for start in range(0, len(chosen), size):
-            pieces += sum(found[0].length for found in translator.search(chosen[start : start + size], settings))
-        seconds = time.perf_counter() - started
-        print(f"translate {folder} {label}: {len(chosen)} sentences, beam 5, {pieces / seconds:,.0f} output pieces/s")
-
-
 def main() -> None:
     """Measure what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default="transformer-tiny,rnn-small")
     parser.add_argument("--updates", type=int, default=40)
-    parser.add_argument("--folder", type=Path, help="a model folder to translate with")
-    parser.add_argument("--source", type=Path, default=Path("data/jane/test.fr"), help="text to translate")
     arguments = parser.parse_args()
     keep_freed_memory()
     multi30k = os.environ.get("MULTI30K")
@@ -150,8 +132,6 @@ def main() -> None:
     print(f"{title}, torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
     for name in arguments.presets.split(","):
         measure_training(name, corpus, tokenizer.target.size, arguments.updates)
-    if arguments.folder:
-        measure_translation(arguments.folder, arguments.source)
 
 
 if __name__ == "__main__":
