@@ -197,3 +197,33 @@ def test_a_narrow_win_is_not_given_up() -> None:
     )
     assert certificate.best is not None and certificate.best.tokens == (4, 5, EOS)
     assert certificate.best.total == pytest.approx(math.log(0.4998)) and certificate.proved
+
+
+def test_what_a_stage_cut_off_counts_for_the_gap() -> None:
+    """With one step only the limit of the first stage is proved, and the better, longer output is no further than the
+    gap: by hand, the empty translation has J = ln 0.1, the other ln 0.9 / 5^0.7."""
+    path = (4, 5, 4, 5)
+    table: dict[tuple[int, ...], dict[int, float]] = {(): {4: 0.9, EOS: 0.1}}
+    table |= {path[:length]: {(*path, EOS)[length]: 1.0} for length in range(1, 5)}
+    model, objective = TableModel.written([table], symbols=4), Objective(0.7)
+    empty = Hypothesis((EOS,), math.log(0.1), math.log(0.1))
+    (short,) = exact_search(
+        model, model.memory(), [5], objective=objective, incumbents=[[empty]], budget_steps=1, tolerance=0.0
+    )
+    assert (short.best, short.proved, short.proved_limit, short.steps) == (empty, False, 1, 1)
+    best = math.log(0.9) / 5**0.7
+    assert short.gap >= best - math.log(0.1) - 1e-12
+    (full,) = exact_search(model, model.memory(), [5], objective=objective, incumbents=[[empty]], tolerance=0.0)
+    assert full.best is not None and full.best.score == pytest.approx(best) and full.proved_limit == 5
+
+
+@pytest.mark.parametrize("staged", [True, False])
+def test_stages_change_what_is_known_not_what_is_true(staged: bool) -> None:
+    model = TableModel.random(5, sentences=4, symbols=4, depth=5)
+    limits, objective = [6, 2, 5, 6], Objective(0.7)
+    beams = beam_search(model, model.memory(), limits, beam=1, objective=objective)
+    found = exact_search(
+        model, model.memory(), limits, objective=objective, incumbents=beams, tolerance=0.0, staged=staged
+    )
+    assert [one.best.tokens for one in found if one.best] == [tokens for tokens, _, _ in truth(model, limits, 0.7)]
+    assert [one.proved_limit for one in found] == limits
