@@ -35,16 +35,35 @@ def advice(report: Report) -> list[str]:
             "ask again before you change the model."
         )
     if cleared := row.of(Verdict.MODEL).count:
-        sentences.append(
-            f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search of them: another translation "
-            "may beat both in J."
-        )
+        sentences += _cleared(report, row, cleared)
     if row is not different and main_verdict(different) != blamed:
         sentences.append(
             f"The answer depends on what counts as an error: over all {different.errors} outputs that differ from "
             f"their reference it is {_counts(different)}."
         )
     return sentences
+
+
+def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
+    """What a `model` verdict does not say, and what exact search adds."""
+    proofs = report.proofs
+    if proofs is None:
+        return [
+            f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search of them: another translation may "
+            "beat both in J, and --exact looks for it."
+        ]
+    said = f"exact search found something with a higher J for {proofs.found.count} of {proofs.found.of} sentences"
+    if not proofs.found.count:
+        return [f"The search is clear of the rest, as far as was proved: {said} ({proofs.proved.count} proved)."]
+    empty = (
+        f"; the empty translation is best for {proofs.empty.count} of the {proofs.empty.of} proved"
+        if proofs.empty.count
+        else ""
+    )
+    return [
+        f"The rule does not clear the search: {said}{empty}. Likelier is not better: a wider beam brings more of "
+        "these, so look at BLEU before you widen it."
+    ]
 
 
 def main_verdict(row: Row) -> Verdict | None:

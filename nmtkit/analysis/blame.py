@@ -37,6 +37,7 @@ from nmtkit.analysis.question import (
 )
 from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import count
+from nmtkit.analysis.search_errors import WIDTHS, Budget, certify, count_proofs, locate, widen
 from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
@@ -61,7 +62,9 @@ def blame(
     errors: Collection[int] | None = None,
     threshold: tuple[str, float] | None = None,
     reference_segmentations: int = 1,
+    exact: Budget | None = None,
     warn: Callable[[str], None] = console.warn,
+    progress: Callable[[int, int], None] = lambda done, proved: None,
 ) -> Report:
     """Translate the sources and blame the search or the model for every output that is none of its references.
 
@@ -74,7 +77,9 @@ def blame(
         threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
             if not given.
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
+        exact: budget of an exact search that certifies the outputs; None: no certificates.
         warn: is told what is odd about the texts.
+        progress: is told how many sentences exact search has done, and of how many it proved the best.
 
     Raises:
         ValueError: for texts that do not belong together, impossible arguments, and where the forced score of an
@@ -108,9 +113,13 @@ def blame(
         )
         records.append(record)
     warn_about_listed(records, warn)
+    records = widen(translator, locate(translator, records, settings), settings, tolerance)
+    if exact:
+        records = certify(translator, records, settings, tolerance, exact, progress)
     rows = count(records, metric, value, judged=errors is not None)
     difference = max(abs(forced.total - beam.total) for forced, beam in zip(outputs, found, strict=True))
-    return Report(tuple(records), rows, _provenance(translator, sources, references, settings, question, difference))
+    provenance = _provenance(translator, sources, references, settings, question, difference, exact)
+    return Report(tuple(records), rows, provenance, count_proofs(records))
 
 
 def _score(
@@ -133,7 +142,7 @@ def _score(
         remaining = iter(scores)
         own = next(remaining)
         _check_parity(own, found[index], index + 1)
-        outputs.append(Candidate(found[index].text, own.total, own.length, own.score))
+        outputs.append(_known(found[index].text, own))
         candidates.append(
             tuple(
                 _best([_candidate(text, next(remaining), limits[index]) for _ in segmentations])
@@ -168,7 +177,11 @@ def _candidate(text: str, forced: Hypothesis, limit: int) -> Candidate:
         obstacle = Obstacle.NOT_PRODUCIBLE
     elif forced.length > limit:
         obstacle = Obstacle.TOO_LONG
-    return Candidate(text, forced.total, forced.length, forced.score, obstacle)
+    return replace(_known(text, forced), obstacle=obstacle)
+
+
+def _known(text: str, forced: Hypothesis) -> Candidate:
+    return Candidate(text, forced.total, forced.length, forced.score, tokens=forced.tokens, log_probs=forced.log_probs)
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate:
@@ -219,6 +232,7 @@ def _provenance(
     settings: SearchSettings,
     question: Question,
     difference: float,
+    exact: Budget | None,
 ) -> Provenance:
     return Provenance(
         nmtkit=__version__,
@@ -237,6 +251,10 @@ def _provenance(
         sentence_metric=question.metric,
         sentence_threshold=question.threshold,
         sacrebleu=sacrebleu.__version__,
+        widths=tuple(width for width in WIDTHS if width > settings.beam),
+        exact_steps=exact.steps if exact else None,
+        exact_seconds=exact.seconds if exact else None,
+        exact_sample=exact.sample if exact else None,
         sources_sha256=_sha256(sources),
         references_sha256=tuple(_sha256(lines) for lines in references),
     )

@@ -37,6 +37,8 @@ class Candidate:
         length: |y| in target pieces, EOS counted.
         score: J = total / length^α.
         obstacle: why it is outside the search space; none for an output.
+        tokens: ids, EOS last.
+        log_probs: log P of each in nats.
     """
 
     text: str
@@ -44,6 +46,50 @@ class Candidate:
     length: int
     score: float
     obstacle: Obstacle = Obstacle.NONE
+    tokens: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Where the search and y* parted.
+
+    Attributes:
+        ending: pruned, stopped (the search stopped while the prefix was alive), finished (y* was among the hypotheses),
+            too long, or forbidden.
+        step: tokens of the prefix at that moment.
+        rank: of the prefix among all candidates of the step, from 1; 0 where it was never looked at.
+        margin: its Σ log P less that of the last candidate taken, in nats.
+        width: for a `beam` verdict the smallest width tried whose result reaches J(y*), found by running it; None if
+            none did, or for another verdict.
+    """
+
+    ending: str
+    step: int
+    rank: int
+    margin: float
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What an exact search found for a sentence.
+
+    Attributes:
+        best: the translation with the highest J that anything found, by the forced pass.
+        error: its J exceeds that of the output by more than the tolerance: a search error (Stahlberg and Byrne 2019).
+        proved: no translation within the limit has a higher J than `best`.
+        gap: how much higher one could still be; 0 if proved.
+        steps: model steps taken.
+        proved_limit: nothing of at most so many pieces has a higher J.
+    """
+
+    best: Candidate
+    error: bool
+    proved: bool
+    gap: float
+    steps: int
+    proved_limit: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +105,8 @@ class Record:
         sentence_score: of the output's text, from 0 to 100, against all references.
         below: whether it is an error of the second row (an error whose sentence score is below the threshold).
         listed: whether a person listed the sentence as wrong.
+        loss: where the search lost y*; None where the output is y*.
+        certificate: of an exact search; None where there was none.
     """
 
     number: int
@@ -71,6 +119,8 @@ class Record:
     sentence_score: float
     below: bool
     listed: bool
+    loss: Loss | None = None
+    certificate: Certificate | None = None
 
     @property
     def reference(self) -> Candidate:
@@ -115,6 +165,37 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """How many of how many, and the 95 % Wilson interval of the share."""
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """What exact search says about the sentences it was asked about.
+
+    Attributes:
+        proved: of these, those whose global best is known.
+        errors: of the proved, those whose output is not the global best.
+        found: of all, those for which something better than the output was found, proved or not.
+        empty: of the proved, those whose global best is the empty translation.
+        length_ratio: of the proved, target pieces of the global bests against those of the references.
+        steps: model steps in all.
+    """
+
+    proved: Rate
+    errors: Rate
+    found: Rate
+    empty: Rate
+    length_ratio: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """All that is needed to repeat an analysis.
 
@@ -128,6 +209,9 @@ class Provenance:
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total.
         sentence_metric, sentence_threshold: outputs below it are the second row's errors.
         sacrebleu: version of the package that computed the sentence scores.
+        widths: tried for the sentences with a `beam` verdict.
+        exact_steps, exact_seconds, exact_sample: the budget of a sentence, and how many were asked (None: all); None
+            where there was no exact search.
         sources_sha256, references_sha256: of the lines, each with a line feed after it.
     """
 
@@ -147,6 +231,10 @@ class Provenance:
     sentence_metric: str
     sentence_threshold: float
     sacrebleu: str
+    widths: tuple[int, ...]
+    exact_steps: int | None
+    exact_seconds: float | None
+    exact_sample: int | None
     sources_sha256: str
     references_sha256: tuple[str, ...]
 
@@ -159,6 +247,7 @@ class Report:
     records: tuple[Record, ...]
     rows: tuple[Row, ...]
     provenance: Provenance
+    proofs: Proofs | None = None
 
     @property
     def deciding(self) -> Row:

@@ -14,6 +14,7 @@ from nmtkit.cli.parameters import (
     Folders,
     Options,
     count,
+    given,
     load_translator,
     real,
     refused,
@@ -22,9 +23,10 @@ from nmtkit.cli.parameters import (
     usage,
     write_result,
 )
-from nmtkit.console import stdout_console
+from nmtkit.cli.streams import SECONDS
+from nmtkit.console import Progress, stdout_console
 
-VERDICTS = "Verdicts"
+VERDICTS, CERTIFICATES = "Verdicts", "Certificates"
 
 
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
@@ -54,6 +56,12 @@ def blame_analysis(
     reference_segmentations: Annotated[
         int, count("Score a reference under its best of so many segmentations.", panel=VERDICTS)
     ] = 1,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Certify the outputs by exact search.", rich_help_panel=CERTIFICATES)
+    ] = False,
+    budget_steps: Annotated[int, count("Most model steps of it for a sentence.", panel=CERTIFICATES)] = 10_000,
+    budget_seconds: Annotated[float | None, real("Most seconds of it for a sentence.", panel=CERTIFICATES)] = None,
+    sample: Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)] = None,
     examples: Annotated[int, count("Sentences shown in the table.", 0)] = 5,
     json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
     tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
@@ -69,12 +77,15 @@ def blame_analysis(
     """
     from nmtkit.analysis.blame import blame, check_settings
     from nmtkit.analysis.question import read_errors
+    from nmtkit.analysis.search_errors import Budget
     from nmtkit.evaluation.metrics import parse_threshold
     from nmtkit.files import read_parallel
     from nmtkit.report.blame import render, to_json, to_tsv
 
     if json_file == tsv_file == "-":
         raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
+    if not exact and given(sample=sample, budget_seconds=budget_seconds):
+        raise typer.BadParameter("--sample and --budget-seconds belong to --exact: add it, or leave them out")
     with usage():
         threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
@@ -83,16 +94,20 @@ def blame_analysis(
     settings = search_settings(translator, search)
     with usage():
         check_settings(settings)
-    report = blame(
-        translator,
-        sources,
-        references,
-        settings,
-        tolerance=tolerance,
-        errors=listed,
-        threshold=threshold,
-        reference_segmentations=reference_segmentations,
-    )
+    asked = min(sample or len(sources), len(sources))
+    with Progress(asked, "exact search", every=SECONDS) as bar:
+        report = blame(
+            translator,
+            sources,
+            references,
+            settings,
+            tolerance=tolerance,
+            errors=listed,
+            threshold=threshold,
+            reference_segmentations=reference_segmentations,
+            exact=Budget(budget_steps, budget_seconds, sample) if exact else None,
+            progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
+        )
     if json_file:
         write_result(json_file, json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n")
     if tsv_file:

@@ -13,6 +13,13 @@ Columns of the TSV, one line a sentence after the header:
     output_length          pieces, EOS counted
     output_j               J, the objective's value
     judge                  number of the reference that judged, from 1
+    lost                   where the beam lost it: pruned, stopped, finished, too long, forbidden, or nothing
+    lost_step, lost_rank   tokens of its prefix then, and the rank of that prefix among all candidates
+    lost_margin            its Σ log P less that of the last candidate taken, in nats
+    width                  for beam: the smallest width tried that reaches its J, or nothing
+    best                   of an exact search, or nothing: text, then best_log_p, best_length, best_j,
+    proved, gap            yes or no; how much higher another translation could still score
+    steps, proved_limit    model steps; the length up to which nothing scores higher
     reference_N            for every reference N: text, then reference_N_log_p, reference_N_length, reference_N_j,
     reference_N_obstacle   and why it is unreachable (too long, not producible) or nothing
 
@@ -34,7 +41,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nmtkit.analysis.advice import advice
-from nmtkit.analysis.records import BLAMED, Candidate, Obstacle, Record, Report, Share, Verdict
+from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Obstacle, Record, Report, Share, Verdict
+from nmtkit.report import search_errors
 from nmtkit.report.tables import number, percent, shown
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
@@ -46,6 +54,7 @@ def render(report: Report, examples: int) -> list[RenderableType]:
     parts: list[RenderableType] = [_settings(report), _shares(report), _denominators(report)]
     if told:
         parts += [_sentences(told)]
+    parts += search_errors.render(report)
     return [*parts, *(Text(f"• {sentence}") for sentence in advice(report))]
 
 
@@ -64,11 +73,12 @@ def telling(report: Report, most: int) -> list[Record]:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Provenance, rows, advice and records; −∞, which JSON does not know, is null."""
+    """Provenance, rows, advice, proofs and records; −∞, which JSON does not know, is null."""
     return {
         "provenance": _plain(asdict(report.provenance)),
         "rows": [{**_plain(asdict(row)), "errors": row.errors} for row in report.rows],
         "advice": advice(report),
+        "proofs": _plain(asdict(report.proofs)) if report.proofs else None,
         "records": [_plain(asdict(record)) for record in report.records],
     }
 
@@ -156,6 +166,8 @@ def _plain(value: Any) -> Any:
 
 def _columns(references: int) -> list[str]:
     first = "number verdict below listed sentence_score limit source output output_log_p output_length output_j judge"
+    first += " lost lost_step lost_rank lost_margin width"
+    first += " best best_log_p best_length best_j proved gap steps proved_limit"
     parts = ("", "_log_p", "_length", "_j", "_obstacle")
     return [*first.split(), *(f"reference_{index}{part}" for index in range(1, references + 1) for part in parts)]
 
@@ -171,10 +183,25 @@ def _fields(record: Record) -> list[str]:
         _escaped(record.source),
         *_numbers(record.output),
         str(record.judge + 1),
+        *_loss(record.loss),
+        *_certificate(record.certificate),
     ]
     for reference in record.references:
         fields += [*_numbers(reference), reference.obstacle.value]
     return fields
+
+
+def _loss(loss: Loss | None) -> list[str]:
+    if loss is None:
+        return [""] * 5
+    width = "" if loss.width is None else str(loss.width)
+    return [loss.ending, str(loss.step), str(loss.rank), repr(loss.margin), width]
+
+
+def _certificate(one: Certificate | None) -> list[str]:
+    if one is None:
+        return [""] * 8
+    return [*_numbers(one.best), "yes" if one.proved else "no", repr(one.gap), str(one.steps), str(one.proved_limit)]
 
 
 def _numbers(one: Candidate) -> list[str]:

@@ -12,7 +12,7 @@ from nmtkit.analysis.rows import count
 
 PROVENANCE = Provenance(
     *("0", "m", 4, 0.7, "power", "2 × source pieces + 10", None, False, False),
-    *(1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", "s", ("r",)),
+    *(1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", (5, 10), None, None, None, "s", ("r",)),
 )
 
 

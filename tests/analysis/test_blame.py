@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbers, Pieces, ask, toy
 from sacrebleu.metrics.chrf import CHRF
 from toys import TableModel, brute_force
 
@@ -20,80 +21,26 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translation, Translator
 
-A, B, AB = 4, 5, 6
-PIECES = {A: "a", B: "b", AB: "ab", UNK: " ⁇ "}
-SYMBOLS = 5
 EQUAL, BEAM, MODEL, UNREACHABLE = Verdict.EQUAL, Verdict.BEAM, Verdict.MODEL, Verdict.UNREACHABLE
-
-
-class Pieces:
-    """The target side: a, b and ab, the longest first; anything else is UNK."""
-
-    def encode(self, text: str) -> list[int]:
-        ids = []
-        while text:
-            piece = next((piece for piece in (AB, A, B) if text.startswith(PIECES[piece])), UNK)
-            ids.append(piece)
-            text = text[len(PIECES[piece]) if piece != UNK else 1 :]
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(PIECES[token] for token in ids)
-
-    def nbest(self, text: str, n: int) -> list[list[int]]:
-        if not text:
-            return [[]]
-        starts = [piece for piece in (AB, A, B) if text.startswith(PIECES[piece])]
-        return [[piece, *rest] for piece in starts for rest in self.nbest(text[len(PIECES[piece]) :], 99)][:n]
-
-
-class Numbers:
-    """The source side: line "7" is sentence 7 of the table."""
-
-    def encode(self, text: str) -> list[int]:
-        return [int(text)] if text.strip() else []
-
-
-SIDES: Any = SimpleNamespace(source=Numbers(), target=Pieces())
-
-
-def toy(*tables: Mapping[tuple[int, ...], Mapping[int, float]]) -> Any:
-    """A translator whose source line "N" is the N-th of the tables (sentence 0 is PAD and so is never used)."""
-    return Translator(TableModel.written([tables[0], *tables], symbols=SYMBOLS), SIDES)
 
 
 def off(translator: Any, **change: float) -> Any:
     """The translator, with a search that moves a number of its second result."""
     search = translator.search
 
-    def moved(lines: Sequence[str], settings: SearchSettings) -> list[list[Translation]]:
-        first, (second,) = search(lines, settings)
+    def moved(lines: Sequence[str], settings: SearchSettings, **more: Any) -> list[list[Translation]]:
+        found = search(lines, settings, **more)
+        if more or len(found) != 2:  # another search than that of the outputs
+            return found
+        first, (second,) = found
         return [first, [replace(second, **{name: getattr(second, name) + by for name, by in change.items()})]]
 
     translator.search = moved
     return translator
 
 
-def ask(translator: Translator, *references: str, sets: Sequence[Sequence[str]] = (), **more: Any) -> Report:
-    """Blame over sentences 1, 2, 3 … with one reference each, or whole sets; search settings by name."""
-    usual = {"beam": 5, "length_alpha": 0.0, "max_length": 4}
-    named = {field.name for field in fields(SearchSettings)} & set(more)
-    settings = SearchSettings(**{**usual, **{name: more.pop(name) for name in named}})
-    all_sets = sets or [references]
-    sources = more.pop("sources", [str(number) for number in range(1, len(all_sets[0]) + 1)])
-    return blame(translator, sources, all_sets, settings, **{"warn": pytest.fail, **more})
-
-
 def verdicts(report: Report) -> list[Verdict]:
     return [record.verdict for record in report.records]
-
-
-GREEDY_IS_BEATEN = {
-    (): {A: 0.55, B: 0.45},
-    (A,): {EOS: 0.28, A: 0.24, B: 0.24, AB: 0.24},
-    (B,): {EOS: 0.6, B: 0.4},
-}
-"""a: 0.55 · 0.28 = 0.154; b: 0.45 · 0.6 = 0.27; bb: 0.45 · 0.4 = 0.18."""
 
 
 def slow_beam(model: TableModel, sentence: int, width: int, alpha: float, limit: int) -> tuple[int, ...]:

@@ -99,6 +99,10 @@ WHERE: dict[str, dict[str, str]] = {
         "--beam": "test_impossible_values_are_refused",
         "--batch-tokens": "test_the_batch_size_reaches_the_search_and_changes_no_verdict",
         "--errors": "test_sentences_that_a_person_judged",
+        **dict.fromkeys(
+            ["--exact", "--budget-steps", "--budget-seconds", "--sample"],
+            "test_exact_search_certifies_all_or_a_sample",
+        ),
         "--examples": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
         "--quiet": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
         "--json": "test_files_and_standard_output",

@@ -11,74 +11,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from blame_toys import SMALL, record, report
 from rich.cells import cell_len
 from rich.console import Console
 
-from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
+from nmtkit.analysis.records import Candidate, Certificate, Loss, Report
 from nmtkit.analysis.rows import count
 from nmtkit.report.blame import render, telling, to_json, to_tsv
 
 NASTY = "tab\there [bold]x[/bold] \\t\\ line\nfeed\r\x0b\x0c\x85\u2028\u2029\x1c :smile: \x1b[31mred \U0001f600"
-
-
-def record(
-    number: int,
-    verdict: str,
-    *,
-    text: str = "Jane visits Africa.",
-    gap: float = 1.0,
-    obstacle: str = "",
-    total: float = -3.25,
-) -> Record:
-    return Record(
-        number=number,
-        source="Jane visite l'Afrique.",
-        output=Candidate("Jane is going to Africa.", -4.5, 7, -1.0),
-        references=(
-            Candidate("not this one", -9.0, 4, -5.0),
-            Candidate(text, total, 6, -1.0 + gap, Obstacle(obstacle)),
-        ),
-        judge=1,
-        limit=20,
-        verdict=Verdict(verdict),
-        sentence_score=1 / 3,
-        below=verdict == "beam",
-        listed=False,
-    )
-
-
-def report(*records: Record) -> Report:
-    facts = Provenance(
-        "0.1.0",
-        "f" * 64,
-        5,
-        0.7,
-        "power",
-        "2 × source pieces + 10",
-        None,
-        False,
-        False,
-        1000,
-        1e-4,
-        1e-6,
-        1,
-        "chrf",
-        60.0,
-        "2.6",
-        "s",
-        ("r",),
-    )
-    return Report(records, count(records, "chrf", 60.0, judged=False), facts)
-
-
-SMALL = report(
-    record(1, "equal"),
-    record(2, "beam", gap=0.5),
-    record(3, "model", gap=-0.25),
-    record(4, "unreachable", obstacle="not producible", total=-math.inf),
-    record(5, "model", gap=-2.0),
-    record(6, "model", gap=-1.0),
-)
 
 
 def printed(shown: Report, examples: int = 3, width: int = 80) -> str:
@@ -144,7 +85,7 @@ def test_json_round_trip() -> None:
     value = to_json(SMALL)
     back = json.loads(json.dumps(value, allow_nan=False))
     assert back == value
-    assert back["provenance"] == {**asdict(SMALL.provenance), "references_sha256": ["r"]}
+    assert back["provenance"] == {**asdict(SMALL.provenance), "references_sha256": ["r"], "widths": [10, 20, 50]}
     assert back["rows"][0]["errors"] == 5 and back["rows"][0]["numbers"] == [2, 3, 4, 5, 6]
     assert [(one["verdict"], one["count"]) for one in back["rows"][0]["shares"]] == [
         ("beam", 1),
@@ -157,6 +98,8 @@ def test_json_round_trip() -> None:
         "length": 6,
         "score": 0.0,
         "obstacle": "not producible",
+        "tokens": [],
+        "log_probs": [],
     }
     assert back["records"][1]["sentence_score"] == 1 / 3 and back["records"][1]["judge"] == 1
     assert all(type(one["verdict"]) is str for one in value["records"])
@@ -170,15 +113,30 @@ def read_tsv(text: str) -> list[dict[str, Any]]:
 
 
 def test_tsv_round_trip() -> None:
-    nasty = replace(record(2, "beam", text=NASTY), source=NASTY)
+    best = Candidate(NASTY, -1.5, 3, -0.5)
+    nasty = replace(
+        record(2, "beam", text=NASTY),
+        source=NASTY,
+        loss=Loss("pruned", 4, 12345, -0.125, 20),
+        certificate=Certificate(best, True, False, 0.1, 77, 9),
+    )
     rows = read_tsv(to_tsv(report(record(1, "equal"), nasty, record(3, "unreachable", obstacle="too long"))))
     assert [row["number"] for row in rows] == ["1", "2", "3"]
     names = "number verdict below listed sentence_score limit source output output_log_p output_length output_j judge"
+    names += " lost lost_step lost_rank lost_margin width best best_log_p best_length best_j"
+    names += " proved gap steps proved_limit"
     each = ("reference_N", "reference_N_log_p", "reference_N_length", "reference_N_j", "reference_N_obstacle")
     assert list(rows[0]) == [*names.split(), *(name.replace("N", n) for n in "12" for name in each)]
     for name in ("source", "reference_2"):
         escaped = "".join(c if c.isascii() else c.encode("unicode_escape").decode() for c in rows[1][name])
         assert escaped.encode().decode("unicode_escape") == NASTY
+    lost = [rows[1][name] for name in ("lost", "lost_step", "lost_rank", "lost_margin", "width")]
+    assert lost == ["pruned", "4", "12345", "-0.125", "20"]
+    exact = [
+        rows[1][name] for name in ("best_log_p", "best_length", "best_j", "proved", "gap", "steps", "proved_limit")
+    ]
+    assert exact == ["-1.5", "3", "-0.5", "no", "0.1", "77", "9"] and rows[1]["best"] == rows[1]["source"]
+    assert {rows[0][name] for name in ("lost", "width", "best", "best_j", "proved", "proved_limit")} == {""}
     assert [row["verdict"] for row in rows] == ["equal", "beam", "unreachable"]
     assert [row["below"] for row in rows] == ["no", "yes", "no"]
     assert (rows[1]["judge"], rows[2]["reference_2_obstacle"]) == ("2", "too long")

@@ -1,0 +1,155 @@
+"""What the search missed: where it lost y*, which width would have found it, and what exact search proves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nmtkit.analysis.records import Candidate, Certificate, Loss, Proofs, Rate, Record, Verdict
+from nmtkit.decoding.beam import Watcher
+from nmtkit.decoding.trace import Follower
+from nmtkit.evaluation.significance import wilson
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+WIDTHS = (2, 5, 10, 20, 50)
+"""Beams that are tried, those wider than the one that missed y*."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Of exact search.
+
+    Attributes:
+        steps: model steps for a sentence.
+        seconds: for a sentence, on average over a batch; None: only the steps count.
+        sample: sentences asked, drawn at random by `seed`; None: all.
+    """
+
+    steps: int = 10_000
+    seconds: float | None = None
+    sample: int | None = None
+    seed: int = 1
+
+    def numbers(self, sentences: int) -> list[int]:
+        """Indices of the sentences asked, ascending."""
+        if self.sample is None or self.sample >= sentences:
+            return list(range(sentences))
+        return sorted(random.Random(self.seed).sample(range(sentences), self.sample))
+
+
+def locate(translator: Translator, records: Sequence[Record], settings: SearchSettings) -> list[Record]:
+    """The records with the place where the same search lost y*; not those whose output is y*."""
+    wrong = [index for index, record in enumerate(records) if record.verdict != Verdict.EQUAL]
+    references = [records[index].reference.tokens for index in wrong]
+    followers: dict[int, tuple[Follower, int]] = {}
+
+    def watch(chosen: list[int], limits: list[int]) -> Watcher:
+        follower = Follower([references[index] for index in chosen], limits)
+        followers.update({index: (follower, row) for row, index in enumerate(chosen)})
+        return follower
+
+    translator.search([records[index].source for index in wrong], replace(settings, n_best=1), watch=watch)
+    found = list(records)
+    for place, index in enumerate(wrong):
+        follower, row = followers[place]
+        path = follower.paths()[row]
+        assert path is not None
+        last = path.steps[-1] if path.steps else None
+        loss = Loss(path.ending.value, len(path.steps), last.rank if last else 0, last.margin if last else 0.0)
+        found[index] = replace(records[index], loss=loss)
+    return found
+
+
+def widen(
+    translator: Translator,
+    records: Sequence[Record],
+    settings: SearchSettings,
+    tolerance: float,
+    widths: Sequence[int] = WIDTHS,
+) -> list[Record]:
+    """The records with the smallest width tried whose result reaches J(y*), for those whose beam missed it.
+
+    A wider beam does not contain what a narrower one found, so every width is run.
+    """
+    found = list(records)
+    for width in sorted(width for width in widths if width > settings.beam):
+        left = [index for index, record in enumerate(found) if record.verdict == Verdict.BEAM and not _width(record)]
+        wider = translator.search([found[index].source for index in left], replace(settings, beam=width, n_best=1))
+        for index, (output, *_) in zip(left, wider, strict=True):
+            loss = found[index].loss
+            if loss is not None and output.score >= found[index].reference.score - tolerance:
+                found[index] = replace(found[index], loss=replace(loss, width=width))
+    return found
+
+
+def _width(record: Record) -> int | None:
+    return record.loss.width if record.loss else None
+
+
+def certify(
+    translator: Translator,
+    records: Sequence[Record],
+    settings: SearchSettings,
+    tolerance: float,
+    budget: Budget,
+    progress: Callable[[int, int], None] = lambda done, proved: None,
+) -> list[Record]:
+    """The records with certificates of exact search, begun from the better of output and references.
+
+    Args:
+        progress: is told how many sentences are done, and of how many the best is proved.
+    """
+    found, done, proved = list(records), 0, 0
+    asked = budget.numbers(len(records))
+    for start in range(0, len(asked), WINDOW):
+        window = asked[start : start + WINDOW]
+        known = zip(*([one.text for one in records[index].references] for index in window), strict=True)
+        certified = translator.search_exactly(
+            [records[index].source for index in window],
+            settings,
+            budget_steps=budget.steps,
+            budget_seconds=budget.seconds,
+            references=list(known),
+        )
+        for index, one in zip(window, certified, strict=True):
+            assert one is not None
+            best = one.best
+            total = sum(best.log_probs)
+            j = settings.objective.final(total, best.length)
+            candidate = Candidate(best.text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
+            error = j > records[index].output.score + tolerance
+            facts = Certificate(candidate, error, one.proved, one.gap, one.steps, one.proved_limit)
+            found[index] = replace(records[index], certificate=facts)
+            done, proved = done + 1, proved + one.proved
+        progress(done, proved)
+    return found
+
+
+WINDOW = 100
+"""Sentences certified between two words of progress."""
+
+
+def count_proofs(records: Sequence[Record]) -> Proofs | None:
+    """The certificates counted; None where there are none."""
+    pairs = [(record, record.certificate) for record in records if record.certificate is not None]
+    if not pairs:
+        return None
+    proved = [(record, one) for record, one in pairs if one.proved]
+    pieces = sum(record.reference.length for record, _ in proved)
+    return Proofs(
+        proved=_rate(len(proved), len(pairs)),
+        errors=_rate(sum(one.error for _, one in proved), len(proved)),
+        found=_rate(sum(one.error for _, one in pairs), len(pairs)),
+        empty=_rate(sum(one.best.length == 1 for _, one in proved), len(proved)),
+        length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
+        steps=sum(one.steps for _, one in pairs),
+    )
+
+
+def _rate(count: int, of: int) -> Rate:
+    return Rate(count, of, *wilson(count, of))

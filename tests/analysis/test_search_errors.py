@@ -1,0 +1,118 @@
+"""What the search missed, against planted truth: tables small enough to enumerate every translation."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from blame_toys import GREEDY_IS_BEATEN, SIDES, SYMBOLS, Pieces, ask, toy
+from hypothesis import given, settings
+from search_toys import plain_beam, seeds
+from toys import TableModel, brute_force
+
+from nmtkit.analysis.records import Verdict
+from nmtkit.analysis.search_errors import Budget
+from nmtkit.evaluation.significance import wilson
+from nmtkit.specials import EOS
+from nmtkit.translator import Translator
+
+LIMIT = 4
+SENTENCES = 40
+
+
+def planted(seed: int) -> tuple[TableModel, list[str], random.Random]:
+    chance = random.Random(seed)
+    model = TableModel.random(seed, sentences=SENTENCES + 1, symbols=SYMBOLS, depth=LIMIT)
+    return model, ["".join(chance.choices("ab", k=chance.randrange(6))) for _ in range(SENTENCES)], chance
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(seeds)
+def test_every_loss_is_the_planted_one(seed: int) -> None:
+    """Step, rank and margin from the record of a beam of lists and loops."""
+    model, references, chance = planted(seed)
+    beam, alpha = chance.randint(1, 4), chance.choice([0.0, 0.5, 0.7, 1.0])
+    report = ask(Translator(model, SIDES), *references, beam=beam, length_alpha=alpha, warn=lambda text: None)
+    for record in report.records:
+        if record.verdict == Verdict.EQUAL:
+            assert record.loss is None
+            continue
+        assert record.loss is not None
+        steps: list = []
+        plain_beam(model, record.number, LIMIT, beam, alpha, steps=steps)
+        wanted = (*Pieces().encode(references[record.number - 1]), EOS)
+        if record.loss.ending == "too long":
+            assert len(wanted) > LIMIT and record.loss.step == LIMIT - 1
+            continue
+        everything, finished, living = steps[record.loss.step - 1]
+        prefix = wanted[: record.loss.step]
+        total = next(total for total, one in everything if one == prefix)
+        assert record.loss.rank == 1 + sum(other > total for other, _ in everything)
+        last = min(total for total, one in everything if one in finished | living)
+        assert record.loss.margin == pytest.approx(total - last, abs=1e-9)
+        where = {"pruned": prefix not in finished | living, "stopped": prefix in living, "finished": prefix in finished}
+        assert where[record.loss.ending]
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@given(seeds)
+def test_every_certificate_is_the_planted_one(seed: int) -> None:
+    """The global best, whether the output is it, and what a budget too small may claim."""
+    model, references, chance = planted(seed)
+    beam, alpha = chance.randint(1, 3), chance.choice([0.0, 0.5, 0.7, 1.0])
+    asked = {"beam": beam, "length_alpha": alpha, "warn": lambda text: None}
+    report = ask(Translator(model, SIDES), *references, **asked, exact=Budget())
+    short = ask(Translator(model, SIDES), *references, **asked, exact=Budget(steps=2))
+    best = []
+    for record, other in zip(report.records, short.records, strict=True):
+        every = brute_force(model, model.memory().select(model.sources()[0][record.number]), LIMIT)
+        top = max(total / len(tokens) ** alpha for tokens, total in every)
+        found, spent = record.certificate, other.certificate
+        assert found is not None and spent is not None
+        assert found.proved and found.gap == 0 and found.proved_limit == LIMIT
+        assert found.best.score == pytest.approx(top, abs=1e-4)
+        assert found.error == (top > record.output.score + 1e-4)
+        assert spent.steps <= 2 and spent.best.score <= top + 1e-4 <= spent.best.score + spent.gap + 2e-4
+        best.append(found.best)
+    proofs = report.proofs
+    assert proofs is not None and (proofs.proved.count, proofs.proved.of) == (SENTENCES, SENTENCES)
+    errors = sum(one.certificate.error for one in report.records if one.certificate)
+    assert (proofs.errors.count, proofs.errors.of, proofs.found.count) == (errors, SENTENCES, errors)
+    assert (proofs.errors.low, proofs.errors.high) == wilson(errors, SENTENCES)
+    assert proofs.empty.count == sum(not one.text for one in best)
+    lengths = sum(one.reference.length for one in report.records)
+    assert proofs.length_ratio == pytest.approx(sum(one.length for one in best) / lengths)
+
+
+def test_the_smallest_width_that_reaches_the_reference_is_found_by_running() -> None:
+    """Greedy search misses b (0.27) for a (0.154); a beam of 2 finds it."""
+    report = ask(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), "b", "a", beam=1)
+    beaten, equal = report.records
+    assert beaten.verdict == Verdict.BEAM and beaten.loss is not None and equal.loss is None
+    assert (beaten.loss.ending, beaten.loss.step, beaten.loss.rank, beaten.loss.width) == ("pruned", 1, 2, 2)
+    assert beaten.loss.margin == pytest.approx(math.log(0.45 / 0.55))
+    assert report.provenance.widths == (2, 5, 10, 20, 50)
+    assert ask(toy(GREEDY_IS_BEATEN), "bb", beam=2).records[0].loss.width is None  # type: ignore[union-attr]
+
+
+def test_a_sample_is_asked_and_always_the_same() -> None:
+    assert Budget().numbers(5) == Budget(sample=9).numbers(5) == [0, 1, 2, 3, 4]
+    first = Budget(sample=4).numbers(100)
+    assert first == sorted(set(first)) and len(first) == 4 and set(first) <= set(range(100))
+    assert first == Budget(sample=4).numbers(100) != Budget(sample=4, seed=2).numbers(100)
+    model, references, _ = planted(3)
+    told: list[tuple[int, int]] = []
+    report = ask(
+        Translator(model, SIDES),
+        *references,
+        exact=Budget(sample=7),
+        warn=lambda text: None,
+        progress=lambda done, proved: told.append((done, proved)),
+    )
+    asked = [record.number - 1 for record in report.records if record.certificate]
+    assert asked == Budget(sample=7).numbers(SENTENCES) and told[-1] == (7, 7)
+    assert report.proofs is not None and report.proofs.proved.of == 7
+    assert (report.provenance.exact_steps, report.provenance.exact_sample) == (10_000, 7)
+    plain = ask(Translator(model, SIDES), *references, warn=lambda text: None)
+    assert plain.proofs is None and plain.provenance.exact_steps is None
