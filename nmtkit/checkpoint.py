@@ -88,6 +88,13 @@ def save_options(folder: Path, options: Mapping[str, Any]) -> None:
     write_json(folder / OPTIONS, {"format": FORMAT, **options})
 
 
+def save_defaults(folder: Path, defaults: Mapping[str, Any], chosen_on: Mapping[str, Any]) -> None:
+    """Change a model folder's default settings of the search, and note what they were chosen on."""
+    options = read_options(folder)
+    merged = {**options["defaults"], **defaults}
+    write_json(folder / OPTIONS, {**options, "defaults": merged, "defaults_chosen_on": dict(chosen_on)})
+
+
 def save_weights(
     path: Path, weights: Mapping[str, Tensor], folder_hash: str, steps: int, scores: Mapping[str, float]
 ) -> None:

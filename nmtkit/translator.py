@@ -10,6 +10,7 @@ From Python:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from nmtkit import checkpoint
 from nmtkit.batches.sources import Listener, Sources, in_batches
 from nmtkit.console import warn
-from nmtkit.decoding.beam import Watcher, beam_by_length, beam_search
+from nmtkit.decoding.beam import Watcher, beam_by_length, beam_search, beam_sweep
 from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
@@ -176,6 +177,45 @@ class Translator:
             return self._finite(lists, sources, chosen)
 
         return [one or [] for one in in_batches(self.model, sources, settings.batch_tokens, search_batch, listener)]
+
+    def sweep(
+        self, lines: Sequence[str], settings: SearchSettings, beams: Sequence[int], alphas: Sequence[float]
+    ) -> tuple[dict[tuple[int, float], list[list[Translation]]], dict[int, float]]:
+        """What `search` finds with every beam and exponent, and the seconds that each beam took.
+
+        Every line is encoded once, and one search a width serves all exponents, so a beam's seconds are those of
+        all its exponents together, without the encoder's.
+
+        Args:
+            settings: the rest; `n_best` translations at most of each line, and no more than the beam.
+        """
+        sources = self._sources(lines, settings, None)
+        objectives = [replace(settings, length_alpha=alpha).objective for alpha in alphas]
+        seconds = dict.fromkeys(beams, 0.0)
+
+        def search_batch(chosen: list[int], memory: Any) -> list[dict[tuple[int, float], list[Translation]]]:
+            results: list[dict[tuple[int, float], list[Translation]]] = [{} for _ in chosen]
+            for beam in beams:
+                started = time.perf_counter()
+                found = beam_sweep(
+                    self.model,
+                    memory,
+                    sources.limits(chosen),
+                    beam=beam,
+                    objectives=objectives,
+                    n_best=min(settings.n_best, beam),
+                    minimums=sources.minimums(chosen),
+                    rules=settings.rules,
+                )
+                for alpha, of_lines in zip(alphas, found, strict=True):
+                    for result, best in zip(results, self._finite(of_lines, sources, chosen), strict=True):
+                        result[beam, alpha] = [self._translation(one) for one in best]
+                seconds[beam] += time.perf_counter() - started
+            return results
+
+        found = in_batches(self.model, sources, settings.batch_tokens, search_batch)
+        results = {(beam, alpha): [one[beam, alpha] for one in found] for beam in beams for alpha in alphas}
+        return results, seconds
 
     def search_exactly(
         self,

@@ -236,6 +236,19 @@ def test_lists_by_length_end_in_what_the_search_returns(alpha: float) -> None:
         toy.search_by_length(LINES, replace(chosen, patience=1.0))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_sweep_is_the_lone_searches_to_the_sentence(family: str) -> None:
+    toy, base = translator(family, double=True), SearchSettings(max_length=7, n_best=2, beam=2)
+    beams, alphas = (1, 3), (0.0, 0.7, 1.5)
+    found, seconds = toy.sweep(LINES, base, beams, alphas)
+    assert set(found) == {(beam, alpha) for beam in beams for alpha in alphas} and set(seconds) == set(beams)
+    for (beam, alpha), lists in found.items():
+        lone = toy.search(LINES, replace(base, beam=beam, length_alpha=alpha, n_best=min(2, beam)))
+        assert [[one.tokens for one in best] for best in lists] == [[one.tokens for one in best] for best in lone]
+        assert [best[0].score for best in lists] == pytest.approx([best[0].score for best in lone], abs=1e-9)
+    assert len({tuple(best[0].text for best in lists) for lists in found.values()}) > 1
+
+
 class Ears:
     """A listener that writes down what it hears."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -24,9 +25,15 @@ from nmtkit.cli.parameters import (
     write_result,
 )
 from nmtkit.cli.streams import SECONDS
-from nmtkit.console import Progress, stdout_console
+from nmtkit.console import Progress, note, stdout_console
 
-VERDICTS, CERTIFICATES = "Verdicts", "Certificates"
+if TYPE_CHECKING:
+    from nmtkit.analysis.records import Provenance
+    from nmtkit.analysis.sweep import Sweep
+
+Number = TypeVar("Number", int, float)
+
+VERDICTS, CERTIFICATES, REMEDIES = "Verdicts", "Certificates", "Remedies"
 
 
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
@@ -62,6 +69,18 @@ def blame_analysis(
     budget_steps: Annotated[int, count("Most model steps of it for a sentence.", panel=CERTIFICATES)] = 10_000,
     budget_seconds: Annotated[float | None, real("Most seconds of it for a sentence.", panel=CERTIFICATES)] = None,
     sample: Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)] = None,
+    sweep_beams: Annotated[
+        str | None, typer.Option(metavar="N,N,…", help="Measure these beams, too.", rich_help_panel=REMEDIES)
+    ] = None,
+    sweep_alphas: Annotated[
+        str | None, typer.Option(metavar="X,X,…", help="Measure these length exponents, too.", rich_help_panel=REMEDIES)
+    ] = None,
+    save_best: Annotated[
+        bool,
+        typer.Option(
+            "--save-best", help="Make the setting with the highest BLEU the folder's default.", rich_help_panel=REMEDIES
+        ),
+    ] = False,
     examples: Annotated[int, count("Sentences shown in the table.", 0)] = 5,
     json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
     tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
@@ -78,12 +97,17 @@ def blame_analysis(
     from nmtkit.analysis.blame import blame, check_settings
     from nmtkit.analysis.question import read_errors
     from nmtkit.analysis.search_errors import Budget
+    from nmtkit.analysis.sweep import sweep
     from nmtkit.evaluation.metrics import parse_threshold
     from nmtkit.files import read_parallel
     from nmtkit.report.blame import render, to_json, to_tsv
+    from nmtkit.report.sweep import render as render_sweep
 
     if json_file == tsv_file == "-":
         raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
+    beams, alphas = _numbers(sweep_beams, int, "--sweep-beams"), _numbers(sweep_alphas, float, "--sweep-alphas")
+    if save_best and (len(folders) > 1 or not (beams or alphas)):
+        raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
     if not exact and given(sample=sample, budget_seconds=budget_seconds):
         raise typer.BadParameter("--sample and --budget-seconds belong to --exact: add it, or leave them out")
     with usage():
@@ -94,6 +118,10 @@ def blame_analysis(
     settings = search_settings(translator, search)
     with usage():
         check_settings(settings)
+        for beam in beams:
+            replace(settings, beam=beam, n_best=1)
+        for alpha in alphas:
+            replace(settings, length_alpha=alpha)
     asked = min(sample or len(sources), len(sources))
     with Progress(asked, "exact search", every=SECONDS) as bar:
         report = blame(
@@ -108,11 +136,43 @@ def blame_analysis(
             exact=Budget(budget_steps, budget_seconds, sample) if exact else None,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
+    made = None
+    if beams or alphas:
+        made = sweep(translator, sources, references, settings, beams, alphas, tolerance=tolerance)
+        if save_best:
+            _save(folders[0], made, report.provenance)
     if json_file:
-        write_result(json_file, json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n")
+        value = {**to_json(report), "sweep": asdict(made) if made else None}
+        write_result(json_file, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     if tsv_file:
         write_result(tsv_file, to_tsv(report))
     if "-" not in (json_file, tsv_file):
         console = stdout_console()
         for part in render(report, examples):
             console.print(part)
+        for part in render_sweep(made) if made else ():
+            console.print(part)
+
+
+def _numbers(text: str | None, kind: type[Number], flag: str) -> list[Number]:
+    """The numbers of a list in one argument."""
+    try:
+        return [kind(part) for part in (text or "").split(",") if text]
+    except ValueError:
+        raise typer.BadParameter(f"{flag} {text!r} is no list of numbers: write for example 1,2,5") from None
+
+
+def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
+    """Make the best setting of a sweep the default of a model folder."""
+    from nmtkit.checkpoint import save_defaults
+
+    best = made.settings[made.best]
+    chosen_on = {
+        "sources_sha256": facts.sources_sha256,
+        "references_sha256": list(facts.references_sha256),
+        "sentences": made.sentences,
+        "bleu": best.bleu.value,
+        "signature": best.bleu.signature,
+    }
+    save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
+    note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now")

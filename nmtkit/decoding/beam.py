@@ -92,10 +92,30 @@ def beam_search(
         minimums: the fewest tokens of each output, EOS counted; from 1 to its limit. None: 1.
         watcher: sees every step; changes nothing.
     """
-    search = _Beam(model, memory, limits, minimums or [1] * len(limits), beam, objective, n_best, rules, watcher)
-    while search.active_A.numel():
-        search.step()
-    return read_out(search.finished, search.trellis)
+    search = _Beam(model, memory, limits, minimums or [1] * len(limits), beam, [objective], n_best, rules, watcher)
+    (found,) = search.run()
+    return found
+
+
+@torch.no_grad()
+def beam_sweep(
+    model: Model,
+    memory: Any,
+    limits: Sequence[int],
+    *,
+    beam: int,
+    objectives: Sequence[Objective],
+    n_best: int = 1,
+    minimums: Sequence[int] | None = None,
+    rules: Rules = PLAIN,
+) -> list[list[list[Hypothesis]]]:
+    """What `beam_search` finds under each objective, in one search.
+
+    Candidates of one length rank by Σ log P whatever the objective, so one beam serves all; it goes on until the stop
+    rule of each is satisfied.
+    """
+    assert objectives
+    return _Beam(model, memory, limits, minimums or [1] * len(limits), beam, objectives, n_best, rules, None).run()
 
 
 class _Beam:
@@ -108,13 +128,13 @@ class _Beam:
         limits: Sequence[int],
         minimums: Sequence[int],
         beam: int,
-        objective: Objective,
+        objectives: Sequence[Objective],
         n_best: int,
         rules: Rules,
         watcher: Watcher | None,
     ) -> None:
         self.model, self.memory, self.state = model, memory, model.start(memory)
-        self.beam, self.objective, self.rules, self.watcher = beam, objective, rules, watcher
+        self.beam, self.objectives, self.rules, self.watcher = beam, objectives, rules, watcher
         device, count = model.device, len(limits)
         self.limit_A, self.minimum_A = torch.tensor(limits, device=device), torch.tensor(minimums, device=device)
         assert n_best >= 1 and count == memory.size()
@@ -126,8 +146,14 @@ class _Beam:
         self.prefix_AWT = torch.zeros(count, 1, 0, dtype=torch.int64, device=device)
         self.token_N = torch.full((count,), BOS, device=device)
         self.ended_S = torch.zeros(count, device=device)
-        self.finished = Finished(count, n_best, device)
+        self.finished = [Finished(count, n_best, device) for _ in objectives]
         self.trellis: list[Kept] = []
+
+    def run(self) -> list[list[list[Hypothesis]]]:
+        """The best hypotheses of every sentence, under each objective."""
+        while self.active_A.numel():
+            self.step()
+        return [read_out(finished, self.trellis) for finished in self.finished]
 
     def step(self) -> None:
         """Read the last tokens, keep the best continuations, let go of sentences that are done."""
@@ -139,18 +165,20 @@ class _Beam:
         parent_AM = self.column_AW.gather(1, slot_AM)
         total_AC, token_AC, slot_AC = (tensor[:, :running] for tensor in (total_AM, token_AM, slot_AM))
         ended_AC = token_AC == EOS
-        score_AC = self.objective.final(total_AC, length).masked_fill(~ended_AC, -torch.inf)
-        score_AC[:, self.beam :] = -torch.inf
-        self.finished.merge(self.active_A, score_AC, total_AC, length - 1)
+        finished_AC = ended_AC & (total_AC > -torch.inf)
+        finished_AC[:, self.beam :] = False
+        for objective, finished in zip(self.objectives, self.finished, strict=True):
+            score_AC = objective.final(total_AC, length).masked_fill(~finished_AC, -torch.inf)
+            finished.merge(self.active_A, score_AC, total_AC, length - 1)
         before_AW, active_A = self.total_AW, self.active_A
         self.total_AW, self.column_AW = _living(total_AC.masked_fill(ended_AC, -torch.inf), self.beam)
         row_S = torch.zeros_like(self.ended_S, dtype=torch.int64)
         row_S[active_A] = torch.arange(active_A.numel(), device=active_A.device)
         self.trellis.append(Kept(token_AC, value_AM[:, :running], parent_AM[:, :running], row_S))
-        alive_A = self._alive(score_AC)
+        alive_A = self._alive(finished_AC)
         if self.watcher:
             finished_AM, kept_AM = torch.zeros(2, *token_AM.shape, dtype=torch.bool, device=token_AM.device)
-            finished_AM[:, :running] = score_AC > -torch.inf
+            finished_AM[:, :running] = finished_AC
             kept_AM.scatter_(1, self.column_AW, self.total_AW > -torch.inf)
             candidates = (total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, kept_AM)
             self.watcher.see(BeamStep(length, active_A, log_probs, before_AW, *candidates, self.column_AW, alive_A))
@@ -165,13 +193,15 @@ class _Beam:
             value_AWK = value_AWK.masked_fill(forbidden_AWK & (self.limit_A > length)[:, None, None], -torch.inf)
         return value_AWK, id_AWK
 
-    def _alive(self, score_AC: Tensor) -> Tensor:
+    def _alive(self, finished_AC: Tensor) -> Tensor:
         """Which sentences go on: those where a living prefix can still win, or that have not finished enough."""
-        bound_A = self.objective.bound(self.total_AW.amax(1), self.limit_A.double())
         if self.rules.patience is None:
-            return bound_A > self.finished.score_SF[self.active_A, -1]
-        self.ended_S[self.active_A] += (score_AC > -torch.inf).sum(1)
-        return (bound_A > -torch.inf) & (self.ended_S[self.active_A] < self.rules.patience * self.beam)
+            highest_A, limit_A = self.total_AW.amax(1), self.limit_A.double()
+            pairs = zip(self.objectives, self.finished, strict=True)
+            wins = [one.bound(highest_A, limit_A) > done.score_SF[self.active_A, -1] for one, done in pairs]
+            return torch.stack(wins).any(0)
+        self.ended_S[self.active_A] += finished_AC.sum(1)
+        return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.patience * self.beam)
 
     def _advance(self, alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor) -> None:
         """Put everything in the order of the kept prefixes of the sentences still alive."""

@@ -92,6 +92,31 @@ def test_exact_search_certifies_all_or_a_sample(command: list[object]) -> None:
     assert "--exact" in refused(run_here(*command, "--sample", 3), 2)
 
 
+def test_a_sweep_measures_settings_and_saves_the_best(
+    command: list[object], copied: Path, data: Data, tmp_path: Path
+) -> None:
+    flags = ["--sweep-beams", "1,3", "--sweep-alphas", "0,1.5", "--max-length", 8]
+    found = report(*command, *flags)["sweep"]
+    assert [(one["beam"], one["alpha"]) for one in found["settings"]] == [
+        (beam, alpha) for beam in (1, 2, 3) for alpha in (0, 0.7, 1.5)
+    ]
+    shown = run_here("blame-analysis", copied, *command[2:], *flags, "--save-best")
+    assert shown.code == 0 and "are its defaults now" in shown.err and "settings measured on 8" in shown.text
+    best = found["settings"][found["best"]]
+    options = json.loads((copied / "options.json").read_text())
+    assert (options["defaults"]["beam"], options["defaults"]["length_alpha"]) == (best["beam"], best["alpha"])
+    assert options["defaults_chosen_on"]["sentences"] == 8
+    assert options["defaults_chosen_on"]["bleu"] == pytest.approx(best["bleu"]["value"])
+    plain = run_here("translate", copied, "--input", data.folder / "dev.fr", "--max-length", 8)
+    asked = ["--beam", best["beam"], "--length-alpha", best["alpha"], "--max-length", 8]
+    assert plain.out == run_here("translate", command[1], "--input", data.folder / "dev.fr", *asked).out
+    assert report(*command)["sweep"] is None
+    assert "'1,x'" in refused(run_here(*command, "--sweep-beams", "1,x"), 2)
+    assert "--sweep-beams" in refused(run_here(*command, "--save-best"), 2)
+    assert "beam = 0" in refused(run_here(*command, "--sweep-beams", "0"), 2)
+    assert "length_alpha = -1" in refused(run_here(*command, "--sweep-alphas", "-1"), 2)
+
+
 def test_the_batch_size_reaches_the_search_and_changes_no_verdict(
     command: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,10 @@ WHERE: dict[str, dict[str, str]] = {
         "--batch-tokens": "test_the_batch_size_reaches_the_search_and_changes_no_verdict",
         "--errors": "test_sentences_that_a_person_judged",
         **dict.fromkeys(
+            ["--sweep-beams", "--sweep-alphas", "--save-best"],
+            "test_a_sweep_measures_settings_and_saves_the_best",
+        ),
+        **dict.fromkeys(
             ["--exact", "--budget-steps", "--budget-seconds", "--sample"],
             "test_exact_search_certifies_all_or_a_sample",
         ),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, tables
 from toys import TableModel
 
-from nmtkit.decoding.beam import beam_by_length, beam_search
+from nmtkit.decoding.beam import beam_by_length, beam_search, beam_sweep
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
 from nmtkit.specials import EOS
@@ -131,3 +131,17 @@ def test_eos_without_a_slot_of_its_own() -> None:
 def test_impossible_rules_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Rules(**wrong)
+
+
+@few
+@given(seed=seeds, shape=shapes, beam=st.integers(1, 5), n_best=st.integers(1, 3), free_eos=st.booleans())
+def test_one_search_serves_every_objective(
+    seed: int, shape: tuple[int, int], beam: int, n_best: int, free_eos: bool
+) -> None:
+    """To the hypothesis: what a lone search under each of them finds."""
+    model, limits = tables(seed, shape, 2.0)
+    objectives = [Objective(alpha, penalty) for alpha in ALPHAS for penalty in ("power", "gnmt")]
+    options: dict[str, Any] = {"beam": beam, "n_best": n_best, "rules": Rules(free_eos=free_eos)}
+    together = beam_sweep(model, model.memory(), limits, objectives=objectives, **options)
+    for objective, found in zip(objectives, together, strict=True):
+        assert found == beam_search(model, model.memory(), limits, objective=objective, **options)

@@ -1,0 +1,154 @@
+"""What each setting of the search would bring: beams and length exponents, measured on one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nmtkit.analysis.question import TOLERANCE, blank_as_empty
+from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
+from nmtkit.evaluation.significance import Comparison, paired_bootstrap
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translation, Translator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One beam and exponent, measured.
+
+    Attributes:
+        bleu, chrf: of all outputs, with 95 % intervals.
+        different: outputs whose text is no reference.
+        beam_errors: of these, those where the best reference has a higher J.
+        length_ratio: target pieces of the outputs against those of the references that judge.
+        seconds: a sentence, of a search that serves all exponents of the sweep, without the encoder.
+    """
+
+    beam: int
+    alpha: float
+    bleu: Score
+    chrf: Score
+    different: int
+    beam_errors: int
+    length_ratio: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All settings, in the order beam by beam.
+
+    Attributes:
+        current: index of the setting that the report is about.
+        best: index of the one with the highest BLEU; of equals the narrowest beam.
+        gain: the best against the current, paired; None where they are one.
+        oracle: chrF of the best of each n-best list of the best setting, n being its beam: all that reranking could
+            bring.
+    """
+
+    settings: tuple[Setting, ...]
+    sentences: int
+    current: int
+    best: int
+    gain: Comparison | None
+    oracle: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the best is better than the current beyond chance (p < 0.05)."""
+        return self.gain is not None and self.gain.p_value < 0.05
+
+
+def sweep(
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    settings: SearchSettings,
+    beams: Sequence[int],
+    alphas: Sequence[float],
+    *,
+    tolerance: float = TOLERANCE,
+    resamples: int = 1000,
+) -> Sweep:
+    """Measure every beam with every exponent; that of `settings` is among them in any case.
+
+    Args:
+        references: one or more sets, each with a line for every source.
+        resamples: of the bootstrap.
+    """
+    beams, alphas = sorted({*beams, settings.beam}), sorted({*alphas, settings.length_alpha})
+    texts = [[blank_as_empty(line) for line in lines] for lines in references]
+    settings = replace(settings, n_best=1)
+    found, seconds = translator.sweep(sources, settings, beams, alphas)
+    targets = [[translator.encode_target(text) for text in row] for row in zip(*texts, strict=True)]
+    forced = translator.score_tokens(sources, targets, settings)
+    limits = translator.limits(sources, settings)
+    outputs = {place: [best[0].text for best in lists] for place, lists in found.items()}
+    measured = []
+    for (beam, alpha), lists in found.items():
+        objective = replace(settings, length_alpha=alpha).objective
+        judges = [
+            max(scores, key=lambda one: (one.length <= limit, objective.final(one.total, one.length)))
+            for scores, limit in zip(forced, limits, strict=True)
+        ]
+        wrong = [index for index, row in enumerate(zip(*texts, strict=True)) if outputs[beam, alpha][index] not in row]
+        missed = sum(
+            judges[index].length <= limits[index]
+            and objective.final(judges[index].total, judges[index].length) > lists[index][0].score + tolerance
+            for index in wrong
+        )
+        bleu, chrf = evaluate(outputs[beam, alpha], texts, resamples=resamples)
+        ratio = sum(best[0].length for best in lists) / sum(judge.length for judge in judges)
+        time = seconds[beam] / len(sources)
+        measured.append(Setting(beam, alpha, bleu, chrf, len(wrong), missed, ratio, time))
+    places = list(found)
+    current = places.index((settings.beam, settings.length_alpha))
+    best = max(range(len(measured)), key=lambda index: (measured[index].bleu.value, -measured[index].beam))
+    gain = None
+    if best != current:
+        pair = outputs[places[current]], outputs[places[best]]
+        gain = paired_bootstrap("bleu", *pair, texts, resamples=resamples)
+    beam, alpha = places[best]
+    lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
+    return Sweep(tuple(measured), len(sources), current, best, gain, _oracle(lists, texts))
+
+
+def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]]) -> float:
+    """Corpus chrF of the translation with the highest sentence chrF of each list."""
+    flat = [one.text for best in lists for one in best]
+    rows = [[line for best, line in zip(lists, lines, strict=True) for _ in best] for lines in texts]
+    scores = iter(sentence_scores("chrf", flat, rows))
+    chosen = [max(best, key=lambda one: next(scores)).text for best in lists]
+    return evaluate(chosen, texts, resamples=2)[1].value
+
+
+def advice(made: Sweep) -> list[str]:
+    """What the sweep says, in plain words, each sentence with its figures."""
+    best, current = made.settings[made.best], made.settings[made.current]
+    sentences = []
+    if made.gain is None:
+        sentences.append(
+            f"No other setting of the {len(made.settings)} has a higher BLEU than the present one (beam "
+            f"{current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}): keep it."
+        )
+    else:
+        figures = (
+            f"beam {best.beam}, α {best.alpha:g}: BLEU {best.bleu.value:.1f} against {current.bleu.value:.1f} with "
+            f"beam {current.beam}, α {current.alpha:g} (p = {made.gain.p_value:.3f})"
+        )
+        verdict = "Use" if made.decided else "Undecided, the difference may be chance:"
+        sentences.append(f"{verdict} {figures}.")
+    same = [one for one in made.settings if one.alpha == best.alpha]
+    enough = next(one for one in same if one.bleu.value >= best.bleu.value - 0.1)
+    if enough.beam < same[-1].beam:
+        sentences.append(
+            f"Beyond beam {enough.beam} BLEU does not rise by more than 0.1 at α {best.alpha:g}, while beam "
+            f"{same[-1].beam} takes {same[-1].seconds / max(enough.seconds, 1e-9):.1f} times as long."
+        )
+    sentences.append(
+        f"Reranking the {best.beam} best could bring chrF to {made.oracle:.1f} at the most (now {best.chrf.value:.1f})."
+    )
+    return sentences
