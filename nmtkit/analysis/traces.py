@@ -88,7 +88,8 @@ class Reference:
         scored: by a forced pass.
         ranks, margins: at each step that still had it: its rank among all candidates, and its Σ log P less that of the
             last candidate that was kept or finished.
-        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped or too long.
+        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped, too long; or same text: an output is the
+            reference in other pieces.
     """
 
     scored: Scored

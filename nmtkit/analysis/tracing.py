@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nmtkit import __version__
@@ -38,10 +39,13 @@ def trace(
     Of every step the 2B best candidates are noted, at least ten, and what is on the way to the reference.
 
     Args:
-        references: a known translation of each line, to be followed.
+        references: a known translation of each line, to be followed; a blank one of a line that is not is none.
         listener: hears how the lines fare; one that fails has no translation and no steps.
     """
-    tokens = [translator.encode_target(text) for text in references] if references is not None else None
+    tokens: list[tuple[int, ...] | None] | None = None
+    if references is not None:
+        known = zip(lines, references, strict=True)
+        tokens = [translator.encode_target(text) if text.strip() or not line.strip() else None for line, text in known]
     notes: dict[int, tuple[Recorder, Follower | None, int]] = {}
 
     def watch(chosen: list[int], limits: list[int]) -> Watcher:
@@ -52,16 +56,18 @@ def trace(
 
     found = translator.search(lines, settings, first_line, listener=listener, watch=watch)
     limits = translator.limits(lines, settings)
-    alone = [[one] for one in tokens or ()]
+    alone = [[one] if one else [] for one in tokens or ()]
     forced = translator.score_tokens(lines, alone, settings, listener=_Deaf()) if tokens else []
     results = []
     for index, line in enumerate(lines):
         recorder, follower, row = notes[index] if found[index] else (None, None, 0)
-        steps = _steps(translator, recorder.steps[row] if recorder else [], tokens[index] if tokens else ())
+        steps = _steps(translator, recorder.steps[row] if recorder else [], (tokens[index] or ()) if tokens else ())
         path = follower.paths()[row] if follower else None
         reference = None
         if references is not None and path is not None and forced[index]:
             reference = _reference(translator, forced[index][0], references[index], path)
+            if reference.ending != "finished" and any(one.text == references[index] for one in found[index]):
+                reference = replace(reference, ending="same text")
         pieces = translator.tokenizer.source.pieces(translator.tokenizer.source.encode(line))
         outputs = tuple(_scored(translator, one, one.text) for one in found[index])
         traced = Trace(first_line + index, line, tuple(pieces), limits[index], steps, outputs, reference)

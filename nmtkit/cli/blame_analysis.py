@@ -66,8 +66,13 @@ def blame_analysis(
     exact: Annotated[
         bool, typer.Option("--exact", help="Certify the outputs by exact search.", rich_help_panel=CERTIFICATES)
     ] = False,
-    budget_steps: Annotated[int, count("Most model steps of it for a sentence.", panel=CERTIFICATES)] = 10_000,
-    budget_seconds: Annotated[float | None, real("Most seconds of it for a sentence.", panel=CERTIFICATES)] = None,
+    budget_steps: Annotated[
+        int | None, count("Most model steps of it for a sentence (10000).", panel=CERTIFICATES)
+    ] = None,
+    budget_seconds: Annotated[
+        float | None,
+        real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
+    ] = None,
     sample: Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)] = None,
     sweep_beams: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Measure these beams, too.", rich_help_panel=REMEDIES)
@@ -108,8 +113,8 @@ def blame_analysis(
     beams, alphas = _numbers(sweep_beams, int, "--sweep-beams"), _numbers(sweep_alphas, float, "--sweep-alphas")
     if save_best and (len(folders) > 1 or not (beams or alphas)):
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
-    if not exact and given(sample=sample, budget_seconds=budget_seconds):
-        raise typer.BadParameter("--sample and --budget-seconds belong to --exact: add it, or leave them out")
+    if not exact and given(sample=sample, budget_steps=budget_steps, budget_seconds=budget_seconds):
+        raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
     with usage():
         threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
@@ -133,7 +138,7 @@ def blame_analysis(
             errors=listed,
             threshold=threshold,
             reference_segmentations=reference_segmentations,
-            exact=Budget(budget_steps, budget_seconds, sample) if exact else None,
+            exact=Budget(budget_steps or 10_000, budget_seconds, sample) if exact else None,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
     made = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,6 +52,7 @@ def evaluate(
     """
     from nmtkit.evaluation import metrics
     from nmtkit.files import read_parallel, write_text
+    from nmtkit.report.tables import short_hash
 
     if (hypotheses is None) == (not folders) or (not folders) != (source is None):
         raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
@@ -61,10 +62,12 @@ def evaluate(
         raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
+    facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
         translator = load_translator(folders, model)
         settings = search_settings(translator, search, n_best=1)
         outputs = [translations[0].text for translations in translator.search(first, settings)]
+        facts = {"model": translator.folder_hash, "search": asdict(settings)}
         if output:
             write_text(output, "".join(f"{line}\n" for line in outputs))
     if marks := metrics.segmentation_marks(outputs):
@@ -73,9 +76,12 @@ def evaluate(
         outputs, references, lowercase=lowercase, tokenize=tokenize, resamples=resamples, seed=seed
     )
     if json_file:
-        write_result(json_file, json.dumps([asdict(score) for score in scores], indent=2, ensure_ascii=False) + "\n")
+        records = [{**asdict(score), **facts} for score in scores]
+        write_result(json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
     if json_file != "-":
         for score in scores:
             interval = f"(95 % interval {score.low:.2f} to {score.high:.2f})"
             stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)
             stdout_console().print(f"  {score.signature}", soft_wrap=True)
+        if folders:
+            stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)

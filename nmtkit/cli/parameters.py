@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -191,8 +192,16 @@ def search_settings(translator: Translator, search: Options, **more: Any) -> Sea
     """The folder's default settings with the options that the user gave."""
     from dataclasses import replace
 
-    with usage():
+    try:
         return replace(translator.defaults, **given(**search, **more))
+    except ValueError as error:
+        raise typer.BadParameter(as_flags(str(error))) from None
+
+
+def as_flags(text: str) -> str:
+    """A message about settings of the search with their names as they are written on the command line."""
+    names = "|".join([*SEARCH_OPTIONS, "n_best"])
+    return re.sub(rf"\b({names}) = ", lambda found: f"--{found[1].replace('_', '-')} ", text)
 
 
 @contextmanager
@@ -201,7 +210,7 @@ def usage() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(as_flags(str(error))) from None
 
 
 def write_result(path: str, text: str) -> None:

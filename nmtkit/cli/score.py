@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,6 +42,9 @@ def score(
         Path | None,
         typer.Option("--candidates", "-c", help="Any number a line: as translate --n-best writes them."),
     ] = None,
+    in_pieces: Annotated[
+        bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
+    ] = False,
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the scores (standard output).")
     ] = None,
@@ -55,32 +59,37 @@ def score(
     The columns are tab-separated: line, number of the candidate, J, log P in nats, length in pieces (end of sentence
     counted), with --tokens the pieces and the log P of each, and the text. The candidates of --candidates are lines
     whose first column is the number of the source line, ascending, and whose last is the text.
+
+    A text is scored in the pieces that the tokenizer makes of it. A search may have found the same text in others, with
+    another score; with --pieces those count.
     """
     if (target is None) == (candidates is None):
         raise typer.BadParameter("give the translations: --target files line by line, or one --candidates file")
+    if in_pieces and not candidates:
+        raise typer.BadParameter("--pieces reads the pieces of --candidates: add it, or leave out --pieces")
+    streams.keep_apart([source, *(target or []), candidates], [output_file])
     translator = load_translator(folders, model)
     settings = search_settings(translator, objective)
     pieces = total = 0.0
     with ExitStack() as stack:
         lines = streams.open_lines(source, stack)
         if candidates:
-            grouped = _grouped(streams.open_lines(candidates, stack), str(candidates))
+            grouped = _grouped(streams.open_lines(candidates, stack), str(candidates), in_pieces)
             rows = _matched(lines, grouped, str(candidates))
         else:
             files = [streams.open_lines(path, stack) for path in target or []]
-            rows = (
-                (line, texts) for line, *texts in streams.beside(lines, files, [str(path) for path in target or []])
-            )
+            beside = streams.beside(lines, files, [str(path) for path in target or []])
+            rows = ((line, [_Candidate(text) for text in texts]) for line, *texts in beside)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
         tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)
         first = 1
         for window in streams.windows(rows, streams.WINDOW):
-            encoded = [[translator.encode_target(text) for text in texts] for _, texts in window]
+            encoded = [[_encoded(translator, one) for one in given] for _, given in window]
             found = translator.score_tokens([line for line, _ in window], encoded, settings, first, listener=tally)
-            for number, ((_, texts), scored) in enumerate(zip(window, found, strict=True), start=first):
-                for rank, (text, one) in enumerate(zip_longest(texts, scored), start=1):
-                    output.write(_line(translator, number, rank, text, one, tokens, form) + "\n")
+            for number, ((_, given), scored) in enumerate(zip(window, found, strict=True), start=first):
+                for rank, (candidate, one) in enumerate(zip_longest(given, scored), start=1):
+                    output.write(_line(translator, number, rank, candidate.text, one, tokens, form) + "\n")
                 pieces += sum(one.length for one in scored)
                 total += sum(one.total for one in scored)
             output.flush()
@@ -101,34 +110,57 @@ def _line(
     return "\t".join([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
 
 
-def _grouped(lines: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]:
+@dataclass(frozen=True)
+class _Candidate:
+    """A text to score, and its pieces where they are given; `where` it stands."""
+
+    text: str
+    pieces: tuple[str, ...] | None = None
+    where: str = ""
+
+
+def _encoded(translator: Translator, one: _Candidate) -> tuple[int, ...]:
+    if one.pieces is None:
+        return translator.encode_target(one.text)
+    try:
+        return tuple(translator.tokenizer.target.ids_of(one.pieces))
+    except ValueError as error:
+        raise ValueError(f"{one.where}: {error}; the candidates must be of a model with this tokenizer") from None
+
+
+def _grouped(lines: Iterator[str], name: str, in_pieces: bool) -> Iterator[tuple[int, list[_Candidate]]]:
     """The candidates of each source line that has any: its number and their texts."""
-    numbered = (_numbered(line, f"{name}, line {place}") for place, line in enumerate(lines, start=1))
+    numbered = (_numbered(line, f"{name}, line {place}", in_pieces) for place, line in enumerate(lines, start=1))
     last = 0
     for number, group in groupby(numbered, key=lambda pair: pair[0]):
         if number <= last:
-            raise ValueError(
-                f"{name}: candidates of source line {number} come after those of line {last}; sort by line"
-            )
+            raise ValueError(f"{name}: candidates of source line {number} come after those of line {last}; sort them")
         last = number
-        yield number, [text for _, text in group]
+        yield number, [one for _, one in group]
 
 
-def _numbered(line: str, where: str) -> tuple[int, str]:
-    number, tab, rest = line.partition("\t")
-    if not tab or not number.isascii() or not number.isdigit() or not int(number):
+def _numbered(line: str, where: str, in_pieces: bool) -> tuple[int, _Candidate]:
+    from nmtkit.report.scores import unescaped
+
+    number, *rest = line.split("\t")
+    if not rest or not number.isascii() or not number.isdigit() or not int(number):
         raise ValueError(f"{where}: begins with {number[:40]!r}, not with the number of a source line and a tab")
-    return int(number), rest.rpartition("\t")[2]
+    if not in_pieces:
+        return int(number), _Candidate(rest[-1])
+    pieces = tuple(unescaped(piece) for piece in rest[-3].split(" ")) if len(rest) >= 3 else ()
+    if not pieces or pieces[-1] != "</s>":
+        raise ValueError(f"{where}: has no pieces before its log P and text; write it with --tokens")
+    return int(number), _Candidate(rest[-1], pieces, where)
 
 
 def _matched(
-    lines: Iterator[str], groups: Iterator[tuple[int, list[str]]], name: str
-) -> Iterator[tuple[str, Sequence[Any]]]:
+    lines: Iterator[str], groups: Iterator[tuple[int, list[_Candidate]]], name: str
+) -> Iterator[tuple[str, list[_Candidate]]]:
     """Every source line with its candidates, or none."""
     number, texts = next(groups, (0, []))
     place = 0
     for place, line in enumerate(lines, start=1):
-        mine: list[str] = []
+        mine: list[_Candidate] = []
         if number == place:
             mine = texts
             number, texts = next(groups, (0, []))

@@ -10,11 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+import typer
+
 from nmtkit.cli.errors import told
 from nmtkit.console import Progress, note, warn
 
 WINDOW = 2000
 """Lines read ahead, sorted by length for the model, and written before the next are read."""
+SLOW_WINDOW = 100
+"""Of lines that take long, so that what is done is seen soon."""
 SAID = 20
 """Lines that failed of which the reason is told."""
 SECONDS = 10.0
@@ -45,6 +49,17 @@ def open_output(path: Path | None, stack: ExitStack) -> TextIO:
 
     temporary = stack.enter_context(replacing(path))
     return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+
+
+def keep_apart(read: Sequence[Path | None], written: Sequence[Path | None]) -> None:
+    """Refuse to write over a file that is read, or twice into one."""
+    taken = [path for path in read if path is not None and path.is_file()]
+    for path in written:
+        if path is None:
+            continue
+        if any(path.resolve() == other.resolve() for other in taken):
+            raise typer.BadParameter(f"{path} is read and written, or written twice: name another file")
+        taken.append(path)
 
 
 def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:

@@ -17,6 +17,7 @@ from nmtkit.cli.parameters import (
     Folders,
     Options,
     count,
+    given,
     load_translator,
     real,
     search_settings,
@@ -57,10 +58,12 @@ def translate(
     exact: Annotated[
         bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
     ] = False,
-    budget_steps: Annotated[int, count("Most model steps of an exact search for a line.", panel=EXACT)] = 10_000,
-    budget_seconds: Annotated[float | None, real("Most seconds of it for a line.", panel=EXACT)] = None,
+    budget_steps: Annotated[int | None, count("Most model steps of it for a line (10000).", panel=EXACT)] = None,
+    budget_seconds: Annotated[
+        float | None, real("Most seconds of it for a line, on average over a batch.", panel=EXACT, above=True)
+    ] = None,
     per_length: Annotated[
-        bool, typer.Option("--per-length", help="The best of every length the beam met.", rich_help_panel=INSIDE)
+        bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)
     ] = False,
     trace: Annotated[
         Path | None, typer.Option(help="Write all that the beam looked at, for inspect.", rich_help_panel=INSIDE)
@@ -80,11 +83,16 @@ def translate(
 
     As many lines come out as go in, empty ones too. Columns are tab-separated, the text last: line and rank (n-best);
     J, log P, length (scores); with --exact how much higher the J of another translation could still be (0: none can,
-    proved), the model steps and the length up to which nothing scores higher; pieces, log P of each (tokens).
+    proved to within 0.0001), the model steps, and the length up to which nothing scores higher (0: none proved);
+    pieces, log P of each (tokens).
 
     With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
+    Defaults of the search are the model folder's, see nmtkit info.
     """
     _check(n_best, exact, per_length, trace, reference)
+    if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
+        raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
+    streams.keep_apart([input_file, reference], [output_file, trace])
     translator = load_translator(folders, model)
     settings = search_settings(translator, search, n_best=n_best)
     _check_settings(settings, exact, per_length)
@@ -98,15 +106,15 @@ def translate(
         )
         job = _Job(translator, settings, tally, scores, tokens)
         if exact:
-            job = _Exact(**vars(job), budget_steps=budget_steps, budget_seconds=budget_seconds)
+            job = _Exact(**vars(job), budget_steps=budget_steps or 10_000, budget_seconds=budget_seconds)
         elif per_length:
             job = _PerLength(**vars(job))
         elif trace:
             job = _Traced(**vars(job), file=streams.open_output(trace, stack))
             job.begin()
         rows = streams.beside(lines, known, [str(reference)] * len(known))
-        first = 1
-        for window in streams.windows(rows, 1 if prompting or line_buffered else streams.WINDOW):
+        first, ahead = 1, streams.SLOW_WINDOW if exact else streams.WINDOW
+        for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
             sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
             for columns in job.rows(sources, references, first):
                 output.write("\t".join(columns) + "\n")
@@ -121,7 +129,7 @@ def _check(n_best: int, exact: bool, per_length: bool, trace: Path | None, refer
     if n_best > 1 and (exact or per_length):
         raise typer.BadParameter("--exact and --per-length say themselves how many translations: leave out --n-best")
     if reference and not exact and trace is None:
-        raise typer.BadParameter("--reference is followed by --trace or starts --exact: choose one of them")
+        raise typer.BadParameter("--reference is followed by --trace or starts --exact: add one of them")
 
 
 def _check_settings(settings: SearchSettings, exact: bool, per_length: bool) -> None:

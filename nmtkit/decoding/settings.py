@@ -73,6 +73,19 @@ class SearchSettings:
         absolute = [] if self.max_length is None else [str(self.max_length)]
         return " and ".join([*ratio, *absolute]) or "2 × source pieces + 10"
 
+    @property
+    def in_words(self) -> str:
+        """What determines the output: beam, objective, limit, and whatever is not as usual."""
+        usual = SearchSettings()
+        rules = ("min_length", "min_length_ratio", "patience", "free_eos", "forbid_unk", "no_repeat_ngram")
+        changed = [
+            f"{name.replace('_', ' ')} {value:g}" if value is not True else name.replace("_", " ")
+            for name in rules
+            if (value := getattr(self, name)) != getattr(usual, name)
+        ]
+        parts = [f"beam {self.beam}", f"α {self.length_alpha:g} ({self.length_penalty})", *changed]
+        return ", ".join([*parts, f"at most {self.limit_in_words.removesuffix(' pieces')} pieces"])
+
     def lengths(self, source_pieces: int) -> tuple[int, int]:
         """The fewest and the most target pieces, EOS counted, for so many source pieces (EOS not counted)."""
         asked = [] if self.max_length is None else [self.max_length]

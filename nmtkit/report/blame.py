@@ -43,7 +43,7 @@ from rich.text import Text
 from nmtkit.analysis.advice import advice
 from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Obstacle, Record, Report, Share, Verdict
 from nmtkit.report import search_errors
-from nmtkit.report.tables import number, percent, shown
+from nmtkit.report.tables import number, percent, short_hash, shown
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
@@ -91,10 +91,10 @@ def to_tsv(report: Report) -> str:
 
 def _settings(report: Report) -> Text:
     facts = report.provenance
-    model = " + ".join(one[:12] for one in facts.model.split("+")) or "without a folder"
+    model = short_hash(facts.model)
     return Text(
         f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
-        f"{facts.length_limit} pieces; tolerance on J {facts.tolerance:g}; model {model}"
+        f"{facts.length_limit.removesuffix(' pieces')} pieces; tolerance on J {facts.tolerance:g}; model {model}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,15 @@ def number(value: float) -> str:
 def escaped(piece: str) -> str:
     """A piece without white space."""
     return "".join(_escape(character) if character.isspace() or character == "\\" else character for character in piece)
+
+
+def unescaped(piece: str) -> str:
+    """The inverse of `escaped`."""
+    return re.sub(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[a-z])", _meant, piece)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    return escape[0].encode("ascii").decode("unicode_escape")
 
 
 def _escape(character: str) -> str:

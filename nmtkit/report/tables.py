@@ -36,6 +36,11 @@ def number(value: float, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else ("−∞" if value < 0 else "?")
 
 
+def short_hash(model: str) -> str:
+    """Of a model folder, or of the members of an ensemble."""
+    return " + ".join(one[:12] for one in model.split("+")) or "without a folder"
+
+
 def percent(share: float) -> str:
     """With one digit, 21.8 %."""
     return f"{100 * share:.1f} %"

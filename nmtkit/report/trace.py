@@ -59,6 +59,8 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
     step = len(reference.ranks)
     if reference.ending == "finished":
         return f"★ the reference is among the finished ones: it ended at step {step}, rank {reference.ranks[-1]}"
+    if reference.ending == "same text":
+        return "★ an output is the text of the reference, in other pieces than those followed"
     if reference.ending == "stopped":
         return f"★ the reference was still alive at step {step} (rank {reference.ranks[-1]}) when the search stopped"
     if reference.ending == "too long":
@@ -144,7 +146,7 @@ class _Kept:
 def _tree(steps: Sequence[Step]) -> Tree:
     """The way to the best hypothesis downwards, chains without a fork on one line; what it left is indented below the
     place where it forks, each such branch read in the same way."""
-    kept, tree = _Kept(steps), Tree(Text("tree of what was kept; branches that were left are indented"))
+    kept, tree = _Kept(steps), Tree(Text("tree of what was kept: ↓ goes on, ↳ is a branch that was left"))
     _grow(tree, tree.add(Text("start")), kept, (0, 0))
     return tree
 
@@ -156,12 +158,12 @@ def _grow(tree: Tree, branch: Tree, kept: _Kept, place: tuple[int, int]) -> None
         for child in below:
             if child is not main:
                 end, chain = kept.chain(*child)
-                _grow(branch, branch.add(_line(chain, child[0][0], end[0], kept)), kept, end)
+                _grow(branch, branch.add(_line("↳ ", chain, child[0][0], end[0], kept)), kept, end)
         end, chain = kept.chain(*main)
-        branch, place = tree.add(_line(chain, main[0][0], end[0], kept)), end
+        branch, place = tree.add(_line("↓ ", chain, main[0][0], end[0], kept)), end
 
 
-def _line(chain: Sequence[Candidate], first: int, last: int, kept: _Kept) -> Text:
+def _line(arrow: str, chain: Sequence[Candidate], first: int, last: int, kept: _Kept) -> Text:
     end = chain[-1]
     gone = end.fate == "kept" and last < kept.last and not kept.below.get((last, end.rank))
     words = " ".join(escaped(one.piece) for one in chain)
@@ -169,7 +171,7 @@ def _line(chain: Sequence[Candidate], first: int, last: int, kept: _Kept) -> Tex
     value = f"J {number(end.score, 3)}" if end.fate == "finished" else f"log P {number(end.total)}"
     steps = f"{first}" if first == last else f"{first}–{last}"
     mark, style = (MARKS["pruned"], STYLES["pruned"]) if gone else (MARKS[end.fate], STYLES[end.fate])
-    return Text(f"{steps}  {words}  {mark} {value}{star}", style=style)
+    return Text(f"{arrow}{steps}  {words}  {mark} {value}{star}", style=style)
 
 
 def _stars(chain: Sequence[Candidate]) -> str:

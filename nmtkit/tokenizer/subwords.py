@@ -76,6 +76,14 @@ class Subwords:
         """The pieces of the ids as the model writes them, with U+2581 for a space."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
+    def ids_of(self, pieces: Iterable[str]) -> list[int]:
+        """The ids of pieces as `pieces` gives them; ValueError for one that is none."""
+        ids = [self._processor.piece_to_id(piece) for piece in pieces]
+        for piece, found in zip(pieces, ids, strict=True):
+            if self._processor.id_to_piece(found) != piece:
+                raise ValueError(f"{piece!r} is no piece of the tokenizer")
+        return ids
+
     def sample(self, text: str, alpha: float, seed: int) -> list[int]:
         """A random segmentation, the same one for the same seed (SentencePiece's own differs from run to run).
 

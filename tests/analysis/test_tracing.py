@@ -301,3 +301,25 @@ def test_no_lines_and_the_header() -> None:
         memory = toy.model.encode(source_1S, torch.ones_like(source_1S, dtype=torch.bool))
         possible = int((toy.model.decode(memory, torch.tensor([[BOS]])).dense()[0, 0] > -math.inf).sum())
     assert first.vocabulary == possible
+
+
+def test_a_blank_reference_is_none_and_other_pieces_of_an_output_are_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spelled letter by letter the output's text is lost in the beam, yet the output is that text."""
+    toy = translator("transformer")
+    outputs = [best[0].text for best in toy.search(LINES, SETTINGS)]
+    blank = trace(toy, LINES, SETTINGS, [""] * len(LINES))
+    for line, (_, one) in zip(LINES, blank, strict=True):
+        assert (one.reference is None) == bool(line.strip())
+    usual = toy.tokenizer.target.encode
+
+    def spelled(text: str) -> tuple[int, ...]:
+        return (*(token for letter in text for token in usual(letter)), EOS)
+
+    monkeypatch.setattr(toy, "encode_target", spelled)
+    endings = set()
+    for (best, *_), one in trace(toy, LINES, SETTINGS, outputs):
+        if one.reference is not None:
+            same = spelled(best.text) == best.tokens
+            assert one.reference.ending == ("finished" if same else "same text")
+            endings.add(one.reference.ending)
+    assert "same text" in endings

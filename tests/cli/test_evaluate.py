@@ -83,7 +83,15 @@ def test_a_model_is_scored_by_what_translate_gives(model: Path, data: Data, tmp_
     translated = run_here("translate", model, *search, "--input", data.folder / "dev.fr")
     found = scores(model, *texts, *search, "--output", tmp_path / "out.en", "--quiet")
     assert (tmp_path / "out.en").read_bytes() == translated.out
-    assert found == scores("-y", tmp_path / "out.en", "-r", data.folder / "dev.en", "--resamples", 20)
+    alone = scores("-y", tmp_path / "out.en", "-r", data.folder / "dev.en", "--resamples", 20)
+    for name, score in found.items():
+        assert {**score, "model": None, "search": None} == alone[name]
+        assert score["model"] == json.loads(run_here("info", model, "--json", "-").out)["hash"]
+        assert (score["search"]["beam"], score["search"]["length_alpha"]) == (3, 1.5)
+    shown = run_here("evaluate", model, *texts, *search, "--forbid-unk", "--patience", 2)
+    assert shown.lines[-1] == (
+        f"  model {found['BLEU']['model'][:12]}, beam 3, α 1.5 (power), patience 2, forbid unk, at most 7 pieces"
+    )
 
 
 def test_search_options_weights_device_and_threads(

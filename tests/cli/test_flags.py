@@ -123,6 +123,7 @@ WHERE: dict[str, dict[str, str]] = {
     "score": {
         "FOLDERS": "test_every_probability_is_the_mean_of_the_members",
         **dict.fromkeys(["--source", "--target", "--length-alpha", "--length-penalty"], "test_log_p_length_and_j"),
+        "--pieces": "test_pieces_that_a_search_chose_get_its_scores",
         "--candidates": "test_n_best_lists_get_the_scores_that_the_search_gave_them",
         "--tokens": "test_several_targets_and_tokens",
         "--form": "test_a_line_that_fails_has_empty_scores",

@@ -68,6 +68,27 @@ def test_n_best_lists_get_the_scores_that_the_search_gave_them(model: Path, tmp_
     assert table(model, "--source", source, "--candidates", lists) == [row for row in found if row[0] != "3"]
 
 
+def test_pieces_that_a_search_chose_get_its_scores(model: Path, tmp_path: Path) -> None:
+    """To the last of them, whatever the tokenizer would make of the text."""
+    source, lists = write_lines(tmp_path / "a.fr", SOURCES), tmp_path / "a.nbest"
+    search = ["--beam", 8, "--n-best", 8, "--max-length", 12, "--scores", "--tokens"]
+    assert run_here("translate", model, *search, "--input", source, "--output", lists).code == 0
+    written = [line.split("\t") for line in lists.read_text().split("\n")[:-1]]
+    found = table(model, "--source", source, "--candidates", lists, "--pieces", "--tokens")
+    assert [row[:2] + row[4:6] + row[7:] for row in found] == [row[:2] + row[4:6] + row[7:] for row in written]
+    for row, given in zip(found, written, strict=True):
+        assert [float(value) for value in row[2:4]] == pytest.approx([float(value) for value in given[2:4]], abs=1e-4)
+    texts = table(model, "--source", source, "--candidates", lists)
+    assert [row[4] for row in texts] != [row[4] for row in found]  # else nothing was at stake
+    lists.write_text("1\tYes.\n")
+    outcome = run_here("score", model, "--source", source, "--candidates", lists, "--pieces")
+    assert outcome.code == 1 and f"{lists}, line 1: has no pieces" in outcome.err
+    lists.write_text("1\t▁Unheard-of </s>\t-1 -2\tUnheard-of\n")
+    outcome = run_here("score", model, "--source", source, "--candidates", lists, "--pieces")
+    assert outcome.code == 1 and f"{lists}, line 1: '▁Unheard-of' is no piece" in outcome.err
+    assert "--candidates" in refused(run_here("score", model, "--source", source, "--target", source, "--pieces"), 2)
+
+
 def test_several_targets_and_tokens(model: Path, texts: tuple[Path, Path], tmp_path: Path) -> None:
     source, first = texts
     second = write_lines(tmp_path / "b.en", TARGETS[::-1])

@@ -160,19 +160,21 @@ def test_the_search_options_reach_the_search(model: Path, searches: list[Any]) -
     [
         (["--beam", 0], ["'--beam'", "0 is not possible: choose 1 or more"], 2),
         (["--n-best", 0], ["'--n-best'", "0 is not possible: choose 1 or more"], 2),
-        (["--n-best", 3], ["n_best = 3", "beam = 2"], 2),
+        (["--n-best", 3], ["--n-best 3", "--beam 2"], 2),
         (["--exact", "--n-best", 2], ["--exact", "--n-best"], 2),
         (["--exact", "--no-repeat-ngram", 2], ["--exact", "--no-repeat-ngram"], 2),
         (["--exact", "--per-length"], ["--exact", "--per-length"], 2),
         (["--exact", "--trace", "t"], ["--exact", "--trace"], 2),
         (["--per-length", "--patience", 1], ["--per-length", "--patience"], 2),
         (["--per-length", "--n-best", 2], ["--per-length", "--n-best"], 2),
+        (["--budget-steps", 5], ["--budget-steps", "add --exact"], 2),
+        (["--exact", "--budget-seconds", 0], ["'--budget-seconds'", "more than 0"], 2),
         (["--reference", "x"], ["--reference", "--trace", "--exact"], 2),
         (["--budget-steps", 0], ["'--budget-steps'", "0 is not possible: choose 1 or more"], 2),
         (["--length-penalty", "wu"], ["'--length-penalty'", "'wu'", "power, gnmt"], 2),
         (["--patience", 0], ["'--patience'", "0.0 is not possible: choose more than 0"], 2),
-        (["--min-length", 5, "--max-length", 4], ["min_length = 5", "max_length = 4"], 2),
-        (["--max-length-ratio", "inf"], ["max_length_ratio = inf"], 2),
+        (["--min-length", 5, "--max-length", 4], ["--min-length 5", "--max-length 4"], 2),
+        (["--max-length-ratio", "inf"], ["--max-length-ratio inf"], 2),
         (["--length-alpha", "-0.1"], ["'--length-alpha'", "-0.1 is not possible: choose from 0 to 10"], 2),
         (["--length-alpha", "nan"], ["nan"], 2),
         (["--max-length", 0], ["'--max-length'", "0 is not possible: choose 1 or more"], 2),
@@ -211,23 +213,12 @@ def test_exact_search(model: Path, tmp_path: Path) -> None:
     spent = run_here("translate", model, "--max-length", 9, "--exact", "--budget-steps", 1, "--scores", stdin=text)
     assert "the others ran out of their budget" in spent.err
     assert any(float(line.split("\t")[3]) > 0 for line in spent.lines)
-    late = run_here("translate", model, "--max-length", 9, "--exact", "--budget-seconds", 0, "--scores", stdin=text)
+    late = run_here("translate", model, "--max-length", 9, "--exact", "--budget-seconds", 1e-9, "--scores", stdin=text)
     assert {line.split("\t")[4] for line in late.lines} == {"0"}
     # Without time the better of beam and reference is what is left.
     other = write_lines(tmp_path / "known.en", ["Yes.", "", "No."])
-    known = run_here(
-        "translate",
-        model,
-        "--max-length",
-        9,
-        "--exact",
-        "--budget-seconds",
-        0,
-        "--reference",
-        other,
-        "--scores",
-        stdin=text,
-    )
+    rest = ("--exact", "--budget-seconds", 1e-9, "--reference", other, "--scores")
+    known = run_here("translate", model, "--max-length", 9, *rest, stdin=text)
     scores = [[float(line.split("\t")[0]) for line in outcome.lines] for outcome in (late, known)]
     assert all(after >= before for before, after in zip(*scores, strict=True))
 
@@ -353,6 +344,21 @@ def test_input_and_output_files(model: Path, tmp_path: Path) -> None:
     target.write_text("old\n")
     refused(run_here("translate", model, "--beam", 0, "--input", source, "--output", target), code=2)
     assert target.read_text() == "old\n" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_read_is_not_written(model: Path, tmp_path: Path) -> None:
+    """Nor is anything written twice."""
+    source = write_lines(tmp_path / "a.fr", ["Oui."])
+    for flags in (
+        ["--output", source],
+        ["--output", tmp_path / "." / "a.fr"],
+        ["--trace", source],
+        ["--trace", tmp_path / "t", "--output", tmp_path / "t"],
+    ):
+        line = refused(run_here("translate", model, *SHORT, "--input", source, *flags), 2)
+        assert "name another file" in line and source.read_text() == "Oui.\n"
+    line = refused(run_here("score", model, "--source", source, "--target", source, "--output", source), 2)
+    assert "name another file" in line
 
 
 def test_results_and_everything_else_part_ways(model: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.report.scores import columns, escaped, to_json
+from nmtkit.report.scores import unescaped as unescaped_again
 
 ONE = Hypothesis((7, 9, 3), -3.5, -1.25, (-0.5, -1.0, -2.0))
 PIECES = ["▁Jane", "▁a\tb", "</s>"]
@@ -129,3 +130,8 @@ def test_json_is_one_line_with_any_text(text: str, pieces: list[str]) -> None:
     assert "\n" not in line
     record = json.loads(line)
     assert record["text"] == text and [one["piece"] for one in record["tokens"]] == pieces
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+def test_what_was_escaped_reads_back(piece: str) -> None:
+    assert unescaped_again(escaped(piece)) == piece

@@ -78,6 +78,13 @@ def test_bpe_without_dropout_merges_in_the_order_of_sentencepiece(lines):
         assert bpe.sample(text, 0.0, seed=1) == bpe.encode(text)
 
 
+def test_pieces_read_back_as_their_ids():
+    bpe = train_subwords(["baab caab aaad"] * 5, vocab_size=269, kind="bpe")
+    assert bpe.ids_of(bpe.pieces(range(bpe.size))) == list(range(bpe.size))
+    with pytest.raises(ValueError, match="'nowhere' is no piece"):
+        bpe.ids_of(["nowhere"])
+
+
 def test_equal_pairs_are_merged_from_the_left():
     bpe = train_subwords(["baab caab aaad"] * 5, vocab_size=269, kind="bpe")
     assert "aa" in bpe.pieces(range(260, bpe.size))
