@@ -37,6 +37,9 @@ class Pieces:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(PIECES[token] for token in ids)
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [{**PIECES, EOS: "</s>"}[token] for token in ids]
+
     def nbest(self, text: str, n: int) -> list[list[int]]:
         if not text:
             return [[]]

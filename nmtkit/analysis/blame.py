@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import sacrebleu
 
 from nmtkit import __version__, console
+from nmtkit.analysis.model_errors import ALPHAS, diverge, flips
 from nmtkit.analysis.question import (
     DEFAULT_THRESHOLD,
     TOLERANCE,
@@ -96,7 +97,7 @@ def blame(
     limits = translator.limits(sources, settings)
     outputs, candidates = _score(translator, sources, found, texts, limits, settings, question)
     sentence = sentence_scores(metric, [output.text for output in outputs], list(zip(*texts, strict=True)))
-    records = []
+    records, pieces = [], translator.tokenizer.target.pieces
     for index, output in enumerate(outputs):
         judge, verdict = _judge(translator, sources[index], output, candidates[index], tolerance)
         record = Record(
@@ -110,6 +111,8 @@ def blame(
             sentence_score=sentence[index],
             below=verdict != Verdict.EQUAL and sentence[index] < value,
             listed=index + 1 in question.listed,
+            divergence=diverge(output, candidates[index][judge], pieces) if verdict != Verdict.EQUAL else None,
+            source_pieces=min(len(translator.tokenizer.source.encode(sources[index])), settings.max_source),
         )
         records.append(record)
     warn_about_listed(records, warn)
@@ -119,7 +122,9 @@ def blame(
     rows = count(records, metric, value, judged=errors is not None)
     difference = max(abs(forced.total - beam.total) for forced, beam in zip(outputs, found, strict=True))
     provenance = _provenance(translator, sources, references, settings, question, difference, exact)
-    return Report(tuple(records), rows, provenance, count_proofs(records))
+    others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
+    turned = tuple(flips(records, others, tolerance))
+    return Report(tuple(records), rows, provenance, count_proofs(records), turned)
 
 
 def _score(

@@ -72,6 +72,24 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """Where the model turned from y* to ŷ: the first token that differs, after the same prefix.
+
+    Attributes:
+        step: its position, from 1.
+        piece, output_piece: that of y* and that of ŷ.
+        deficit: log P of the output's less log P of y*'s, in nats.
+        rest: Σ log P behind it, of ŷ less of y*: what the deficit grew or shrank by.
+    """
+
+    step: int
+    piece: str
+    output_piece: str
+    deficit: float
+    rest: float
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What an exact search found for a sentence.
 
@@ -106,6 +124,8 @@ class Record:
         below: whether it is an error of the second row (an error whose sentence score is below the threshold).
         listed: whether a person listed the sentence as wrong.
         loss: where the search lost y*; None where the output is y*.
+        divergence: where the model turned from y* to ŷ; None where they are the same tokens.
+        source_pieces: of the source, as the model reads it, its end not counted.
         certificate: of an exact search; None where there was none.
     """
 
@@ -120,6 +140,8 @@ class Record:
     below: bool
     listed: bool
     loss: Loss | None = None
+    divergence: Divergence | None = None
+    source_pieces: int = 0
     certificate: Certificate | None = None
 
     @property
@@ -196,6 +218,15 @@ class Proofs:
 
 
 @dataclass(frozen=True)
+class Flip:
+    """How many verdicts, beam or model, another exponent turns round, with the same outputs and references."""
+
+    alpha: float
+    to_beam: int
+    to_model: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """All that is needed to repeat an analysis.
 
@@ -248,6 +279,7 @@ class Report:
     rows: tuple[Row, ...]
     provenance: Provenance
     proofs: Proofs | None = None
+    flips: tuple[Flip, ...] = ()
 
     @property
     def deciding(self) -> Row:

@@ -42,7 +42,7 @@ from rich.text import Text
 
 from nmtkit.analysis.advice import advice
 from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Obstacle, Record, Report, Share, Verdict
-from nmtkit.report import search_errors
+from nmtkit.report import model_errors, search_errors
 from nmtkit.report.tables import number, percent, short_hash, shown
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
@@ -54,7 +54,7 @@ def render(report: Report, examples: int) -> list[RenderableType]:
     parts: list[RenderableType] = [_settings(report), _shares(report), _denominators(report)]
     if told:
         parts += [_sentences(told)]
-    parts += search_errors.render(report)
+    parts += [*search_errors.render(report), *model_errors.render(report)]
     return [*parts, *(Text(f"• {sentence}") for sentence in advice(report))]
 
 
@@ -79,6 +79,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "rows": [{**_plain(asdict(row)), "errors": row.errors} for row in report.rows],
         "advice": advice(report),
         "proofs": _plain(asdict(report.proofs)) if report.proofs else None,
+        "flips": [asdict(flip) for flip in report.flips],
         "records": [_plain(asdict(record)) for record in report.records],
     }
 
