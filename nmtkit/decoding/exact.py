@@ -182,8 +182,13 @@ class _Search:
                 levels.append(below)
 
     def _take(self, nodes: Nodes, most: int) -> tuple[Nodes, Nodes]:
-        """The first nodes in their order, all of one turn and none that its sentence cannot pay for; and the rest."""
-        alike = (nodes.turn_R == nodes.turn_R[0]).nonzero().squeeze(1)
+        """The first nodes in their order, all of one turn and none that its sentence cannot pay for; and the rest.
+
+        A turn makes twice the children of the one before, so half as many nodes are taken: no step makes more than
+        rows · children, and the frontier has at most as many for every length.
+        """
+        turn = int(nodes.turn_R[0])
+        alike, most = (nodes.turn_R == turn).nonzero().squeeze(1), max(1, most >> turn)
         sentence_R = nodes.sentence_R[alike]
         payable = self._place(sentence_R) < (self.budget - self.steps_S)[sentence_R]
         chosen_R = torch.zeros_like(nodes.sentence_R, dtype=torch.bool)

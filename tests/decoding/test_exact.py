@@ -13,6 +13,7 @@ from toys import TableModel, brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.exact import exact_search
+from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.specials import EOS, UNK
@@ -227,3 +228,21 @@ def test_stages_change_what_is_known_not_what_is_true(staged: bool) -> None:
     )
     assert [one.best.tokens for one in found if one.best] == [tokens for tokens, _, _ in truth(model, limits, 0.7)]
     assert [one.proved_limit for one in found] == limits
+
+
+@pytest.mark.parametrize(("rows", "children"), [(1, 1), (4, 2), (8, 3), (64, 8)])
+def test_the_frontier_stays_small(rows: int, children: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of flat distributions over 200 words nearly everything could win; yet no step makes more than rows · children, or
+    than the children of a single node."""
+    sizes: list[int] = []
+
+    class Watched(Level):
+        def __init__(self, nodes: Nodes, state: object) -> None:
+            sizes.append(len(nodes))
+            super().__init__(nodes, state)
+
+    monkeypatch.setattr("nmtkit.decoding.exact.Level", Watched)
+    model = TableModel.random(2, sentences=2, symbols=200, depth=2, spread=0.01)
+    means = {"rows": rows, "children": children, "staged": False}
+    exact_search(model, model.memory(), [3, 3], objective=Objective(1.0), budget_steps=3000, **means)
+    assert len(sizes) > 9 and max(sizes) <= max(rows * children, 200)
