@@ -39,8 +39,8 @@ def render(report: Report) -> Iterator[Text | Table]:
     for flip in report.flips:
         if flip.to_beam or flip.to_model:
             yield Text(
-                f"Under α = {flip.alpha:g} {flip.to_beam} verdicts turn from model to beam and {flip.to_model} from "
-                "beam to model, with the same outputs."
+                f"Under α = {flip.alpha:g} the same outputs would turn {flip.to_beam} of the verdicts from model to "
+                f"beam and {flip.to_model} from beam to model."
             )
     if len(report.records) >= 20:
         yield _lengths(report)
