@@ -57,7 +57,7 @@ def locate(translator: Translator, records: Sequence[Record], settings: SearchSe
     found = list(records)
     for place, index in enumerate(wrong):
         follower, row = followers[place]
-        path = follower.paths()[row]
+        path = follower.path(row)
         assert path is not None
         last = path.steps[-1] if path.steps else None
         loss = Loss(path.ending.value, len(path.steps), last.rank if last else 0, last.margin if last else 0.0)

@@ -62,7 +62,7 @@ def trace(
     for index, line in enumerate(lines):
         recorder, follower, row = notes[index] if found[index] else (None, None, 0)
         steps = _steps(translator, recorder.steps[row] if recorder else [], (tokens[index] or ()) if tokens else ())
-        path = follower.paths()[row] if follower else None
+        path = follower.path(row) if follower else None
         reference = None
         if references is not None and path is not None and forced[index]:
             reference = _reference(translator, forced[index][0], references[index], path)

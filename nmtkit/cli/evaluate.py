@@ -20,6 +20,7 @@ from nmtkit.cli.parameters import (
     takes,
     write_result,
 )
+from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console, warn
 
 
@@ -60,6 +61,7 @@ def evaluate(
     if not folders and of_a_model:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
         raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
+    keep_apart([source, hypotheses, *reference], [output])
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
     facts: dict[str, Any] = {"model": None, "search": None}

@@ -186,10 +186,10 @@ class Follower:
     def _part(self, sentence: int, ending: Ending) -> None:
         self.slot[sentence], self.endings[sentence] = None, ending
 
-    def paths(self) -> list[ReferencePath | None]:
-        """What was found, once the search is over."""
-        pairs = zip(self.steps, self.endings, strict=True)
-        return [None if ending is None else ReferencePath(tuple(steps), ending) for steps, ending in pairs]
+    def path(self, sentence: int) -> ReferencePath | None:
+        """What was found for a sentence, once the search is over; None where there was nothing to follow."""
+        ending = self.endings[sentence]
+        return None if ending is None else ReferencePath(tuple(self.steps[sentence]), ending)
 
 
 class Both:

@@ -94,6 +94,14 @@ def test_a_model_is_scored_by_what_translate_gives(model: Path, data: Data, tmp_
     )
 
 
+def test_what_is_read_is_not_written_over(model: Path, data: Data, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.fr", lines(data.folder / "dev.fr"))
+    before = source.read_bytes()
+    texts = ["--source", source, "--reference", data.folder / "dev.en"]
+    assert "name another file" in refused(run_here("evaluate", model, *texts, "--output", source), 2)
+    assert source.read_bytes() == before
+
+
 def test_search_options_weights_device_and_threads(
     model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

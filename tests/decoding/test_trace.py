@@ -87,7 +87,8 @@ def test_where_a_reference_is_lost(
     recorder, follower = Recorder(len(limits), 0, Objective(alpha)), Follower(references, limits)
     options = {"beam": beam, "objective": Objective(alpha)}
     beam_search(model, model.memory(), limits, **options, watcher=Both(recorder, follower))
-    for sentence, (path, reference, limit) in enumerate(zip(follower.paths(), references, limits, strict=True)):
+    for sentence, (reference, limit) in enumerate(zip(references, limits, strict=True)):
+        path = follower.path(sentence)
         if reference is None:
             assert path is None
             continue
@@ -133,10 +134,10 @@ def test_greedy_search_leaves_the_reference_where_another_word_is_likelier() -> 
     for beam, expected in ((1, Ending.PRUNED), (2, Ending.FINISHED)):
         follower = Follower([reference], [10])
         beam_search(model, model.memory(), [10], beam=beam, objective=Objective(0.0), watcher=follower)
-        (path,) = follower.paths()
+        path = follower.path(0)
         assert path is not None and path.ending == expected
     follower = Follower([reference], [10])
     beam_search(model, model.memory(), [10], beam=1, objective=Objective(0.0), watcher=follower)
-    (path,) = follower.paths()
+    path = follower.path(0)
     assert path is not None and len(path.steps) == 3 and path.steps[2].rank == 2
     assert path.steps[2].margin == pytest.approx(torch.tensor(0.4 / 0.6).log().item(), abs=1e-6)
