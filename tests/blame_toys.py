@@ -119,7 +119,6 @@ def report(*records: Record) -> Report:
         False,
         1000,
         1e-4,
-        1e-6,
         1,
         "chrf",
         60.0,
@@ -130,6 +129,7 @@ def report(*records: Record) -> Report:
         None,
         "s",
         ("r",),
+        rescoring_difference=1e-6,
     )
     return Report(records, count(records, "chrf", 60.0, judged=False), facts)
 

@@ -125,6 +125,7 @@ class Record:
         listed: whether a person listed the sentence as wrong.
         loss: where the search lost y*; None where the output is y*.
         divergence: where the model turned from y* to ŷ; None where they are the same tokens.
+        rescoring: |forced − beam| of the output's Σ log P, in nats.
         source_pieces: of the source, as the model reads it, its end not counted.
         certificate: of an exact search; None where there was none.
     """
@@ -139,6 +140,7 @@ class Record:
     sentence_score: float
     below: bool
     listed: bool
+    rescoring: float = 0.0
     loss: Loss | None = None
     divergence: Divergence | None = None
     source_pieces: int = 0
@@ -237,13 +239,15 @@ class Provenance:
         length_limit: the rule in words; every record holds its own limit.
         patience, free_eos, forbid_unk: rules of the search.
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`.
-        rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total.
         sentence_metric, sentence_threshold: outputs below it are the second row's errors.
         sacrebleu: version of the package that computed the sentence scores.
         widths: tried for the sentences with a `beam` verdict.
         exact_steps, exact_seconds, exact_sample: the budget of a sentence, and how many were asked (None: all); None
             where there was no exact search.
         sources_sha256, references_sha256: of the lines, each with a line feed after it.
+        listed: numbers of the sentences that a person judged wrong.
+        rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total; 0 before the
+            search.
     """
 
     nmtkit: str
@@ -257,7 +261,6 @@ class Provenance:
     forbid_unk: bool
     max_source: int
     tolerance: float
-    rescoring_difference: float
     reference_segmentations: int
     sentence_metric: str
     sentence_threshold: float
@@ -268,6 +271,8 @@ class Provenance:
     exact_sample: int | None
     sources_sha256: str
     references_sha256: tuple[str, ...]
+    listed: tuple[int, ...] = ()
+    rescoring_difference: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the search missed: where it lost y*, which width would have found it, and what exact search proves."""
+"""What the search missed: which width would have found y*, and what exact search proves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.records import Candidate, Certificate, Loss, Proofs, Rate, Record, Verdict
-from nmtkit.decoding.beam import Watcher
-from nmtkit.decoding.trace import Follower
+from nmtkit.analysis.records import Candidate, Certificate, Proofs, Rate, Record, Verdict
 from nmtkit.evaluation.significance import wilson
 
 if TYPE_CHECKING:
@@ -40,29 +38,6 @@ class Budget:
         if self.sample is None or self.sample >= sentences:
             return list(range(sentences))
         return sorted(random.Random(self.seed).sample(range(sentences), self.sample))
-
-
-def locate(translator: Translator, records: Sequence[Record], settings: SearchSettings) -> list[Record]:
-    """The records with the place where the same search lost y*; not those whose output is y*."""
-    wrong = [index for index, record in enumerate(records) if record.verdict != Verdict.EQUAL]
-    references = [records[index].reference.tokens for index in wrong]
-    followers: dict[int, tuple[Follower, int]] = {}
-
-    def watch(chosen: list[int], limits: list[int]) -> Watcher:
-        follower = Follower([references[index] for index in chosen], limits)
-        followers.update({index: (follower, row) for row, index in enumerate(chosen)})
-        return follower
-
-    translator.search([records[index].source for index in wrong], replace(settings, n_best=1), watch=watch)
-    found = list(records)
-    for place, index in enumerate(wrong):
-        follower, row = followers[place]
-        path = follower.path(row)
-        assert path is not None
-        last = path.steps[-1] if path.steps else None
-        loss = Loss(path.ending.value, len(path.steps), last.rank if last else 0, last.margin if last else 0.0)
-        found[index] = replace(records[index], loss=loss)
-    return found
 
 
 def widen(
@@ -98,36 +73,50 @@ def certify(
     tolerance: float,
     budget: Budget,
     progress: Callable[[int, int], None] = lambda done, proved: None,
+    keep: Callable[[Sequence[Record]], None] = lambda records: None,
 ) -> list[Record]:
     """The records with certificates of exact search, begun from the better of output and references.
 
+    Those that have one already keep it.
+
     Args:
         progress: is told how many sentences are done, and of how many the best is proved.
+        keep: is given all records after every `WINDOW` that were certified.
     """
-    found, done, proved = list(records), 0, 0
-    asked = budget.numbers(len(records))
+    found, asked = list(records), budget.numbers(len(records))
     for start in range(0, len(asked), WINDOW):
         window = asked[start : start + WINDOW]
-        known = zip(*([one.text for one in records[index].references] for index in window), strict=True)
-        certified = translator.search_exactly(
-            [records[index].source for index in window],
-            settings,
-            budget_steps=budget.steps,
-            budget_seconds=budget.seconds,
-            references=list(known),
-        )
-        for index, one in zip(window, certified, strict=True):
-            assert one is not None
-            best = one.best
-            total = sum(best.log_probs)
-            j = settings.objective.final(total, best.length)
-            candidate = Candidate(best.text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
-            error = j > records[index].output.score + tolerance
-            facts = Certificate(candidate, error, one.proved, one.gap, one.steps, one.proved_limit)
-            found[index] = replace(records[index], certificate=facts)
-            done, proved = done + 1, proved + one.proved
-        progress(done, proved)
+        if any(found[index].certificate is None for index in window):
+            certified = _certificates(translator, [found[index] for index in window], settings, tolerance, budget)
+            for index, certificate in zip(window, certified, strict=True):
+                found[index] = replace(found[index], certificate=certificate)
+            keep(found)
+        done = [one for index in asked[: start + len(window)] if (one := found[index].certificate)]
+        progress(len(done), sum(one.proved for one in done))
     return found
+
+
+def _certificates(
+    translator: Translator, records: Sequence[Record], settings: SearchSettings, tolerance: float, budget: Budget
+) -> list[Certificate]:
+    """One for each record."""
+    known = zip(*([one.text for one in record.references] for record in records), strict=True)
+    certified = translator.search_exactly(
+        [record.source for record in records],
+        settings,
+        budget_steps=budget.steps,
+        budget_seconds=budget.seconds,
+        references=list(known),
+    )
+    made = []
+    for record, one in zip(records, certified, strict=True):
+        assert one is not None
+        best, total = one.best, sum(one.best.log_probs)
+        j = settings.objective.final(total, best.length)
+        candidate = Candidate(best.text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
+        error = j > record.output.score + tolerance
+        made.append(Certificate(candidate, error, one.proved, one.gap, one.steps, one.proved_limit))
+    return made
 
 
 WINDOW = 100

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -28,6 +30,7 @@ from nmtkit.cli.streams import SECONDS
 from nmtkit.console import Progress, note, stdout_console
 
 if TYPE_CHECKING:
+    from nmtkit.analysis.keeping import Keeper
     from nmtkit.analysis.records import Provenance
     from nmtkit.analysis.sweep import Sweep
 
@@ -74,6 +77,9 @@ def blame_analysis(
         real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
     ] = None,
     sample: Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="Keep the records here as they come, and go on from them.")
+    ] = None,
     sweep_beams: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Measure these beams, too.", rich_help_panel=REMEDIES)
     ] = None,
@@ -100,6 +106,7 @@ def blame_analysis(
     both, the shares with 95 % intervals, and what to do next.
     """
     from nmtkit.analysis.blame import blame, check_settings
+    from nmtkit.analysis.keeping import Keeper
     from nmtkit.analysis.question import read_errors
     from nmtkit.analysis.search_errors import Budget
     from nmtkit.analysis.sweep import sweep
@@ -127,8 +134,9 @@ def blame_analysis(
             replace(settings, beam=beam, n_best=1)
         for alpha in alphas:
             replace(settings, length_alpha=alpha)
+    keeper = Keeper(records) if records else None
     asked = min(sample or len(sources), len(sources))
-    with Progress(asked, "exact search", every=SECONDS) as bar:
+    with _kept(keeper), Progress(asked, "exact search", every=SECONDS) as bar:
         report = blame(
             translator,
             sources,
@@ -139,6 +147,7 @@ def blame_analysis(
             threshold=threshold,
             reference_segmentations=reference_segmentations,
             exact=Budget(budget_steps or 10_000, budget_seconds, sample) if exact else None,
+            keeper=keeper,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
     made = None
@@ -157,6 +166,17 @@ def blame_analysis(
             console.print(part)
         for part in render_sweep(made) if made else ():
             console.print(part)
+
+
+@contextmanager
+def _kept(keeper: Keeper | None) -> Iterator[None]:
+    """Say what was kept when the analysis is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if keeper:
+            note(f"{keeper}; the same command goes on from there")
+        raise
 
 
 def _numbers(text: str | None, kind: type[Number], flag: str) -> list[Number]:

@@ -29,9 +29,7 @@ line feed as \\n and every other character that could end a line as \\xNN or \\u
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -41,7 +39,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nmtkit.analysis.advice import advice
-from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Obstacle, Record, Report, Share, Verdict
+from nmtkit.analysis.plain import to_plain
+from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Record, Report, Share, Verdict
 from nmtkit.report import model_errors, search_errors
 from nmtkit.report.tables import number, percent, short_hash, shown
 
@@ -73,14 +72,14 @@ def telling(report: Report, most: int) -> list[Record]:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Provenance, rows, advice, proofs and records; −∞, which JSON does not know, is null."""
+    """Provenance, rows, advice, proofs and records; of what JSON does not know −∞ is null and ∞ the text "inf"."""
     return {
-        "provenance": _plain(asdict(report.provenance)),
-        "rows": [{**_plain(asdict(row)), "errors": row.errors} for row in report.rows],
+        "provenance": to_plain(report.provenance),
+        "rows": [{**to_plain(row), "errors": row.errors} for row in report.rows],
         "advice": advice(report),
-        "proofs": _plain(asdict(report.proofs)) if report.proofs else None,
-        "flips": [asdict(flip) for flip in report.flips],
-        "records": [_plain(asdict(record)) for record in report.records],
+        "proofs": to_plain(report.proofs) if report.proofs else None,
+        "flips": to_plain(report.flips),
+        "records": to_plain(report.records),
     }
 
 
@@ -152,17 +151,6 @@ def _candidate(one: Candidate, other: Candidate) -> list[Text]:
 
 def _at_fault(record: Record) -> str:
     return f"neither: {record.reference.obstacle}" if record.verdict == Verdict.UNREACHABLE else record.verdict.value
-
-
-def _plain(value: Any) -> Any:
-    """Only what JSON knows."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.value if isinstance(value, Verdict | Obstacle) else value
 
 
 def _columns(references: int) -> list[str]:

@@ -28,9 +28,9 @@ def off(translator: Any, **change: float) -> Any:
     """The translator, with a search that moves a number of its second result."""
     search = translator.search
 
-    def moved(lines: Sequence[str], settings: SearchSettings, **more: Any) -> list[list[Translation]]:
-        found = search(lines, settings, **more)
-        if more or len(found) != 2:  # another search than that of the outputs
+    def moved(lines: Sequence[str], settings: SearchSettings, *first: int, **more: Any) -> list[list[Translation]]:
+        found = search(lines, settings, *first, **more)
+        if "watch" not in more:  # another search than that of the outputs
             return found
         first, (second,) = found
         return [first, [replace(second, **{name: getattr(second, name) + by for name, by in change.items()})]]

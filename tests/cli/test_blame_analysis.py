@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from conftest import Data, head, refused, run_here, write_lines
@@ -202,3 +203,23 @@ def test_texts_of_different_lengths(command: list[object], data: Data) -> None:
     other = data.folder / "train.en"
     line = refused(run_here(*command, "--reference", other))
     assert f"{other} has 200 lines" in line and "dev.fr has 8 lines" in line
+
+
+def test_records_are_kept_and_taken_up_again(command: list[object], tmp_path: Path) -> None:
+    """The second run finds all it needs in the file, so that its model is not asked; another question is refused."""
+    kept = tmp_path / "kept.jsonl"
+    flags = ["--exact", "--sample", 3, "--budget-steps", 5, "--records", kept]
+    first = report(*command, *flags)
+    assert len(kept.read_text("utf-8").splitlines()) == 1 + 8
+    with mock.patch("nmtkit.translator.Translator.search", side_effect=AssertionError):
+        assert report(*command, *flags) == first
+    assert report(*command, *flags[:-2]) == first
+    assert "tolerance was 0.0001, now 0.5" in refused(run_here(*command, *flags, "--tolerance", 0.5))
+
+
+def test_an_interrupted_analysis_says_what_it_kept(command: list[object], tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    with mock.patch("nmtkit.translator.Translator.search_exactly", side_effect=KeyboardInterrupt):
+        outcome = run_here(*command, "--exact", "--budget-steps", 5, "--records", kept)
+    assert outcome.code == 130 and outcome.out == b""
+    assert f"{kept}: 8 sentences judged, 0 certified; the same command goes on from there" in outcome.err

@@ -111,6 +111,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--quiet": "test_the_tables_fit_a_terminal_and_examples_can_be_left_out",
         "--json": "test_files_and_standard_output",
         "--tsv": "test_files_and_standard_output",
+        "--records": "test_records_are_kept_and_taken_up_again",
     },
     "inspect": {
         "TRACE_FILE": "test_the_first_sentence_is_shown_as_it_was_searched",

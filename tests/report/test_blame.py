@@ -85,7 +85,10 @@ def test_json_round_trip() -> None:
     value = to_json(SMALL)
     back = json.loads(json.dumps(value, allow_nan=False))
     assert back == value
-    assert back["provenance"] == {**asdict(SMALL.provenance), "references_sha256": ["r"], "widths": [10, 20, 50]}
+    assert back["provenance"] == {
+        **asdict(SMALL.provenance),
+        **{"references_sha256": ["r"], "widths": [10, 20, 50], "listed": []},
+    }
     assert back["rows"][0]["errors"] == 5 and back["rows"][0]["numbers"] == [2, 3, 4, 5, 6]
     assert [(one["verdict"], one["count"]) for one in back["rows"][0]["shares"]] == [
         ("beam", 1),

@@ -1,0 +1,63 @@
+"""Facts as JSON knows them, and back: what a report writes, a later one reads."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """Mappings, lists, texts and numbers only; of what JSON does not know −∞ is null and ∞ the text "inf"."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if value < 0 else str(value)
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def from_plain(kind: type[T], value: Any) -> T:
+    """The inverse of `to_plain` for a dataclass of numbers, texts, enumerations, tuples and other such dataclasses.
+
+    Raises:
+        ValueError: for what `to_plain` would not have made.
+    """
+    made: T = _made(kind, value)
+    return made
+
+
+def _made(kind: Any, value: Any) -> Any:
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        (inner,) = (one for one in arguments if one is not types.NoneType)
+        return None if value is None else _made(inner, value)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{value!r} is no list")
+        return tuple(_made(arguments[0], item) for item in value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{value!r} is no table")
+        hints, names = typing.get_type_hints(kind), [field.name for field in fields(kind)]
+        if missing := [name for name in names if name not in value]:
+            raise ValueError(f"{missing[0]!r} is missing")
+        return kind(**{name: _made(hints[name], value[name]) for name in names})
+    if kind is float:
+        if value in (None, "inf"):
+            return -math.inf if value is None else math.inf
+        kind = (float, int)
+    elif issubclass(kind, StrEnum):
+        return kind(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{value!r} is of another type")
+    return float(value) if kind == (float, int) else value
