@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ FORMAT = 1
 
 OPTIONS, BEST, LAST = "options.json", "weights.safetensors", "last.safetensors"
 WEIGHTS = "weights"
+FILES = {"best": BEST, "last": LAST}
+"""Weights that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -116,20 +119,32 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header that `save_tensors` wrote; ValueError names a file missing, damaged or of another kind."""
+    header = read_header(path, kind)
+    with _opened(path) as stream:
+        return {name: stream.get_tensor(name) for name in stream.keys()}, header  # noqa: SIM118
+
+
+def read_header(path: Path, kind: str) -> dict[str, Any]:
+    """The header that `save_tensors` wrote; ValueError as for `load_tensors`."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; nmtkit train writes it at the first validation")
-    try:
-        with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-            digest, _, text = (stream.metadata() or {}).get("nmtkit", "").partition(" ")
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged or no safetensors file ({error}); train again or restore a copy") from None
+    with _opened(path) as stream:
+        digest, _, text = (stream.metadata() or {}).get("nmtkit", "").partition(" ")
     if digest != hashlib.sha256(text.encode()).hexdigest():
         raise ValueError(f"{path}: not written by nmtkit, or its header was damaged; train again or restore a copy")
     header = json.loads(text)
     if header.get("kind") != kind:
         raise ValueError(f"{path}: holds {header.get('kind')}, not {kind}; restore a copy")
-    return tensors, header
+    return dict(header)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as stream:
+            yield stream
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged or no safetensors file ({error}); train again or restore a copy") from None
 
 
 def read_options(folder: Path) -> dict[str, Any]:
@@ -155,6 +170,11 @@ def read_options(folder: Path) -> dict[str, Any]:
     return dict(options)
 
 
+def updates(folder: Path, weights: str) -> int:
+    """Updates behind the best or the last weights of a folder."""
+    return int(read_header(folder / FILES[weights], WEIGHTS)["steps"])
+
+
 def build_model(options: Mapping[str, Any], tokenizer: Tokenizer, where: str) -> Model:
     """The freshly initialised model that a folder's options describe."""
     model_options = options_from_mapping(options["model"], where)
@@ -167,13 +187,12 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     Args:
         weights: "best" or "last".
     """
-    files = {"best": BEST, "last": LAST}
-    if weights not in files:
-        raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, files)}")
+    if weights not in FILES:
+        raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, FILES)}")
     folder = Path(folder)
     options = read_options(folder)
     tokenizer = Tokenizer.load(folder)
-    path = folder / files[weights]
+    path = folder / FILES[weights]
     tensors, header = load_tensors(path, WEIGHTS)
     digest = model_hash(options["model"], tokenizer, tensors)
     if header["hash"] != digest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmtkit.analysis.records import Obstacle, Report, Row, Share, Verdict
+from nmtkit.analysis.records import Fit, Obstacle, Report, Row, Share, Verdict
 
 USUAL_BEAM = 5
 NOTABLE = 0.05
@@ -107,11 +107,12 @@ def _model(report: Report, row: Row) -> list[str]:
             f"a beam of {USUAL_BEAM} and ask again before you change the model."
         ]
     else:
-        remedy = " So give it more data, more regularisation or another architecture."
         sentences = [
             f"Mostly the model: {_phrase(share, row)} are the model's, for its J prefers the wrong output to the "
-            f"reference.{remedy if 2 * by_length <= share.count else ''}"
+            "reference."
         ]
+        if 2 * by_length <= share.count:
+            sentences += _remedy(report.fit)
     if by_length:
         sentences.append(
             f"In {by_length} of these {share.count} the reference has the higher log P, and only the length "
@@ -122,6 +123,37 @@ def _model(report: Report, row: Row) -> list[str]:
         "a third translation with a higher J."
     )
     return sentences
+
+
+def _remedy(fit: Fit | None) -> list[str]:
+    """What a model that is to blame wants, as far as its training text tells."""
+    if fit is None:
+        return [
+            "So give it more data, more regularisation, longer training or another architecture; --train-sample tells "
+            "which."
+        ]
+    share = f"{100 * fit.share:.0f} % of it (95 % interval {100 * fit.low:.0f} to {100 * fit.high:.0f} %)"
+    where = (
+        f"the model loses {fit.loss:.2f} nats a piece here and {fit.train_loss:.2f} on its training text, so {share} "
+        "comes from text that it has not seen"
+    )
+    if fit.low > 0.5:
+        return [
+            f"So give it more data or more regularisation (dropout, a smaller model): {where}. A bigger model or "
+            "longer training would only learn the training text better."
+        ]
+    if fit.high >= 0.5:
+        return [
+            f"Undecided between more data or regularisation and a bigger model or another architecture: {where}, which "
+            "may be more or less than half."
+        ]
+    if fit.last_update and fit.best_update == fit.last_update:
+        return [
+            f"So train it longer first: {where}, and its best weights are its newest (update {fit.last_update}). After "
+            "that try a bigger model or another architecture."
+        ]
+    past = f", and it was best at update {fit.best_update} of {fit.last_update}" if fit.last_update else ""
+    return [f"So try a bigger model or another architecture: {where}; most of it is lost on known text, too{past}."]
 
 
 def _undecided(row: Row) -> list[str]:

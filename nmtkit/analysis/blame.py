@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import sacrebleu
 
 from nmtkit import __version__, console
+from nmtkit.analysis.fit import TrainingText, measure
 from nmtkit.analysis.model_errors import ALPHAS, flips
 from nmtkit.analysis.question import (
     DEFAULT_THRESHOLD,
@@ -61,6 +62,7 @@ def blame(
     reference_segmentations: int = 1,
     exact: Budget | None = None,
     keeper: Keeper | None = None,
+    training: TrainingText | None = None,
     warn: Callable[[str], None] = console.warn,
     progress: Callable[[int, int], None] = lambda done, proved: None,
 ) -> Report:
@@ -77,6 +79,7 @@ def blame(
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis, and takes those made; None: nothing is kept.
+        training: what the model was trained on, of which a sample is scored to compare; None: no comparison.
         warn: is told what is odd about the texts.
         progress: is told how many sentences exact search has done, and of how many it proved the best.
 
@@ -110,6 +113,7 @@ def blame(
         provenance,
         count_proofs(records),
         tuple(flips(records, others, tolerance)),
+        measure(translator, records, training, settings) if training else None,
     )
 
 

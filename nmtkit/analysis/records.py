@@ -206,6 +206,8 @@ class Proofs:
         proved: of these, those whose global best is known.
         errors: of the proved, those whose output is not the global best.
         found: of all, those for which something better than the output was found, proved or not.
+        open: of all, those whose output is not proved the best: at any width no others can gain in J.
+        gain: by how much the mean J of all could rise at most, at any width.
         empty: of the proved, those whose global best is the empty translation.
         length_ratio: of the proved, target pieces of the global bests against those of the references.
         steps: model steps in all.
@@ -214,6 +216,8 @@ class Proofs:
     proved: Rate
     errors: Rate
     found: Rate
+    open: Rate
+    gain: float
     empty: Rate
     length_ratio: float
     steps: int
@@ -226,6 +230,48 @@ class Flip:
     alpha: float
     to_beam: int
     to_model: int
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """The pieces of the references that the training text has so often.
+
+    Attributes:
+        least, most: how often; None: no upper limit.
+        pieces: of the judging references.
+        loss: their mean −log P in nats.
+        turned: at how many of them a `model` verdict's output turned away.
+    """
+
+    least: int
+    most: int | None
+    pieces: int
+    loss: float
+    turned: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well the model knows its training text, and how well this one.
+
+    Attributes:
+        pairs: of the training text that were scored.
+        train_loss, loss: mean −log P of a target piece of the training text and of the references, in nats.
+        share: of `loss`, the part that the training text does not have: 1 − train_loss / loss.
+        low, high: its 95 % bootstrap interval over sentences.
+        best_update, last_update: updates behind the weights in use, and behind the newest of the folder; 0: not known.
+        frequencies: pieces by how often the training text has them, the rarest first.
+    """
+
+    pairs: int
+    train_loss: float
+    loss: float
+    share: float
+    low: float
+    high: float
+    best_update: int
+    last_update: int
+    frequencies: tuple[Frequency, ...]
 
 
 @dataclass(frozen=True)
@@ -285,6 +331,7 @@ class Report:
     provenance: Provenance
     proofs: Proofs | None = None
     flips: tuple[Flip, ...] = ()
+    fit: Fit | None = None
 
     @property
     def deciding(self) -> Row:

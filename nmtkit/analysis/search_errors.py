@@ -134,6 +134,8 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
         proved=_rate(len(proved), len(pairs)),
         errors=_rate(sum(one.error for _, one in proved), len(proved)),
         found=_rate(sum(one.error for _, one in pairs), len(pairs)),
+        open=_rate(sum(one.error or not one.proved for _, one in pairs), len(pairs)),
+        gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
         empty=_rate(sum(one.best.length == 1 for _, one in proved), len(proved)),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),

@@ -27,7 +27,7 @@ from nmtkit.cli.parameters import (
     write_result,
 )
 from nmtkit.cli.streams import SECONDS
-from nmtkit.console import Progress, note, stdout_console
+from nmtkit.console import Progress, note, stdout_console, warn
 
 if TYPE_CHECKING:
     from nmtkit.analysis.keeping import Keeper
@@ -80,6 +80,13 @@ def blame_analysis(
     records: Annotated[
         Path | None, typer.Option(help="Keep the records here as they come, and go on from them.")
     ] = None,
+    train_sample: Annotated[
+        int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
+    ] = None,
+    train_text: Annotated[
+        Path | None,
+        typer.Option(metavar="PREFIX", help="That text, if it has moved: PREFIX.LANG.", rich_help_panel=REMEDIES),
+    ] = None,
     sweep_beams: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Measure these beams, too.", rich_help_panel=REMEDIES)
     ] = None,
@@ -106,6 +113,7 @@ def blame_analysis(
     both, the shares with 95 % intervals, and what to do next.
     """
     from nmtkit.analysis.blame import blame, check_settings
+    from nmtkit.analysis.fit import read_training_text
     from nmtkit.analysis.keeping import Keeper
     from nmtkit.analysis.question import read_errors
     from nmtkit.analysis.search_errors import Budget
@@ -122,6 +130,8 @@ def blame_analysis(
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
     if not exact and given(sample=sample, budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
+    if train_text and not train_sample:
+        raise typer.BadParameter("--train-text says where the text of --train-sample is: add it, or leave both out")
     with usage():
         threshold = parse_threshold(errors_below)
     listed = read_errors(errors) if errors else None
@@ -134,6 +144,9 @@ def blame_analysis(
             replace(settings, beam=beam, n_best=1)
         for alpha in alphas:
             replace(settings, length_alpha=alpha)
+    training = None
+    if train_sample:
+        training = read_training_text(folders[0], model["weights"] or "best", train_text, train_sample, warn)
     keeper = Keeper(records) if records else None
     asked = min(sample or len(sources), len(sources))
     with _kept(keeper), Progress(asked, "exact search", every=SECONDS) as bar:
@@ -148,6 +161,7 @@ def blame_analysis(
             reference_segmentations=reference_segmentations,
             exact=Budget(budget_steps or 10_000, budget_seconds, sample) if exact else None,
             keeper=keeper,
+            training=training,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
     made = None

@@ -79,6 +79,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "advice": advice(report),
         "proofs": to_plain(report.proofs) if report.proofs else None,
         "flips": to_plain(report.flips),
+        "fit": to_plain(report.fit) if report.fit else None,
         "records": to_plain(report.records),
     }
 

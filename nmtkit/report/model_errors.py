@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from nmtkit.analysis.model_errors import buckets, turns
-from nmtkit.analysis.records import Report, Verdict
-from nmtkit.report.tables import number, shown
+from nmtkit.analysis.records import Fit, Frequency, Report, Verdict
+from nmtkit.report.tables import number, percent, shown
 
 SHOWN = 5
 """Pieces of the references that are named."""
 
 
 def render(report: Report) -> Iterator[Text | Table]:
-    """The first difference, other exponents, source lengths; nothing where the model is blamed for nothing."""
+    """The first difference, other exponents, source lengths, its training text; nothing where nothing is its fault."""
     blamed = [record for record in report.records if record.verdict == Verdict.MODEL and record.divergence]
     turned = [record.divergence for record in blamed if record.divergence]
     if not turned:
@@ -32,9 +32,9 @@ def render(report: Report) -> Iterator[Text | Table]:
         f"behind that the output gains {number(statistics.median(one.rest for one in turned))} more (median)"
         f"{f', and loses all of it in {shrank}' if shrank else ''}."
     )
-    often = [turn for turn in turns(report.records, SHOWN) if turn.count > 1]
-    if often:
-        said = ", ".join(f"{shown(one.piece)} {one.count} times ({number(one.deficit)} nats)" for one in often)
+    frequent = [turn for turn in turns(report.records, SHOWN) if turn.count > 1]
+    if frequent:
+        said = ", ".join(f"{shown(one.piece)} {one.count} times ({number(one.deficit)} nats)" for one in frequent)
         yield Text(f"It turned most often where the reference has {said}.")
     for flip in report.flips:
         if flip.to_beam or flip.to_model:
@@ -44,6 +44,33 @@ def render(report: Report) -> Iterator[Text | Table]:
             )
     if len(report.records) >= 20:
         yield _lengths(report)
+    if report.fit:
+        yield Text(known(report.fit))
+        yield _frequencies(report.fit)
+
+
+def known(fit: Fit) -> str:
+    """Both losses in a sentence."""
+    share = f"{percent(fit.share)} of the loss ({100 * fit.low:.1f} to {percent(fit.high)})"
+    return (
+        f"A piece of the references costs {fit.loss:.2f} nats, one of the training text {fit.train_loss:.2f} "
+        f"({fit.pairs} pairs): {share} comes from text that the model has not seen."
+    )
+
+
+def often(one: Frequency) -> str:
+    """How often the training text has a piece: 10–99."""
+    return "never" if one.most == 0 else f"{one.least:,} and more" if one.most is None else f"{one.least}–{one.most}"
+
+
+def _frequencies(fit: Fit) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("times in training", "pieces of y*", "nats a piece", "turned away there"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in fit.frequencies:
+        share = f"{one.turned} ({percent(one.turned / one.pieces)})"
+        table.add_row(often(one), f"{one.pieces:,}", f"{one.loss:.2f}", share)
+    return table
 
 
 def _lengths(report: Report) -> Table:

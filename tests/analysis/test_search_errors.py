@@ -85,6 +85,30 @@ def test_every_certificate_is_the_planted_one(seed: int) -> None:
     assert proofs.length_ratio == pytest.approx(sum(one.length for one in best) / lengths)
 
 
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(seeds)
+def test_bounds_hold_at_every_other_width(seed: int) -> None:
+    """What a run with little budget says about widths that it did not run, against those widths, run."""
+    model, references, chance = planted(seed)
+    beam, alpha = chance.randint(1, 5), chance.choice([0.0, 0.5, 0.7, 1.0])
+    asked = {"length_alpha": alpha, "warn": lambda text: None}
+    budget = Budget(steps=chance.choice([1, 2, 5, 20]), sample=25)
+    report = ask(Translator(model, SIDES), *references, beam=beam, **asked, exact=budget)
+    proofs, certified = report.proofs, [record for record in report.records if record.certificate]
+    assert proofs is not None and proofs.open.of == len(certified) == 25
+    assert proofs.open.count >= proofs.found.count
+    for width in (1, 2, 3, 7, 10, 20, 50):
+        other = ask(Translator(model, SIDES), *references, beam=width, **asked)
+        gains = []
+        for record in certified:
+            assert record.certificate is not None
+            gain = other.records[record.number - 1].output.score - record.output.score
+            assert gain <= record.certificate.best.score + record.certificate.gap - record.output.score + 2e-4
+            gains.append(gain)
+        assert sum(gain > 1e-4 for gain in gains) <= proofs.open.count
+        assert sum(gains) / len(gains) <= proofs.gain + 2e-4
+
+
 def test_the_smallest_width_that_reaches_the_reference_is_found_by_running() -> None:
     """Greedy search misses b (0.27) for a (0.154); a beam of 2 finds it."""
     report = ask(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), "b", "a", beam=1)

@@ -223,3 +223,15 @@ def test_an_interrupted_analysis_says_what_it_kept(command: list[object], tmp_pa
         outcome = run_here(*command, "--exact", "--budget-steps", 5, "--records", kept)
     assert outcome.code == 130 and outcome.out == b""
     assert f"{kept}: 8 sentences judged, 0 certified; the same command goes on from there" in outcome.err
+
+
+def test_the_training_text_is_compared(command: list[object], data: Data) -> None:
+    """A tiny model that learned nothing costs as much on its training text; the other text is warned of."""
+    found = report(*command, "--train-sample", 20)
+    assert found["fit"]["pairs"] == 20 and found["fit"]["last_update"] == 24
+    shown = run_here(*command, "--train-sample", 20)
+    assert shown.code == 0 and max(map(len, shown.lines)) <= 80 and "times in training" in shown.text
+    moved = run_here(*command, "--train-sample", 5, "--train-text", data.folder / "dev")
+    assert moved.code == 0 and "is not the text that the model was trained on" in moved.err
+    assert "--train-sample" in refused(run_here(*command, "--train-text", data.folder / "dev"), 2)
+    assert report(*command)["fit"] is None

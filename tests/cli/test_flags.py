@@ -112,6 +112,8 @@ WHERE: dict[str, dict[str, str]] = {
         "--json": "test_files_and_standard_output",
         "--tsv": "test_files_and_standard_output",
         "--records": "test_records_are_kept_and_taken_up_again",
+        "--train-sample": "test_the_training_text_is_compared",
+        "--train-text": "test_the_training_text_is_compared",
     },
     "inspect": {
         "TRACE_FILE": "test_the_first_sentence_is_shown_as_it_was_searched",

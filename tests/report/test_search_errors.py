@@ -49,15 +49,24 @@ def test_where_when_and_which_width() -> None:
 
 def test_what_was_proved() -> None:
     proofs = Proofs(
-        Rate(30, 40, 0.6, 0.86), Rate(12, 30, 0.25, 0.58), Rate(20, 40, 0.35, 0.65), Rate(3, 30, 0, 1), 0.5, 9
+        proved=Rate(30, 40, 0.6, 0.86),
+        errors=Rate(12, 30, 0.25, 0.58),
+        found=Rate(20, 40, 0.35, 0.65),
+        open=Rate(22, 40, 0.4, 0.7),
+        gain=0.1234,
+        empty=Rate(3, 30, 0, 1),
+        length_ratio=0.5,
+        steps=9,
     )
     text = " ".join(certificates(proofs))
     assert "30 of 40 (75.0 %, 60.0 to 86.0 %) sentences" in text
     assert "a search error, in 12 of 30 (40.0 %, 25.0 to 58.0 %)" in text
     assert "empty translation in 3 of 30" in text and "0.50 times as long" in text
     assert "found for 20 of 40 (50.0 %, 35.0 to 65.0 %)" in text
-    nothing = Proofs(Rate(0, 4, 0, 0.5), Rate(0, 0, 0, 0), Rate(0, 4, 0, 0.5), Rate(0, 0, 0, 0), 0.0, 9)
-    assert len(certificates(nothing)) == 1 and rate(nothing.errors) == "0 of 0"
+    assert "at most 22 of 40 (55.0 %, 40.0 to 70.0 %) could gain in J" in text and "by at most 0.123." in text
+    none = Rate(0, 0, 0, 0)
+    nothing = Proofs(Rate(0, 4, 0, 0.5), none, Rate(0, 4, 0, 0.5), Rate(4, 4, 0.5, 1), 0.5, none, 0.0, 9)
+    assert len(certificates(nothing)) == 2 and rate(nothing.errors) == "0 of 0"
     assert "30 of 40" in printed(replace(SMALL, proofs=proofs))
 
 
