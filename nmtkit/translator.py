@@ -28,7 +28,7 @@ from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
-from nmtkit.models.interface import Model
+from nmtkit.models.interface import Model, stack_targets
 from nmtkit.settings import from_mapping
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -319,6 +319,33 @@ class Translator:
         return [
             one or [] for one in in_batches(self.model, sources, settings.batch_tokens, score_batch, listener, sizes)
         ]
+
+    def attention(
+        self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
+    ) -> list[list[list[list[list[float]]]]]:
+        """What the model looked at in a forced pass over candidates (ids ending in EOS) of each line.
+
+        Returns:
+            for each candidate of each line, layer by layer (of an ensemble member by member) the weight of every source
+            piece, the end of sentence the last, for every target piece: the mean of all heads. No layers where a
+            family has no attention.
+        """
+        sources = self._sources(lines, settings, None)
+
+        def attend_batch(chosen: list[int], memory: Any) -> list[list[list[list[list[float]]]]]:
+            results = []
+            for row, index in enumerate(chosen):
+                width, maps = len(sources.ids[index]), []
+                alone = memory.select(torch.tensor([row], device=self.model.device))
+                for target in targets[index]:
+                    target_in_NT, _ = stack_targets([target], self.model.device)
+                    cross = self.model.attention(alone, target_in_NT).cross
+                    maps.append([layer.mean(1)[0, :, :width].tolist() for layer in cross])
+                results.append(maps)
+            return results
+
+        found = in_batches(self.model, sources, settings.batch_tokens, attend_batch)
+        return [one or [] for one in found]
 
     def score(self, lines: Sequence[str], targets: Sequence[str], settings: SearchSettings) -> list[Hypothesis]:
         """Forced scores of one given translation text of each line."""

@@ -6,6 +6,7 @@ A trace file is JSON Lines: a header (`Header`), then one `Trace` a line.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ class Trace:
     steps: tuple[Step, ...]
     outputs: tuple[Scored, ...]
     reference: Reference | None
+
+
+def prefixes(steps: Sequence[Step]) -> list[list[tuple[str, ...]]]:
+    """The pieces of every candidate, read back over the parents."""
+    found: list[list[tuple[str, ...]]] = []
+    for step in steps:
+        before = [(), *found[-1]] if found else [()]
+        found.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
+    return found
 
 
 def to_line(value: Header | Trace) -> str:

@@ -42,27 +42,17 @@ def trace(
         references: a known translation of each line, to be followed; a blank one of a line that is not is none.
         listener: hears how the lines fare; one that fails has no translation and no steps.
     """
-    tokens: list[tuple[int, ...] | None] | None = None
+    tokens: list[tuple[int, ...] | None] = [None] * len(lines)
     if references is not None:
         known = zip(lines, references, strict=True)
         tokens = [translator.encode_target(text) if text.strip() or not line.strip() else None for line, text in known]
-    notes: dict[int, tuple[Recorder, Follower | None, int]] = {}
-
-    def watch(chosen: list[int], limits: list[int]) -> Watcher:
-        recorder = Recorder(len(chosen), max(2 * settings.beam, 10), settings.objective)
-        follower = Follower([tokens[index] for index in chosen], limits) if tokens else None
-        notes.update({index: (recorder, follower, row) for row, index in enumerate(chosen)})
-        return Both(recorder, follower) if follower else recorder
-
-    found = translator.search(lines, settings, first_line, listener=listener, watch=watch)
+    found, seen = observe(translator, lines, tokens, settings, first_line, listener)
     limits = translator.limits(lines, settings)
-    alone = [[one] if one else [] for one in tokens or ()]
-    forced = translator.score_tokens(lines, alone, settings, listener=_Deaf()) if tokens else []
+    alone = [[one] if one else [] for one in tokens]
+    forced = translator.score_tokens(lines, alone, settings, listener=_Deaf()) if references is not None else []
     results = []
     for index, line in enumerate(lines):
-        recorder, follower, row = notes[index] if found[index] else (None, None, 0)
-        steps = _steps(translator, recorder.steps[row] if recorder else [], (tokens[index] or ()) if tokens else ())
-        path = follower.path(row) if follower else None
+        steps, path = seen[index]
         reference = None
         if references is not None and path is not None and forced[index]:
             reference = _reference(translator, forced[index][0], references[index], path)
@@ -73,6 +63,42 @@ def trace(
         traced = Trace(first_line + index, line, tuple(pieces), limits[index], steps, outputs, reference)
         results.append((found[index], traced))
     return results
+
+
+Seen = tuple[tuple[Step, ...], ReferencePath | None]
+"""Of a line: the steps of its search, and how far it went along the translation followed."""
+
+
+def observe(
+    translator: Translator,
+    lines: Sequence[str],
+    followed: Sequence[tuple[int, ...] | None],
+    settings: SearchSettings,
+    first_line: int = 1,
+    listener: Listener | None = None,
+) -> tuple[list[list[Translation]], list[Seen]]:
+    """The translations of each line, and what the beam looked at.
+
+    Args:
+        followed: ids of a translation of each line, EOS last; None: nothing to follow.
+    """
+    notes: dict[int, tuple[Recorder, Follower, int]] = {}
+
+    def watch(chosen: list[int], limits: list[int]) -> Watcher:
+        recorder = Recorder(len(chosen), max(2 * settings.beam, 10), settings.objective)
+        follower = Follower([followed[index] for index in chosen], limits)
+        notes.update({index: (recorder, follower, row) for row, index in enumerate(chosen)})
+        return Both(recorder, follower)
+
+    found = translator.search(lines, settings, first_line, listener=listener, watch=watch)
+    seen: list[Seen] = []
+    for index, translations in enumerate(found):
+        if not translations:
+            seen.append(((), None))
+            continue
+        recorder, follower, row = notes[index]
+        seen.append((_steps(translator, recorder.steps[row], followed[index] or ()), follower.path(row)))
+    return found, seen
 
 
 class _Deaf:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -26,83 +26,92 @@ from nmtkit.cli.parameters import (
     usage,
     write_result,
 )
-from nmtkit.cli.streams import SECONDS
+from nmtkit.cli.streams import SECONDS, keep_apart
 from nmtkit.console import Progress, note, stdout_console, warn
 
 if TYPE_CHECKING:
+    from nmtkit.analysis.details import Detail
     from nmtkit.analysis.keeping import Keeper
-    from nmtkit.analysis.records import Provenance
+    from nmtkit.analysis.records import Provenance, Report
+    from nmtkit.analysis.search_errors import Budget
     from nmtkit.analysis.sweep import Sweep
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
 
 Number = TypeVar("Number", int, float)
 
-VERDICTS, CERTIFICATES, REMEDIES = "Verdicts", "Certificates", "Remedies"
-
+VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies", "Output"
 
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
 """Options of the search that analysis.blame refuses: known here so that the refusal says why."""
 
 
-@takes(search={**SEARCH_OPTIONS, **refused(*BANS)}, model=MODEL_OPTIONS)
+def _option(text: str, panel: str, metavar: str | None = None, name: str | None = None) -> Any:
+    names = (name,) if name else ()
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel)
+
+
+VERDICT_OPTIONS: Options = {
+    "errors_below": Annotated[
+        str | None,
+        _option("Second row: errors below this sentence score, chrf or bleu (chrf:60).", VERDICTS, "METRIC:X"),
+    ],
+    "errors": Annotated[
+        Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
+    ],
+    "tolerance": Annotated[float | None, real("On J: differences up to it blame the model (0.0001).", panel=VERDICTS)],
+    "reference_segmentations": Annotated[
+        int | None, count("Score a reference under its best of so many segmentations (1).", panel=VERDICTS)
+    ],
+}
+CERTIFICATE_OPTIONS: Options = {
+    "exact": Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")],
+    "budget_steps": Annotated[int | None, count("Most model steps of it for a sentence (10000).", panel=CERTIFICATES)],
+    "budget_seconds": Annotated[
+        float | None,
+        real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
+    ],
+    "sample": Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)],
+}
+REMEDY_OPTIONS: Options = {
+    "train_sample": Annotated[
+        int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
+    ],
+    "train_text": Annotated[Path | None, _option("That text, if it has moved: PREFIX.LANG.", REMEDIES, "PREFIX")],
+    "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
+    "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
+    "plot": Annotated[Path | None, _option("Draw what was measured, as .png, .svg or .pdf.", REMEDIES)],
+    "save_best": Annotated[
+        bool, _option("Make the setting with the highest BLEU the folder's default.", REMEDIES, name="--save-best")
+    ],
+}
+OUTPUT_OPTIONS: Options = {
+    "records": Annotated[Path | None, _option("Keep the records here as they come, and go on from them.", OUTPUT)],
+    "html": Annotated[Path | None, _option("Write a page to look at, one file.", OUTPUT)],
+    "details": Annotated[int | None, count("Sentences of the page in full detail (200).", 0, panel=OUTPUT)],
+    "json": Annotated[str | None, _option("Write all records as JSON; - is stdout.", OUTPUT)],
+    "tsv": Annotated[str | None, _option("Write one line a sentence; - is stdout.", OUTPUT)],
+    "examples": Annotated[int | None, count("Sentences shown in the table (5).", 0, panel=OUTPUT)],
+}
+
+
+@takes(
+    verdicts=VERDICT_OPTIONS,
+    certificates=CERTIFICATE_OPTIONS,
+    remedies=REMEDY_OPTIONS,
+    output=OUTPUT_OPTIONS,
+    search={**SEARCH_OPTIONS, **refused(*BANS)},
+    model=MODEL_OPTIONS,
+)
 def blame_analysis(
     folders: Folders,
     source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
     reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
-    errors_below: Annotated[
-        str,
-        typer.Option(
-            metavar="METRIC:X",
-            help="Second row: errors below this sentence score (chrf or bleu).",
-            rich_help_panel=VERDICTS,
-        ),
-    ] = "chrf:60",
-    errors: Annotated[
-        Path | None,
-        typer.Option(
-            help="Numbers of sentences a person judged wrong, one a line: a row of their own.", rich_help_panel=VERDICTS
-        ),
-    ] = None,
-    tolerance: Annotated[float, real("On J: differences up to it blame the model.", panel=VERDICTS)] = 1e-4,
-    reference_segmentations: Annotated[
-        int, count("Score a reference under its best of so many segmentations.", panel=VERDICTS)
-    ] = 1,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Certify the outputs by exact search.", rich_help_panel=CERTIFICATES)
-    ] = False,
-    budget_steps: Annotated[
-        int | None, count("Most model steps of it for a sentence (10000).", panel=CERTIFICATES)
-    ] = None,
-    budget_seconds: Annotated[
-        float | None,
-        real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
-    ] = None,
-    sample: Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)] = None,
-    records: Annotated[
-        Path | None, typer.Option(help="Keep the records here as they come, and go on from them.")
-    ] = None,
-    train_sample: Annotated[
-        int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
-    ] = None,
-    train_text: Annotated[
-        Path | None,
-        typer.Option(metavar="PREFIX", help="That text, if it has moved: PREFIX.LANG.", rich_help_panel=REMEDIES),
-    ] = None,
-    sweep_beams: Annotated[
-        str | None, typer.Option(metavar="N,N,…", help="Measure these beams, too.", rich_help_panel=REMEDIES)
-    ] = None,
-    sweep_alphas: Annotated[
-        str | None, typer.Option(metavar="X,X,…", help="Measure these length exponents, too.", rich_help_panel=REMEDIES)
-    ] = None,
-    save_best: Annotated[
-        bool,
-        typer.Option(
-            "--save-best", help="Make the setting with the highest BLEU the folder's default.", rich_help_panel=REMEDIES
-        ),
-    ] = False,
-    examples: Annotated[int, count("Sentences shown in the table.", 0)] = 5,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write all records as JSON; - is stdout.")] = None,
-    tsv_file: Annotated[str | None, typer.Option("--tsv", help="Write one line a sentence; - is stdout.")] = None,
     *,
+    verdicts: Options,
+    certificates: Options,
+    remedies: Options,
+    output: Options,
     search: Options,
     model: Options,
 ) -> None:
@@ -115,29 +124,17 @@ def blame_analysis(
     from nmtkit.analysis.blame import blame, check_settings
     from nmtkit.analysis.fit import read_training_text
     from nmtkit.analysis.keeping import Keeper
-    from nmtkit.analysis.question import read_errors
-    from nmtkit.analysis.search_errors import Budget
     from nmtkit.analysis.sweep import sweep
-    from nmtkit.evaluation.metrics import parse_threshold
     from nmtkit.files import read_parallel
-    from nmtkit.report.blame import render, to_json, to_tsv
-    from nmtkit.report.sweep import render as render_sweep
 
-    if json_file == tsv_file == "-":
-        raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
-    beams, alphas = _numbers(sweep_beams, int, "--sweep-beams"), _numbers(sweep_alphas, float, "--sweep-alphas")
-    if save_best and (len(folders) > 1 or not (beams or alphas)):
-        raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
-    if not exact and given(sample=sample, budget_steps=budget_steps, budget_seconds=budget_seconds):
-        raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
-    if train_text and not train_sample:
-        raise typer.BadParameter("--train-text says where the text of --train-sample is: add it, or leave both out")
-    with usage():
-        threshold = parse_threshold(errors_below)
-    listed = read_errors(errors) if errors else None
+    _check(len(folders), certificates, remedies, output)
+    written = [output[name] for name in ("records", "html", "json", "tsv")] + [remedies["plot"]]
+    keep_apart([source, *reference, verdicts["errors"]], [Path(one) for one in written if one not in (None, "-")])
+    question = _question(verdicts)
     sources, *references = read_parallel(source, *reference)
     translator = load_translator(folders, model)
     settings = search_settings(translator, search)
+    beams, alphas = _swept(remedies)
     with usage():
         check_settings(settings)
         for beam in beams:
@@ -145,38 +142,110 @@ def blame_analysis(
         for alpha in alphas:
             replace(settings, length_alpha=alpha)
     training = None
-    if train_sample:
-        training = read_training_text(folders[0], model["weights"] or "best", train_text, train_sample, warn)
-    keeper = Keeper(records) if records else None
-    asked = min(sample or len(sources), len(sources))
+    if wanted := remedies["train_sample"]:
+        training = read_training_text(folders[0], model["weights"] or "best", remedies["train_text"], wanted, warn)
+    keeper = Keeper(output["records"]) if output["records"] else None
+    asked = min(certificates["sample"] or len(sources), len(sources))
     with _kept(keeper), Progress(asked, "exact search", every=SECONDS) as bar:
         report = blame(
             translator,
             sources,
             references,
             settings,
-            tolerance=tolerance,
-            errors=listed,
-            threshold=threshold,
-            reference_segmentations=reference_segmentations,
-            exact=Budget(budget_steps or 10_000, budget_seconds, sample) if exact else None,
+            **question,
+            exact=_budget(certificates),
             keeper=keeper,
             training=training,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
     made = None
     if beams or alphas:
-        made = sweep(translator, sources, references, settings, beams, alphas, tolerance=tolerance)
-        if save_best:
+        made = sweep(translator, sources, references, settings, beams, alphas, tolerance=report.provenance.tolerance)
+        if remedies["save_best"]:
             _save(folders[0], made, report.provenance)
-    if json_file:
+    _write(report, made, output, remedies["plot"], lambda most: _explain(translator, report, settings, most))
+
+
+def _check(folders: int, certificates: Options, remedies: Options, output: Options) -> None:
+    """Refuse options that do not go together, before anything is loaded."""
+    from nmtkit.report.plot import check
+
+    if output["json"] == output["tsv"] == "-":
+        raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
+    sweeping = any(_swept(remedies))
+    if remedies["save_best"] and (folders > 1 or not sweeping):
+        raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
+    if remedies["plot"]:
+        if not sweeping:
+            raise typer.BadParameter("--plot draws what a sweep measured: add --sweep-beams")
+        with usage():
+            check(remedies["plot"])
+    if not certificates["exact"] and len(given(**certificates)) > 1:
+        raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
+    if remedies["train_text"] and not remedies["train_sample"]:
+        raise typer.BadParameter("--train-text says where the text of --train-sample is: add it, or leave both out")
+    if output["details"] is not None and not output["html"]:
+        raise typer.BadParameter("--details says how much --html shows: add it, or leave both out")
+
+
+def _question(verdicts: Options) -> dict[str, Any]:
+    """What decides the verdicts, as `blame` takes it."""
+    from nmtkit.analysis.question import read_errors
+    from nmtkit.evaluation.metrics import parse_threshold
+
+    values = given(**{name: verdicts[name] for name in ("tolerance", "reference_segmentations")})
+    if verdicts["errors_below"]:
+        with usage():
+            values["threshold"] = parse_threshold(verdicts["errors_below"])
+    if verdicts["errors"]:
+        values["errors"] = read_errors(verdicts["errors"])
+    return values
+
+
+def _budget(certificates: Options) -> Budget | None:
+    from nmtkit.analysis.search_errors import Budget
+
+    if not certificates["exact"]:
+        return None
+    return Budget(certificates["budget_steps"] or 10_000, certificates["budget_seconds"], certificates["sample"])
+
+
+def _swept(remedies: Options) -> tuple[list[int], list[float]]:
+    """Beams and exponents to be measured."""
+    beams = _numbers(remedies["sweep_beams"], int, "--sweep-beams")
+    return beams, _numbers(remedies["sweep_alphas"], float, "--sweep-alphas")
+
+
+def _explain(translator: Translator, report: Report, settings: SearchSettings, most: int) -> list[Detail]:
+    from nmtkit.analysis.details import explain
+    from nmtkit.report.blame import telling
+
+    return explain(translator, telling(report, most), settings)
+
+
+def _write(
+    report: Report, made: Sweep | None, output: Options, plot: Path | None, explain: Callable[[int], list[Detail]]
+) -> None:
+    """The files that were asked for, and the tables."""
+    from nmtkit.files import write_text
+    from nmtkit.report.blame import render, to_json, to_tsv
+    from nmtkit.report.blame_page import DETAILS, page
+    from nmtkit.report.plot import draw
+    from nmtkit.report.sweep import render as render_sweep
+
+    if output["json"]:
         value = {**to_json(report), "sweep": asdict(made) if made else None}
-        write_result(json_file, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-    if tsv_file:
-        write_result(tsv_file, to_tsv(report))
-    if "-" not in (json_file, tsv_file):
+        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    if output["tsv"]:
+        write_result(output["tsv"], to_tsv(report))
+    if output["html"]:
+        most = DETAILS if output["details"] is None else output["details"]
+        write_text(output["html"], page(report, made, explain(most)))
+    if plot and made:
+        draw(made, plot)
+    if "-" not in (output["json"], output["tsv"]):
         console = stdout_console()
-        for part in render(report, examples):
+        for part in render(report, 5 if output["examples"] is None else output["examples"]):
             console.print(part)
         for part in render_sweep(made) if made else ():
             console.print(part)

@@ -61,7 +61,8 @@ def evaluate(
     if not folders and of_a_model:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
         raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
-    keep_apart([source, hypotheses, *reference], [output])
+    written = [output, Path(json_file) if json_file and json_file != "-" else None]
+    keep_apart([source, hypotheses, *reference], written)
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
     facts: dict[str, Any] = {"model": None, "search": None}

@@ -10,6 +10,7 @@ import typer
 
 import nmtkit
 from nmtkit.cli.blame_analysis import blame_analysis
+from nmtkit.cli.blame_compare import blame_compare
 from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score,
     "evaluate": evaluate,
     "blame-analysis": blame_analysis,
+    "blame-compare": blame_compare,
     "info": info,
 }
 for name, command in COMMANDS.items():

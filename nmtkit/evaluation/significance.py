@@ -76,6 +76,6 @@ def paired_bootstrap(
         baseline=capped(first.score),
         system=capped(second.score),
         delta=capped(second.score) - capped(first.score),
-        p_value=float(second.p_value),
+        p_value=1.0 if first.score == second.score else float(second.p_value),  # sacreBLEU's is 0 for equal texts
         signature=str(signature),
     )

@@ -49,8 +49,8 @@ LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 def render(report: Report, examples: int) -> list[RenderableType]:
     """The shares, the lecture's table for up to `examples` telling sentences, and the advice; print them one by one."""
-    told = telling(report, examples)
-    parts: list[RenderableType] = [_settings(report), _shares(report), _denominators(report)]
+    told = sorted(telling(report, examples), key=lambda record: record.number)
+    parts: list[RenderableType] = [Text(settings_line(report)), _shares(report), _denominators(report)]
     if told:
         parts += [_sentences(told)]
     parts += [*search_errors.render(report), *model_errors.render(report)]
@@ -58,7 +58,7 @@ def render(report: Report, examples: int) -> list[RenderableType]:
 
 
 def telling(report: Report, most: int) -> list[Record]:
-    """Errors of the deciding row, verdicts in turn, each verdict's clearest (widest gap in J) first; then by number."""
+    """Errors of the deciding row, verdicts in turn, each verdict's clearest (widest gap in J) first."""
     members = set(report.deciding.numbers)
     kinds = [
         sorted(
@@ -68,7 +68,7 @@ def telling(report: Report, most: int) -> list[Record]:
         for verdict in BLAMED
     ]
     in_turn = [record for record in chain.from_iterable(zip_longest(*kinds)) if record is not None]
-    return sorted(in_turn[: max(most, 0)], key=lambda record: record.number)
+    return in_turn[: max(most, 0)]
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -90,12 +90,13 @@ def to_tsv(report: Report) -> str:
     return "".join("\t".join(fields) + "\n" for fields in lines)
 
 
-def _settings(report: Report) -> Text:
+def settings_line(report: Report) -> str:
+    """What was asked, in a sentence."""
     facts = report.provenance
-    model = short_hash(facts.model)
-    return Text(
+    return (
         f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
-        f"{facts.length_limit.removesuffix(' pieces')} pieces; tolerance on J {facts.tolerance:g}; model {model}"
+        f"{facts.length_limit.removesuffix(' pieces')} pieces; tolerance on J {facts.tolerance:g}; model "
+        f"{short_hash(facts.model)}"
     )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from nmtkit.analysis.model_errors import buckets, turns
 from nmtkit.analysis.records import Fit, Frequency, Report, Verdict
-from nmtkit.report.tables import number, percent, shown
+from nmtkit.report.tables import grid, number, percent, shown
 
 SHOWN = 5
 """Pieces of the references that are named."""
@@ -43,10 +42,10 @@ def render(report: Report) -> Iterator[Text | Table]:
                 f"beam and {flip.to_model} from beam to model."
             )
     if len(report.records) >= 20:
-        yield _lengths(report)
+        yield grid(*lengths(report))
     if report.fit:
         yield Text(known(report.fit))
-        yield _frequencies(report.fit)
+        yield grid(*frequencies(report.fit))
 
 
 def known(fit: Fit) -> str:
@@ -63,23 +62,21 @@ def often(one: Frequency) -> str:
     return "never" if one.most == 0 else f"{one.least:,} and more" if one.most is None else f"{one.least}–{one.most}"
 
 
-def _frequencies(fit: Fit) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("times in training", "pieces of y*", "nats a piece", "turned away there"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in fit.frequencies:
-        share = f"{one.turned} ({percent(one.turned / one.pieces)})"
-        table.add_row(often(one), f"{one.pieces:,}", f"{one.loss:.2f}", share)
-    return table
+def frequencies(fit: Fit) -> tuple[list[str], list[list[str]]]:
+    """What rare pieces cost: headings and rows."""
+    rows = [
+        [often(one), f"{one.pieces:,}", f"{one.loss:.2f}", f"{one.turned} ({percent(one.turned / one.pieces)})"]
+        for one in fit.frequencies
+    ]
+    return ["times in training", "pieces of y*", "nats a piece", "turned away there"], rows
 
 
-def _lengths(report: Report) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+def lengths(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Verdicts and scores by source length: headings and rows."""
     metric = {"chrf": "chrF", "bleu": "BLEU"}[report.provenance.sentence_metric]
-    for heading in ("source pieces", "sentences", "equal", "beam", "model", "unreachable", f"mean {metric}"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows = []
     for one in buckets(report.records):
         name = f"{one.first}" if one.first == one.last else f"{one.first}–{one.last}"
         counts = (one.sentences, one.equal, one.beam, one.model, one.unreachable)
-        table.add_row(name, *map(str, counts), f"{one.score:.1f}")
-    return table
+        rows.append([name, *map(str, counts), f"{one.score:.1f}"])
+    return ["source pieces", "sentences", "equal", "beam", "model", "unreachable", f"mean {metric}"], rows

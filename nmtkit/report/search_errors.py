@@ -24,9 +24,8 @@ def render(report: Report) -> Iterator[Text | Table]:
     losses = [record.loss for record in report.records if record.loss is not None]
     if losses:
         yield Text(_partings(losses))
-        pruned = [loss for loss in losses if loss.ending == "pruned"]
-        if pruned:
-            yield _histogram(pruned)
+        if bins := histogram(report):
+            yield _histogram(bins)
         if missed := [record for record in report.records if record.verdict == Verdict.BEAM]:
             yield Text(_widths(missed, report.provenance.widths))
     if report.proofs:
@@ -72,21 +71,27 @@ def _partings(losses: Sequence[Loss]) -> str:
     return f"Where the beam lost the reference, of {len(losses)} errors: {', '.join(parts)}."
 
 
-def _histogram(losses: Sequence[Loss]) -> Table:
-    """At which step the pruned were lost, with their median rank and margin there."""
+def histogram(report: Report) -> list[tuple[str, int, float, float]]:
+    """The references that were pruned by the step at which: name of the bin, how many, median rank and margin."""
+    losses = [record.loss for record in report.records if record.loss and record.loss.ending == "pruned"]
+    bins = []
+    for first, last in STEPS:
+        if inside := [loss for loss in losses if first <= loss.step <= last]:
+            name = f"{first}" if first == last else f"{first}–{last}" if last < 10**9 else f"{first} and later"
+            rank = statistics.median(loss.rank for loss in inside)
+            bins.append((name, len(inside), rank, statistics.median(loss.margin for loss in inside)))
+    return bins
+
+
+def _histogram(bins: Sequence[tuple[str, int, float, float]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("lost at step", "n", "rank", "margin"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    bins = [[loss for loss in losses if first <= loss.step <= last] for first, last in STEPS]
-    most = max(map(len, bins))
-    for (first, last), inside in zip(STEPS, bins, strict=True):
-        if inside:
-            name = f"{first}" if first == last else f"{first}–{last}" if last < 10**9 else f"{first} and later"
-            rank = statistics.median(loss.rank for loss in inside)
-            margin = statistics.median(loss.margin for loss in inside)
-            bar = "█" * max(1, round(BAR * len(inside) / most))
-            table.add_row(name, str(len(inside)), f"{rank:,.0f}", f"{margin:.2f}", bar)
+    most = max(number for _, number, *_ in bins)
+    for name, number, rank, margin in bins:
+        bar = "█" * max(1, round(BAR * number / most))
+        table.add_row(name, str(number), f"{rank:,.0f}", f"{margin:.2f}", bar)
     return table
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
+from rich import box
+from rich.table import Table
 from rich.text import Text
 
 CONTEXT = 30
@@ -29,6 +32,16 @@ def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
         character if character.isprintable() or character in JOINERS else _escape(character) for character in text
     )
     return Text(safe if len(safe) <= most else safe[: most - 1] + "…")
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of numbers, written out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from nmtkit.analysis.traces import Candidate, Header, Reference, Step, Trace
+from nmtkit.analysis.traces import Candidate, Header, Reference, Step, Trace, prefixes
 from nmtkit.report.tables import number, shown
 
 MARKS = {"finished": "✓", "kept": "·", "pruned": "×"}
@@ -72,15 +72,6 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
         f"★ the reference fell out at step {step} with {escaped(reference.scored.pieces[step - 1])}: rank "
         f"{reference.ranks[-1]:,}, {number(-reference.margins[-1])} nats below the last one taken (beam {header.beam})"
     )
-
-
-def prefixes(steps: Sequence[Step]) -> list[list[tuple[str, ...]]]:
-    """The pieces of every candidate, read back over the parents."""
-    found: list[list[tuple[str, ...]]] = []
-    for step in steps:
-        before = [(), *found[-1]] if found else [()]
-        found.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
-    return found
 
 
 def escaped(piece: str) -> str:

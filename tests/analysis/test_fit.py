@@ -24,7 +24,7 @@ KNOWN = {(): {A: 0.9, B: 0.1}, (A,): {EOS: 0.8, A: 0.2}}
 
 
 def test_losses_and_frequencies_by_hand() -> None:
-    """Training text: "a" twice (0.9 · 0.8). Here the output is b; the references: "b" (0.45 · 0.6), "bb" (0.45 · 0.4)."""
+    """Training text: "a" twice (0.9 · 0.8). Here ŷ is b, references are "b" (0.45 · 0.6), "bb" (0.45 · 0.4)."""
     table = {**GREEDY_IS_BEATEN, (B, B): {EOS: 1.0}}
     text = TrainingText(["3", "3", "3"], ["a", "a", " "], 5, best_update=4, last_update=8)
     fit = ask(toy(table, table, KNOWN), "b", "bb", beam=5, training=text).fit

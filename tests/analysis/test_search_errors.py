@@ -27,12 +27,12 @@ def planted(seed: int) -> tuple[TableModel, list[str], random.Random]:
     return model, ["".join(chance.choices("ab", k=chance.randrange(6))) for _ in range(SENTENCES)], chance
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_every_loss_is_the_planted_one(seed: int) -> None:
     """Step, rank and margin from the record of a beam of lists and loops."""
     model, references, chance = planted(seed)
-    beam, alpha = chance.randint(1, 4), chance.choice([0.0, 0.5, 0.7, 1.0])
+    beam, alpha = chance.randint(1, 8), chance.choice([0.0, 0.5, 0.7, 1.0])
     report = ask(Translator(model, SIDES), *references, beam=beam, length_alpha=alpha, warn=lambda text: None)
     for record in report.records:
         if record.verdict == Verdict.EQUAL:
@@ -55,12 +55,12 @@ def test_every_loss_is_the_planted_one(seed: int) -> None:
         assert where[record.loss.ending]
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_every_certificate_is_the_planted_one(seed: int) -> None:
     """The global best, whether the output is it, and what a budget too small may claim."""
     model, references, chance = planted(seed)
-    beam, alpha = chance.randint(1, 3), chance.choice([0.0, 0.5, 0.7, 1.0])
+    beam, alpha = chance.randint(1, 8), chance.choice([0.0, 0.5, 0.7, 1.0])
     asked = {"beam": beam, "length_alpha": alpha, "warn": lambda text: None}
     report = ask(Translator(model, SIDES), *references, **asked, exact=Budget())
     short = ask(Translator(model, SIDES), *references, **asked, exact=Budget(steps=2))
@@ -85,12 +85,12 @@ def test_every_certificate_is_the_planted_one(seed: int) -> None:
     assert proofs.length_ratio == pytest.approx(sum(one.length for one in best) / lengths)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(seeds)
 def test_bounds_hold_at_every_other_width(seed: int) -> None:
     """What a run with little budget says about widths that it did not run, against those widths, run."""
     model, references, chance = planted(seed)
-    beam, alpha = chance.randint(1, 5), chance.choice([0.0, 0.5, 0.7, 1.0])
+    beam, alpha = chance.randint(1, 8), chance.choice([0.0, 0.5, 0.7, 1.0])
     asked = {"length_alpha": alpha, "warn": lambda text: None}
     budget = Budget(steps=chance.choice([1, 2, 5, 20]), sample=25)
     report = ask(Translator(model, SIDES), *references, beam=beam, **asked, exact=budget)

@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from browser import data_in
 from conftest import Data, head, refused, run_here, write_lines
 
 
@@ -235,3 +236,31 @@ def test_the_training_text_is_compared(command: list[object], data: Data) -> Non
     assert moved.code == 0 and "is not the text that the model was trained on" in moved.err
     assert "--train-sample" in refused(run_here(*command, "--train-text", data.folder / "dev"), 2)
     assert report(*command)["fit"] is None
+
+
+def test_a_page_and_a_plot_are_written(command: list[object], data: Data, tmp_path: Path) -> None:
+    """The page knows what the JSON knows; as many sentences in full detail as asked for, or as there are."""
+    html, plot = tmp_path / "a.html", tmp_path / "a.svg"
+    flags = ["--sweep-beams", "1,3", "--max-length", 8, "--errors-below", "chrf:100", "--html", html]
+    found = report(*command, *flags, "--plot", plot)
+    shown = data_in(html.read_text("utf-8"))
+    assert [line["v"] for line in shown["lines"]] == [record["verdict"] for record in found["records"]]
+    assert [line["y"][0] for line in shown["lines"]] == [record["output"]["text"] for record in found["records"]]
+    wrong = [record for record in found["records"] if record["verdict"] != "equal"]
+    assert len(shown["details"]) == len(wrong) > 2
+    for record in wrong:
+        detail = shown["details"][str(record["number"])]
+        for side, one in (("output", record["output"]), ("reference", record["references"][record["judge"]])):
+            pieces, maps, logs = detail[side]
+            assert len(pieces) == one["length"] and logs == pytest.approx(one["log_probs"], abs=1e-4)
+            assert [len(text) for text in maps] == [len(detail["source"]) * len(pieces)]
+    assert "BLEU with 95 % intervals" in html.read_text("utf-8") and "<svg" in plot.read_text("utf-8")
+    report(*command, *flags, "--details", 2)
+    assert len(data_in(html.read_text("utf-8"))["details"]) == 2
+    report(*command, *flags, "--details", 0)
+    assert data_in(html.read_text("utf-8"))["details"] == {}
+    assert "--sweep-beams" in refused(run_here(*command, "--plot", plot), 2)
+    assert "png, svg, pdf" in refused(run_here(*command, "--sweep-beams", 2, "--plot", "a.gif"), 2)
+    assert "--html" in refused(run_here(*command, "--details", 3), 2)
+    read = data.folder / "dev.en"
+    assert f"{read} is read and written" in refused(run_here(*command, "--html", read), 2)

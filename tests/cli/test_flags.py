@@ -114,6 +114,14 @@ WHERE: dict[str, dict[str, str]] = {
         "--records": "test_records_are_kept_and_taken_up_again",
         "--train-sample": "test_the_training_text_is_compared",
         "--train-text": "test_the_training_text_is_compared",
+        "--html": "test_a_page_and_a_plot_are_written",
+        "--details": "test_a_page_and_a_plot_are_written",
+        "--plot": "test_a_page_and_a_plot_are_written",
+    },
+    "blame-compare": {
+        **dict.fromkeys(["BEFORE", "AFTER"], "test_the_tables_fit_a_terminal_and_the_arguments_have_an_order"),
+        **dict.fromkeys(["--examples", "--config", "--quiet"], "test_as_many_examples_as_asked_for"),
+        "--json": "test_json_goes_to_a_file_or_takes_the_place_of_the_tables",
     },
     "inspect": {
         "TRACE_FILE": "test_the_first_sentence_is_shown_as_it_was_searched",

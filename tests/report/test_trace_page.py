@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browser import Reader, check_offline, data_in, drawn
 
 from nmtkit.analysis.traces import Candidate, Header, Reference, Scored, Step, Trace
 from nmtkit.report.trace_page import embedded, page
@@ -49,57 +45,8 @@ TRACES = [
 ]
 
 
-class Reader(HTMLParser):
-    """The elements of a page with their attributes and texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.open.append(tag)
-        self.texts.setdefault(tag, []).append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        while tag in self.open and self.open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        for tag in self.open:
-            self.texts[tag][-1] += data
-
-    def of_class(self, tag: str, name: str) -> list[dict[str, str | None]]:
-        return [
-            attributes
-            for one, attributes in self.elements
-            if one == tag and name in (attributes.get("class") or "").split()
-        ]
-
-
-def data_in(text: str) -> Any:
-    """What the page's script is given."""
-    [value] = re.findall(r"^const data = (.*);$", text, re.MULTILINE)
-    return json.loads(value)
-
-
 def test_the_page_needs_no_network() -> None:
-    text = page(HEADER, [replace(one, source="x") for one in TRACES])
-    assert set(re.findall(r"[a-z]+://[^\s\"'<>]*", text)) == {"http://www.w3.org/2000/svg"}
-    reader = Reader(text)
-    for tag, attributes in reader.elements:
-        assert tag not in ("link", "iframe", "img", "object", "embed", "base")
-        assert not {"src", "href", "srcset", "action", "data", "xlink:href"} & attributes.keys()
-    style, script = reader.texts["style"][0], reader.texts["script"][0]
-    assert "@import" not in style and "url(" not in style
-    assert not any(
-        word in script for word in ("fetch(", "XMLHttpRequest", "import ", "WebSocket", "sendBeacon", ".src")
-    )
-    assert text.startswith("<!doctype html>") and '<meta charset="utf-8">' in text
+    check_offline(page(HEADER, [replace(one, source="x") for one in TRACES]))
 
 
 def test_the_data_are_those_of_the_traces() -> None:
@@ -136,18 +83,6 @@ def test_no_text_ends_the_script(text: str) -> None:
     assert data_in(made)["sentences"][0]["source"] == text
     inside = embedded({"text": text})
     assert "<" not in inside and len(inside.splitlines()) == 1 and json.loads(inside) == {"text": text}
-
-
-def drawn(folder: Path, text: str) -> Reader:
-    """The page as a browser leaves it after its script has run."""
-    if (chromium := shutil.which("chromium")) is None:
-        pytest.skip("no chromium on this machine: the page is not drawn")
-    (folder / "page.html").write_text(text, encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [chromium, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder}/page.html"]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    return Reader(done.stdout.decode("utf-8"))
 
 
 def test_a_browser_draws_every_candidate(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""`nmtkit blame-compare`: did a remedy help? Two error analyses of one text, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmtkit.cli.parameters import count, takes, write_result
+from nmtkit.cli.streams import keep_apart
+from nmtkit.console import stdout_console
+
+
+@takes()
+def blame_compare(
+    before: Annotated[
+        Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE", show_default=False)
+    ],
+    after: Annotated[
+        Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER", show_default=False)
+    ],
+    examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write all of it as JSON; - is stdout.")] = None,
+) -> None:
+    """Compare two analyses of one text, before and after a remedy: which verdicts changed, and is it better?
+
+    Both are reports of blame-analysis --json, of the same source and references. Shows the settings that differ, the
+    verdicts before and after, BLEU and chrF with p-values, and whether the remedy brought what a sweep had measured.
+    """
+    from nmtkit.analysis.compare import compare
+    from nmtkit.analysis.reading import read_report
+    from nmtkit.report.compare import render, to_json
+
+    keep_apart([before, after], [Path(json_file)] if json_file and json_file != "-" else [])
+    (first, sweep), (second, _) = read_report(before), read_report(after)
+    difference = compare(first, second, sweep)
+    if json_file:
+        write_result(json_file, json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n")
+    if json_file != "-":
+        console = stdout_console()
+        for part in render(difference, first, second, examples):
+            console.print(part)

@@ -1,0 +1,162 @@
+"""The report of an error analysis as one self-contained page: shares, curves, and every sentence to look into.
+
+The page keeps below `MOST_BYTES`. Sentences stand on a line each, the most telling first if not all have room; full
+detail comes along for as many of the most telling ones as were explained and have room. Most telling are the errors of
+the row that the advice rests on, the verdicts in turn, each verdict's widest difference in J first; then come
+the others in the order of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from nmtkit.analysis.records import Candidate, Record, Report, Verdict
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.report.blame import telling
+from nmtkit.report.blame_summary import summary
+from nmtkit.report.trace_page import embedded
+
+if TYPE_CHECKING:
+    from nmtkit.analysis.details import Detail, Map
+
+MOST_BYTES = 19_000_000
+"""Of the page without its template."""
+LINES_BYTES = 12_000_000
+"""Of these, for the lines of the sentences."""
+DETAILS = 200
+"""Sentences that are explained in full, if nobody says otherwise."""
+CANDIDATES = 20
+"""Shown of each step of the beam."""
+LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+"""Attention weights from 0 to 1 in 64 levels, a character each."""
+
+
+def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
+    """The page's HTML; it needs no network."""
+    ordered = telling(report, len(report.records))
+    chosen = {record.number for record in ordered}
+    ordered += [record for record in report.records if record.number not in chosen]
+    lines, used = _fitting({record.number: _line(record) for record in ordered}, LINES_BYTES)
+    records = {record.number: record for record in report.records}
+    explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
+    inside, _ = _fitting(explained, MOST_BYTES - used)
+    data = {
+        "sentences": len(report.records),
+        "metric": {"chrf": "chrF", "bleu": "BLEU"}[report.provenance.sentence_metric],
+        "threshold": report.provenance.sentence_threshold,
+        "lines": [lines[number] for number in sorted(lines)],
+        "details": inside,
+    }
+    template = resources.files("nmtkit.report").joinpath("blame.html").read_text("utf-8")
+    before, rest = template.split(SUMMARY)
+    between, after = rest.split(MARK)
+    return "".join([before, *summary(report, made), between, embedded(data), after])
+
+
+SUMMARY, MARK = "<!--SUMMARY-->", "/*REPORT*/null"
+
+
+def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
+    """The first of the parts that have room, and their bytes."""
+    kept, used = {}, 0
+    for number, part in parts.items():
+        size = len(json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")) + 16
+        if used + size > most:
+            break
+        kept[number], used = part, used + size
+    return kept, used
+
+
+def _line(record: Record) -> dict[str, Any]:
+    """What stands in the table, and what opens for every sentence."""
+    line = {
+        "n": record.number,
+        "v": record.verdict.value,
+        "s": round(record.sentence_score, 1),
+        "b": int(record.below),
+        "l": int(record.listed),
+        "p": record.source_pieces,
+        "x": record.source,
+        "y": _numbers(record.output),
+        "r": _numbers(record.reference),
+        "j": record.judge + 1,
+        "of": len(record.references),
+        "lost": _lost(record),
+        "at": record.loss.step if record.loss and record.loss.ending == "pruned" else None,
+    }
+    if record.divergence is not None:
+        line["turn"] = record.divergence.step
+    if record.certificate is not None:
+        best = record.certificate
+        state = "better" if best.error else "best" if best.proved else "open"
+        line["c"] = [state, int(best.proved), _rounded(best.gap), best.steps, best.proved_limit, *_numbers(best.best)]
+    return line
+
+
+def _numbers(one: Candidate) -> list[Any]:
+    return [one.text, _rounded(one.total, 2), one.length, _rounded(one.score)]
+
+
+def _rounded(value: float, digits: int = 4) -> float | None:
+    """None for what JSON does not know."""
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def _lost(record: Record) -> str:
+    """Where the beam lost the reference, in a sentence."""
+    loss = record.loss
+    if loss is None:
+        return ""
+    if loss.ending == "pruned":
+        said = f"The beam lost the reference at step {loss.step}: rank {loss.rank:,}, {_short(-loss.margin)} nats below"
+        said += " the last one taken."
+    else:
+        said = {
+            "stopped": f"The reference was still alive at step {loss.step} when the search stopped.",
+            "finished": "The reference is among the finished translations, but not the best of them.",
+            "too long": f"The reference is longer than the limit of {record.limit} pieces.",
+            "forbidden": f"A rule of the search forbids the reference at step {loss.step}.",
+        }[loss.ending]
+    if record.verdict == Verdict.BEAM:
+        said += (
+            f" A beam of {loss.width} reaches its J." if loss.width else " No wider beam that was tried reaches its J."
+        )
+    if record.verdict == Verdict.UNREACHABLE:
+        said += f" It is {record.reference.obstacle}."
+    return said
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "∞"
+
+
+def _detail(detail: Detail, record: Record) -> dict[str, Any]:
+    return {
+        "source": detail.source,
+        "output": [detail.output, _map(detail.output_map), _logs(record.output)],
+        "reference": [detail.reference, _map(detail.reference_map), _logs(record.reference)],
+        "steps": [
+            [
+                step.length,
+                [
+                    [" ".join(prefix[-8:]), one.rank, _rounded(one.total, 3), one.fate[0], int(one.reference)]
+                    for one, prefix in list(zip(step.candidates, prefixes, strict=True))[:CANDIDATES]
+                ],
+            ]
+            for step, prefixes in zip(detail.steps, detail.prefixes, strict=True)
+        ],
+    }
+
+
+def _logs(one: Candidate) -> list[float | None]:
+    return [_rounded(log_p) for log_p in one.log_probs]
+
+
+def _map(layers: Map) -> list[str]:
+    """A text for each layer, row by row."""
+    top = len(LEVELS) - 1
+    return ["".join(LEVELS[round(top * min(1.0, weight))] for row in layer for weight in row) for layer in layers]

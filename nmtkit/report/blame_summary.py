@@ -1,0 +1,118 @@
+"""What stands above the sentences of the page of an error analysis, as HTML that needs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import Any
+
+from rich.text import Text
+
+from nmtkit.analysis.advice import advice
+from nmtkit.analysis.records import BLAMED, Report, Verdict
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report.blame import settings_line
+from nmtkit.report.svg import bars, curve, curves, stack
+from nmtkit.report.tables import percent
+
+MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
+
+
+def summary(report: Report, made: Sweep | None) -> Iterator[str]:
+    """In parts."""
+    yield f'<p class="soft">{escape(settings_line(report))}</p>'
+    yield _list("What to do", advice(report))
+    yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
+    yield "".join(f'<th class="n">{MARKS[verdict]} {verdict.value}</th>' for verdict in BLAMED)
+    yield "</tr></thead><tbody>"
+    for row in report.rows:
+        cells = (
+            f'<td class="n">{one.count} ({percent(one.share)})<br><span class="soft">{100 * one.low:.1f} to '
+            f"{100 * one.high:.1f} %</span></td>"
+            if row.errors
+            else '<td class="n">–</td>'
+            for one in row.shares
+        )
+        yield f'<tr><td>{escape(row.title)}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
+    yield "</tbody></table></div>"
+    for row in report.rows:
+        if row.errors:
+            shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
+            words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
+            yield f"<figure><figcaption>{escape(row.title)}</figcaption>{stack(words, shares)}</figure>"
+    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
+    yield f'<p class="soft">Below each share its 95 % Wilson interval. {equal} of {len(report.records)} outputs equal '
+    yield "a reference and are no errors.</p></section>"
+    yield from _search(report)
+    yield from _model(report)
+    if made:
+        yield from _sweep(made)
+    yield _provenance(report)
+
+
+def _list(title: str, sentences: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<section><h2>{escape(title)}</h2><ul>{items}</ul></section>"
+
+
+def _sentences(parts: Iterator[Any]) -> str:
+    """The sentences of a terminal's report."""
+    return "".join(f"<p>{escape(part.plain)}</p>" for part in parts if isinstance(part, Text))
+
+
+def _search(report: Report) -> Iterator[str]:
+    """Where the search lost the references, and what is proved."""
+    said = _sentences(search_errors.render(report))
+    if not said:
+        return
+    yield f"<section><h2>Where the search lost the references</h2>{said}"
+    bins = search_errors.histogram(report)
+    if bins:
+        rows = [(name, float(number), f"{number}, margin {margin:.2f}") for name, number, _, margin in bins]
+        title = "references pruned, by the step at which the beam lost them (margin: median, in nats)"
+        yield f"<figure><figcaption>{title}</figcaption>{bars(title, rows)}</figure>"
+    yield "</section>"
+
+
+def _model(report: Report) -> Iterator[str]:
+    """Where the model turned away."""
+    said = _sentences(model_errors.render(report))
+    if not said:
+        return
+    yield f"<section><h2>Where the model turned from the references</h2>{said}"
+    yield _table(*model_errors.lengths(report))
+    if report.fit:
+        yield _table(*model_errors.frequencies(report.fit))
+    yield "</section>"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th class="n">{escape(heading)}</th>' for heading in headings)
+    body = "".join("<tr>" + "".join(f'<td class="n">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _sweep(made: Sweep) -> Iterator[str]:
+    """What other settings would bring: the table, and the curves where there are several beams."""
+    yield _list("What other settings would bring", sweep_advice(made))
+    yield f'<section><p class="soft">{escape(sweep.heading(made))}</p>'
+    yield _table(*sweep.table(made))
+    if len({one.beam for one in made.settings}) > 1:
+        drawn = (
+            f"<figure><figcaption>{escape(title)}</figcaption>{curve(title, 'beam', values)}</figure>"
+            for title, values in curves(made)
+        )
+        yield f'<div class="pair">{"".join(drawn)}</div>'
+    yield "</section>"
+
+
+def _provenance(report: Report) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in vars(report.provenance).items()
+        if value not in (None, (), False)
+    )
+    inside = f'<div class="wide"><table>{rows}</table></div>'
+    return f'<details class="soft"><summary>How this was made</summary>{inside}</details>'

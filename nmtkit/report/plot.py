@@ -1,0 +1,67 @@
+"""The curves of a sweep as a picture for a paper or a slide: PNG or SVG, or what else the file's ending names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.files import replacing
+from nmtkit.report.svg import Series, curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ENDINGS = ("png", "svg", "pdf")
+MARKS, DASHES = "os^Dx", ("-", "--", ":", "-.", (0, (8, 4)))
+"""A series is told by its mark and dashes, too, not by colour alone."""
+
+
+def draw(made: Sweep, path: Path) -> None:
+    """Write the picture of a sweep, whole or not at all."""
+    figure = build(made)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=check(path), dpi=160)
+
+
+def check(path: Path) -> str:
+    """The format that a file's ending names; ValueError for one that is not known."""
+    ending = path.suffix.lstrip(".").lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: a plot is written as {', '.join(ENDINGS)}: name a file that ends so")
+    return ending
+
+
+def build(made: Sweep) -> Figure:
+    """BLEU, missed references and time over the beam, side by side."""
+    from matplotlib.figure import Figure
+
+    panels = curves(made)
+    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+    for axes, (title, series) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        _panel(axes, title, series)
+    return figure
+
+
+def _panel(axes: Axes, title: str, series: Sequence[Series]) -> None:
+    """Lines with marks; intervals beside them, so that none covers another's."""
+    for number, one in enumerate(series):
+        xs, ys, lows, highs = zip(*one.points, strict=True)
+        style = {"marker": MARKS[number % len(MARKS)], "linestyle": DASHES[number % len(DASHES)]}
+        (line,) = axes.plot(xs, ys, label=one.name)
+        line.set(**style)
+        if None not in lows:
+            pairs = list(zip(lows, ys, highs, strict=True))
+            beyond = [[y - low for low, y, _ in pairs], [high - y for _, y, high in pairs]]
+            aside = [x * 1.03 ** (number - (len(series) - 1) / 2) for x in xs]
+            axes.errorbar(aside, ys, yerr=beyond, fmt="none", ecolor=line.get_color(), capsize=3, elinewidth=0.8)
+    beams = sorted({x for one in series for x, *_ in one.points})
+    axes.set_xscale("log")
+    axes.set_xticks(beams, [f"{beam:g}" for beam in beams])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("beam")
+    axes.set_title(title, fontsize="medium")
+    if len(series) > 1:
+        axes.legend(fontsize="small")

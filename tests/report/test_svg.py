@@ -1,0 +1,82 @@
+"""Charts: well-formed, to scale, and nothing that a name could break."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, stack
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(text: str) -> ElementTree.Element:
+    return ElementTree.fromstring(text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def circles(root: ElementTree.Element) -> list[tuple[float, float]]:
+    return [(float(one.attrib["cx"]), float(one.attrib["cy"])) for one in root.iter(f"{SVG}circle")]
+
+
+def test_points_are_to_scale() -> None:
+    """Beams 1, 2, 4 are evenly apart on a logarithmic axis; a value half-way stands half-way."""
+    one = Series("α = 0", ((1, 10.0, None, None), (2, 15.0, None, None), (4, 20.0, None, None)))
+    places = circles(parsed(curve("BLEU", "beam", [one])))
+    assert [x for x, _ in places] == pytest.approx([LEFT, (LEFT + WIDTH - RIGHT) / 2, WIDTH - RIGHT], abs=0.06)
+    (_, low), (_, middle), (_, high) = places
+    assert middle == pytest.approx((low + high) / 2, abs=0.06) and high < low < HEIGHT - BOTTOM
+
+
+def test_intervals_reach_from_low_to_high() -> None:
+    one = Series("a", ((1, 5.0, 4.0, 7.0), (10, 6.0, 5.0, 7.0)))
+    root = parsed(curve("t", "beam", [one]))
+    moves = [re.fullmatch(r"M([\d.]+) ([\d.]+)V([\d.]+)", path.attrib["d"]) for path in root.iter(f"{SVG}path")]
+    spans = [(float(found[2]), float(found[3])) for found in moves if found]
+    (_, first), (_, second) = circles(root)
+    for (bottom, top), y, (low, value, high) in zip(
+        spans, (first, second), ((4.0, 5.0, 7.0), (5.0, 6.0, 7.0)), strict=True
+    ):
+        assert (bottom - y) / (bottom - top) == pytest.approx((value - low) / (high - low), abs=0.01)
+
+
+def test_lines_are_told_apart_without_colour() -> None:
+    points = ((1, 1.0, None, None), (5, 2.0, None, None))
+    root = parsed(curve("t", "beam", [Series(f"α = {number}", points) for number in range(5)]))
+    groups = [one.attrib["class"] for one in root.iter(f"{SVG}g")]
+    assert groups == [f"line{number}" for number in range(5)]
+    shapes = {one.attrib.get("d", "circle") for one in root.iter() if one.attrib.get("class") == "mark"}
+    assert len(shapes) == 5
+    names = {one.text: float(one.attrib["y"]) for one in root.iter(f"{SVG}text") if (one.text or "").startswith("α")}
+    heights = sorted(names.values())
+    assert len(names) == 5 and all(b - a >= 13.9 for a, b in zip(heights, heights[1:], strict=False))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.floats(-1e3, 1e3)), min_size=1, max_size=6, unique_by=lambda p: p[0]),
+    st.text(alphabet="<>&\"'é x", max_size=8),
+)
+def test_any_numbers_and_names(points: list[tuple[int, float]], name: str) -> None:
+    series = Series(name, tuple((float(x), y, None, None) for x, y in sorted(points)))
+    root = parsed(curve(name, name, [series]))
+    assert len(circles(root)) == len(points)
+    for _, y in circles(root):
+        assert 0 <= y <= HEIGHT
+    assert root.attrib["aria-label"] == name
+
+
+def test_bars_and_stacks_are_as_long_as_their_values() -> None:
+    root = parsed(bars("t", [("1", 5.0, "five & more"), ("2–3", 10.0, "ten")]))
+    first, second = (float(one.attrib["width"]) for one in root.iter(f"{SVG}rect"))
+    assert second == pytest.approx(2 * first) and "five & more" in [one.text for one in root.iter(f"{SVG}text")]
+    (none,) = parsed(bars("none", [("1", 0.0, "0")])).iter(f"{SVG}rect")
+    assert none.attrib["width"] == "0.0"
+    root = parsed(stack("t", [("beam", 0.25, "◆ beam"), ("model", 0.75, "▲ model"), ("unreachable", 0.0, "○")]))
+    rectangles = [(one.attrib["class"], float(one.attrib["width"]) / WIDTH) for one in root.iter(f"{SVG}rect")]
+    assert rectangles == [("beam", 0.25), ("model", 0.75)]
+    assert [one.text for one in root.iter(f"{SVG}text")] == ["◆ beam", "▲ model"]
+    thin = parsed(stack("t", [("beam", 0.01, "◆ beam"), ("model", 0.99, "▲ model")]))
+    assert [one.text for one in thin.iter(f"{SVG}text")] == ["▲ model"], "no word where it has no room"
