@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import rich.progress
     from rich.console import Console
 
+NARROWEST = 80
+"""Columns that tables need: on a narrower terminal they wrap, but no digit is left out."""
+
 _quiet = False
 _live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
 
@@ -32,7 +35,9 @@ def stdout_console() -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return Piped(markup=False, highlight=False, emoji=False)
+    console = Piped(markup=False, highlight=False, emoji=False)
+    console.width = max(console.width, NARROWEST)
+    return console
 
 
 def stderr_console() -> Console:

@@ -28,7 +28,7 @@ def advice(report: Report) -> list[str]:
         sentences += _model(report, row)
     elif blamed is None:
         sentences += _undecided(row)
-    sentences += _unreachable(report, row)
+    sentences += _unreachable(report, row) + _blank(report) + _pieces(report)
     if report.provenance.beam == 1 and blamed not in (Verdict.BEAM, Verdict.MODEL):
         sentences.append(
             f"The search was greedy (beam 1) for all {len(report.records)} sentences: use a beam of {USUAL_BEAM} and "
@@ -36,7 +36,11 @@ def advice(report: Report) -> list[str]:
         )
     if cleared := row.of(Verdict.MODEL).count:
         sentences += _cleared(report, row, cleared)
-    if row is not different and main_verdict(different) != blamed:
+    if (
+        row is not different
+        and main_verdict(different) != blamed
+        and not (blamed is None and _most(row) == _most(different))
+    ):
         sentences.append(
             f"The answer depends on what counts as an error: over all {different.errors} outputs that differ from "
             f"their reference it is {_counts(different)}."
@@ -54,7 +58,12 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
         ]
     said = f"exact search found something with a higher J for {proofs.found.count} of {proofs.found.of} sentences"
     if not proofs.found.count:
-        return [f"The search is clear of the rest, as far as was proved: {said} ({proofs.proved.count} proved)."]
+        if not proofs.open.count:
+            return [f"The search is clear of these errors: it found the best of all for {proofs.proved.of} sentences."]
+        return [
+            f"Undecided whether the search misses something likelier: {said}, but proved the best for only "
+            f"{proofs.proved.count} of them; a larger --budget-steps proves more."
+        ]
     empty = (
         f"; the empty translation is best for {proofs.empty.count} of the {proofs.empty.of} proved"
         if proofs.empty.count
@@ -69,6 +78,11 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
 def main_verdict(row: Row) -> Verdict | None:
     """The verdict of most errors of a row, its whole interval above one half; None if that holds for none."""
     return next((share.verdict for share in row.shares if row.errors and share.low > 0.5), None)
+
+
+def _most(row: Row) -> Verdict:
+    """The verdict of most errors, whatever its interval."""
+    return max(row.shares, key=lambda share: share.count).verdict
 
 
 def _what_it_rests_on(report: Report) -> list[str]:
@@ -188,6 +202,26 @@ def _unreachable(report: Report, row: Row) -> list[str]:
             "with a tokenizer that covers its characters."
         )
     return sentences
+
+
+def _blank(report: Report) -> list[str]:
+    """Lines that have nothing on one side are judged like any other, which is nearly never what was wanted."""
+    blank = sum(bool(one.source.strip()) != bool(one.reference.text.strip()) for one in report.records)
+    if not blank:
+        return []
+    return [
+        f"{blank} of {len(report.records)} sentences have a blank source or reference: look whether lines are missing."
+    ]
+
+
+def _pieces(report: Report) -> list[str]:
+    """The search may write a text in any pieces; a reference is scored in few."""
+    if (other := sum(one.other_pieces for one in report.records)) and report.provenance.reference_segmentations == 1:
+        return [
+            f"{other} outputs are in other pieces than the tokenizer would choose, while references are scored in its "
+            "own: --reference-segmentations 16 gives them the same freedom."
+        ]
+    return []
 
 
 def _phrase(share: Share, row: Row) -> str:

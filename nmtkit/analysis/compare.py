@@ -179,6 +179,10 @@ def mcnemar(gone: int, new: int) -> float:
     return min(1.0, float(Fraction(2 * tail, 2**total)))
 
 
+OF_THE_ANALYSIS = ("widths", "exact_steps", "exact_seconds", "exact_sample", "listed", "reference_segmentations")
+"""What differs in how it was looked at, not in what was done."""
+
+
 def title(name: str) -> str:
     """The name of a field of `Provenance` in words."""
     return TITLES.get(name, name.replace("_", " "))
@@ -285,7 +289,7 @@ def advice(difference: Difference) -> list[str]:
 
 
 def _what_changed(one: Difference) -> str:
-    said = [_turn(setting) for setting in one.settings if setting.name != "widths"]  # these follow from the beam
+    said = [_turn(setting) for setting in one.settings if setting.name not in OF_THE_ANALYSIS]
     return (
         f"Changed: {', '.join(said) or 'no setting'}. {one.rewritten} of {one.sentences} outputs are other texts now, "
         f"and {len(one.changed)} {'verdict' if len(one.changed) == 1 else 'verdicts'} changed."

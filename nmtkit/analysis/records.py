@@ -126,6 +126,7 @@ class Record:
         loss: where the search lost y*; None where the output is y*.
         divergence: where the model turned from y* to ŷ; None where they are the same tokens.
         rescoring: |forced − beam| of the output's Σ log P, in nats.
+        other_pieces: ŷ is not in the pieces that the tokenizer makes of its text.
         source_pieces: of the source, as the model reads it, its end not counted.
         certificate: of an exact search; None where there was none.
     """
@@ -141,6 +142,7 @@ class Record:
     below: bool
     listed: bool
     rescoring: float = 0.0
+    other_pieces: bool = False
     loss: Loss | None = None
     divergence: Divergence | None = None
     source_pieces: int = 0

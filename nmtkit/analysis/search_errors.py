@@ -119,8 +119,8 @@ def _certificates(
     return made
 
 
-WINDOW = 100
-"""Sentences certified between two words of progress."""
+WINDOW = 25
+"""Sentences certified between two words of progress, and before they are kept."""
 
 
 def count_proofs(records: Sequence[Record]) -> Proofs | None:

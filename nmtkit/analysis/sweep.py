@@ -43,8 +43,9 @@ class Sweep:
 
     Attributes:
         current: index of the setting that the report is about.
-        best: index of the one with the highest BLEU; of equals the narrowest beam.
-        gain: the best against the current, paired; None where they are one.
+        best: index of the one with the highest BLEU; of equals the present one, then the narrowest beam.
+        gain: the best against the current or, where they are one, the next best against it, paired; None where there
+            is no other.
         oracle: chrF of the best of each n-best list of the best setting, n being its beam: all that reranking could
             bring.
     """
@@ -58,8 +59,13 @@ class Sweep:
 
     @property
     def decided(self) -> bool:
-        """Whether the best is better than the current beyond chance (p < 0.05)."""
+        """Whether the best differs from the current, or the current from the next best, beyond chance (p < 0.05)."""
         return self.gain is not None and self.gain.p_value < 0.05
+
+    @property
+    def chosen(self) -> Setting:
+        """The setting to use: the best, if it is better than the current beyond chance."""
+        return self.settings[self.best if self.decided else self.current]
 
 
 def sweep(
@@ -106,10 +112,13 @@ def sweep(
         measured.append(Setting(beam, alpha, bleu, chrf, len(wrong), missed, ratio, time))
     places = list(found)
     current = places.index((settings.beam, settings.length_alpha))
-    best = max(range(len(measured)), key=lambda index: (measured[index].bleu.value, -measured[index].beam))
+    order = sorted(
+        range(len(measured)), key=lambda index: (-measured[index].bleu.value, index != current, measured[index].beam)
+    )
+    best = order[0]
     gain = None
-    if best != current:
-        pair = outputs[places[current]], outputs[places[best]]
+    if len(order) > 1:
+        pair = outputs[places[current]], outputs[places[best if best != current else order[1]]]
         gain = paired_bootstrap("bleu", *pair, texts, resamples=resamples)
     beam, alpha = places[best]
     lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
@@ -129,18 +138,22 @@ def advice(made: Sweep) -> list[str]:
     """What the sweep says, in plain words, each sentence with its figures."""
     best, current = made.settings[made.best], made.settings[made.current]
     sentences = []
+    now = f"beam {current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}"
     if made.gain is None:
+        sentences.append(f"Only the present setting was measured ({now}).")
+    elif best is current:
         sentences.append(
-            f"No other setting of the {len(made.settings)} has a higher BLEU than the present one (beam "
-            f"{current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}): keep it."
+            f"Keep the present setting ({now}): none of the other {len(made.settings) - 1} has a higher BLEU. "
+            f"{'It is better beyond chance than the next' if made.decided else 'Undecided whether the next is worse'}, "
+            f"BLEU {made.gain.system:.1f} (p = {made.gain.p_value:.3f})."
         )
     else:
-        figures = (
-            f"beam {best.beam}, α {best.alpha:g}: BLEU {best.bleu.value:.1f} against {current.bleu.value:.1f} with "
-            f"beam {current.beam}, α {current.alpha:g} (p = {made.gain.p_value:.3f})"
-        )
         verdict = "Use" if made.decided else "Undecided, the difference may be chance:"
-        sentences.append(f"{verdict} {figures}.")
+        sentences.append(
+            f"{verdict} beam {best.beam}, α {best.alpha:g}: BLEU {best.bleu.value:.1f} against "
+            f"{current.bleu.value:.1f} with beam {current.beam}, α {current.alpha:g} (p = {made.gain.p_value:.3f}, not "
+            f"corrected for the choice among {len(made.settings)})."
+        )
     same = [one for one in made.settings if one.alpha == best.alpha]
     enough = next(one for one in same if one.bleu.value >= best.bleu.value - 0.1)
     if enough.beam < same[-1].beam:

@@ -73,6 +73,7 @@ def judge(
             below=verdict != Verdict.EQUAL and scores[index] < question.threshold,
             listed=number in question.listed,
             rescoring=abs(own.total - output.total),
+            other_pieces=output.tokens != translator.encode_target(output.text),
             loss=_loss(paths[index]) if same is None else None,
             divergence=diverge(candidate, references[index][reference], pieces) if same is None else None,
             source_pieces=min(len(translator.tokenizer.source.encode(sources[index])), settings.max_source),

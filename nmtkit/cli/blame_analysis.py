@@ -82,7 +82,7 @@ REMEDY_OPTIONS: Options = {
     "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
     "plot": Annotated[Path | None, _option("Draw what was measured, as .png, .svg or .pdf.", REMEDIES)],
     "save_best": Annotated[
-        bool, _option("Make the setting with the highest BLEU the folder's default.", REMEDIES, name="--save-best")
+        bool, _option("Make the setting to use the folder's default.", REMEDIES, name="--save-best")
     ],
 }
 OUTPUT_OPTIONS: Options = {
@@ -274,7 +274,7 @@ def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
     """Make the best setting of a sweep the default of a model folder."""
     from nmtkit.checkpoint import save_defaults
 
-    best = made.settings[made.best]
+    best = made.chosen
     chosen_on = {
         "sources_sha256": facts.sources_sha256,
         "references_sha256": list(facts.references_sha256),
@@ -283,4 +283,5 @@ def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
         "signature": best.bleu.signature,
     }
     save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
-    note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now")
+    why = "" if made.decided or made.best == made.current else ", for no other is better beyond chance"
+    note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now{why}")

@@ -137,7 +137,8 @@ def _sentences(records: Sequence[Record]) -> Table:
     for record in records:
         table.add_row(Text(str(record.number)), Text("source"), shown(record.source))
         human, algorithm = record.reference, record.output
-        table.add_row("", Text("human y*"), *_candidate(human, algorithm), Text(_at_fault(record)))
+        which = f" {record.judge + 1}/{len(record.references)}" if len(record.references) > 1 else ""
+        table.add_row("", Text(f"human y*{which}"), *_candidate(human, algorithm), Text(_at_fault(record)))
         table.add_row("", Text("algorithm ŷ"), *_candidate(algorithm, human), end_section=True)
     return table
 

@@ -25,11 +25,14 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
     yield Text(f"Verdicts of {difference.sentences} sentences, before (rows) and after (columns):")
     yield _transitions(difference)
     yield _scores(difference)
-    yield Text("p: of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test; signatures:")
+    yield Text(
+        "p: of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test, none corrected for asking "
+        "several; signatures:"
+    )
     for score in difference.scores:
         yield Text(score.signature)
     if told := telling(difference, before, after, examples):
-        yield _sentences(told, METRIC_NAMES[before.provenance.sentence_metric])
+        yield _sentences(told, METRIC_NAMES[before.provenance.sentence_metric], difference.j_change is not None)
         if len(told) < len(difference.changed):
             yield Text(f"{len(told)} of the {len(difference.changed)} sentences whose verdict changed.")
     for sentence in advice(difference):
@@ -92,13 +95,13 @@ def _scores(difference: Difference) -> Table:
     return table
 
 
-def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str) -> Table:
-    """Source, human and both outputs, with their sentence scores and verdicts."""
+def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str, comparable: bool) -> Table:
+    """Source, human and both outputs, with their sentence scores, J where it can be compared, and verdicts."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("line", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("text", ratio=1, overflow="fold")
-    for heading in (metric, "J"):
+    for heading in (metric, "J") if comparable else (metric,):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for old, new in pairs:
@@ -106,15 +109,15 @@ def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str) -> Table:
         if old.reference.text != new.reference.text:
             table.add_row("", Text("y* before"), shown(old.reference.text))
         table.add_row("", Text("y*"), shown(new.reference.text))
-        table.add_row("", Text("ŷ before"), *_output(old, new))
-        table.add_row("", Text("ŷ after"), *_output(new, old), end_section=True)
+        table.add_row("", Text("ŷ before"), *_output(old, new, comparable))
+        table.add_row("", Text("ŷ after"), *_output(new, old, comparable), end_section=True)
     return table
 
 
-def _output(one: Record, other: Record) -> list[Text]:
+def _output(one: Record, other: Record, comparable: bool) -> list[Text]:
     return [
         shown(one.output.text, beside=other.output.text),
         Text(number(one.sentence_score, 1)),
-        Text(number(one.output.score, 3)),
+        *([Text(number(one.output.score, 3))] if comparable else []),
         Text(one.verdict.value),
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from nmtkit.analysis.model_errors import buckets, turns
-from nmtkit.analysis.records import Fit, Frequency, Report, Verdict
+from nmtkit.analysis.records import Divergence, Fit, Frequency, Report, Verdict
 from nmtkit.report.tables import grid, number, percent, shown
 
 SHOWN = 5
@@ -17,24 +17,14 @@ SHOWN = 5
 
 
 def render(report: Report) -> Iterator[Text | Table]:
-    """The first difference, other exponents, source lengths, its training text; nothing where nothing is its fault."""
-    blamed = [record for record in report.records if record.verdict == Verdict.MODEL and record.divergence]
-    turned = [record.divergence for record in blamed if record.divergence]
-    if not turned:
-        return
-    early = sum(one.step == 1 for one in turned)
-    shrank = sum(one.deficit + one.rest < 0 for one in turned)
-    yield Text(
-        f"Where the model turned from the reference, in {len(turned)} model verdicts: at piece "
-        f"{statistics.median(one.step for one in turned):.0f} (median; {early} at the first), where its own piece is "
-        f"{number(statistics.median(one.deficit for one in turned))} nats likelier (median) than the reference's; "
-        f"behind that the output gains {number(statistics.median(one.rest for one in turned))} more (median)"
-        f"{f', and loses all of it in {shrank}' if shrank else ''}."
-    )
-    frequent = [turn for turn in turns(report.records, SHOWN) if turn.count > 1]
-    if frequent:
-        said = ", ".join(f"{shown(one.piece)} {one.count} times ({number(one.deficit)} nats)" for one in frequent)
-        yield Text(f"It turned most often where the reference has {said}.")
+    """The first difference, other exponents, source lengths, its training text."""
+    turned = [one.divergence for one in report.records if one.verdict == Verdict.MODEL and one.divergence]
+    if turned:
+        yield Text(_turning(turned))
+        frequent = [turn for turn in turns(report.records, SHOWN) if turn.count > 1]
+        if frequent:
+            said = ", ".join(f"{shown(one.piece)} {one.count} times ({number(one.deficit)} nats)" for one in frequent)
+            yield Text(f"It turned most often where the reference has {said}.")
     for flip in report.flips:
         if flip.to_beam or flip.to_model:
             yield Text(
@@ -46,6 +36,22 @@ def render(report: Report) -> Iterator[Text | Table]:
     if report.fit:
         yield Text(known(report.fit))
         yield grid(*frequencies(report.fit))
+
+
+def _turning(turned: Sequence[Divergence]) -> str:
+    """Where, by how much, and what became of it behind."""
+    step, deficit, rest = (
+        statistics.median(getattr(one, name) for one in turned) for name in ("step", "deficit", "rest")
+    )
+    early = sum(one.step == 1 for one in turned)
+    shrank = sum(one.deficit + one.rest < 0 for one in turned)
+    return (
+        f"Where the model turned from the reference, in {len(turned)} model verdicts: at piece {step:.0f} (median; "
+        f"{early} at the first), where its own piece is {number(abs(deficit))} nats "
+        f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; behind that the output "
+        f"{'gains' if rest >= 0 else 'loses'} {number(abs(rest))} {'more ' if rest >= 0 else ''}(median)"
+        f"{f', and loses all of it in {shrank}' if shrank else ''}."
+    )
 
 
 def known(fit: Fit) -> str:

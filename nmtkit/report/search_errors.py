@@ -39,14 +39,15 @@ def certificates(proofs: Proofs) -> list[str]:
     if proofs.proved.count:
         sentences.append(
             f"Of these the output is not the best, a search error, in {rate(proofs.errors)}; the best is the empty "
-            f"translation in {proofs.empty.count} of {proofs.empty.of}, and all bests together are "
-            f"{proofs.length_ratio:.2f} times as long as the references."
+            f"translation in {proofs.empty.count} of {proofs.empty.of}, and all bests together have "
+            f"{proofs.length_ratio:.2f} times as many pieces as the references."
         )
     if proofs.found.count > proofs.errors.count:
         sentences.append(f"Proved or not, something better than the output was found for {rate(proofs.found)}.")
     sentences.append(
-        f"So at any width, run or not, at most {rate(proofs.open)} could gain in J, and the mean J could rise by at "
-        f"most {proofs.gain:.3f}."
+        f"So at any width, run or not, at most {proofs.open.count} of these {proofs.open.of} could gain in J (of all "
+        f"sentences {100 * proofs.open.low:.1f} to {percent(proofs.open.high)}), and the mean J of these could rise by "
+        f"at most {proofs.gain:.3f}."
     )
     return sentences
 

@@ -31,8 +31,8 @@ def render(made: Sweep) -> Iterator[Text | Table]:
 def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
-        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; missed: of the outputs that differ, "
-        "those with J(y*) > J(ŷ); length: ŷ / y*; ms: a sentence"
+        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; missed: beam verdicts, of the "
+        "outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 

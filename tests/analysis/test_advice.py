@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from nmtkit.analysis.advice import advice, main_verdict
-from nmtkit.analysis.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
+from nmtkit.analysis.records import Candidate, Obstacle, Proofs, Provenance, Rate, Record, Report, Verdict
 from nmtkit.analysis.rows import count
+from nmtkit.evaluation.significance import wilson
 
 PROVENANCE = Provenance(
     *("0", "m", 4, 0.7, "power", "2 × source pieces + 10", None, False, False),
-    *(1000, 1e-4, 0.0, 1, "chrf", 60.0, "2", (5, 10), None, None, None, "s", ("r",)),
+    *(1000, 1e-4, 1, "chrf", 60.0, "2", (5, 10), None, None, None, "s", ("r",)),
 )
 
 
@@ -153,3 +154,47 @@ def test_more_data_is_no_remedy_for_what_alpha_decides(of_alpha: int, retrain: b
     )
     said = " ".join(advice(replace(given, records=records)))
     assert ("more data" in said) == retrain and ("try a smaller --length-alpha" in said) == (of_alpha > 0)
+
+
+def proofs(proved: int, found: int, open_: int, of: int = 10) -> Proofs:
+    def rate(count: int, of: int) -> Rate:
+        return Rate(count, of, *wilson(count, of))
+
+    errors, empty = rate(min(found, proved), proved), rate(0, proved)
+    return Proofs(rate(proved, of), errors, rate(found, of), rate(open_, of), 0.5, empty, 1.0, 99)
+
+
+@pytest.mark.parametrize(
+    ("facts", "start"),
+    [
+        (proofs(10, 0, 0), "The search is clear of these errors: it found the best of all for 10 sentences."),
+        (proofs(0, 0, 10), "Undecided whether the search misses something likelier: exact search found something with"),
+        (proofs(9, 0, 1), "Undecided whether"),
+        (proofs(9, 1, 2), "The rule does not clear the search: exact search found something with a higher J for 1 of"),
+    ],
+)
+def test_only_what_is_proved_clears_the_search(facts: Proofs, start: str) -> None:
+    said = advice(replace(report(model=20, below=Verdict.MODEL), proofs=facts))
+    about = [one for one in said if "search is clear" in one or "Undecided whether" in one or "does not clear" in one]
+    assert len(about) == 1 and about[0].startswith(start)
+    if facts.open.count and not facts.found.count:
+        assert f"proved the best for only {facts.proved.count} of them" in about[0] and "--budget-steps" in about[0]
+
+
+def test_one_error_does_not_depend_on_what_counts() -> None:
+    """1 of 1 and 20 of 20 are both the model's: the one alone is undecided, but they agree."""
+    said = advice(report(model=20, below=Verdict.MODEL, listed={3}))
+    assert not [one for one in said if one.startswith("The answer depends")]
+
+
+def test_blank_lines_and_other_pieces_are_said() -> None:
+    given = report(model=20, below=Verdict.MODEL)
+    first, second, *rest = given.records
+    empty = tuple(replace(one, text="") for one in first.references)
+    odd = (replace(first, references=empty), replace(second, other_pieces=True), *rest)
+    said = advice(replace(given, records=odd))
+    assert [one for one in said if one.startswith("1 of 20 sentences have a blank source or reference")]
+    assert [one for one in said if one.startswith("1 outputs are in other pieces than the tokenizer would choose")]
+    freed = replace(given.provenance, reference_segmentations=4)
+    assert not [one for one in advice(replace(given, records=odd, provenance=freed)) if "other pieces" in one]
+    assert not [one for one in advice(given) if "blank" in one or "other pieces" in one]

@@ -166,7 +166,7 @@ def test_the_settings_that_differ() -> None:
         Changed("widths", (10, 20, 50), (50,)),
         Changed("listed", (), (3,)),
     )
-    said = "Changed: the model, beam 5 → 20, patience none → 2, the errors that a person listed. 7 of 8 outputs are"
+    said = "Changed: the model, beam 5 → 20, patience none → 2. 7 of 8 outputs are"
     assert advice(found)[0].startswith(said)
     assert Changed("length_alpha", 0.5, 1.0).title == "α" and Changed("free_eos", 0, 1).title == "free eos"
     assert [in_words(value) for value in (True, False, 0.7, 1e-4, "power")] == ["yes", "no", "0.7", "0.0001", "power"]

@@ -70,8 +70,7 @@ def test_the_best_the_gain_and_the_oracle(
     assert best.bleu.value == max(one.bleu.value for one in made.settings)
     chosen = replace(settings, beam=best.beam, length_alpha=best.alpha)
     outputs = [translator.translate(sources, **vars(one)) for one in (settings, chosen)]
-    assert (made.gain is None) == (made.best == made.current)
-    if made.gain is not None:
+    if made.best != made.current:
         assert made.gain == paired_bootstrap("bleu", *outputs, [references], resamples=20)
     lists = translator.search(sources, replace(chosen, n_best=best.beam))
     metric = CHRF()
@@ -104,5 +103,17 @@ def test_advice_is_undecided_where_chance_may_decide(p_value: float, start: str)
 
 
 def test_advice_to_keep_what_is_best() -> None:
-    said = advice(Sweep((setting(1, 1.0, 30.0), setting(5, 1.0, 29.0)), 100, 0, 0, None, 40.0))
-    assert "keep it" in said[0] and "beam 1" in said[0]
+    curve, worse = (setting(1, 1.0, 30.0), setting(5, 1.0, 29.0)), replace(gain(0.2), system=29.0)
+    said = advice(Sweep(curve, 100, 0, 0, worse, 40.0))
+    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): none of the other 1 has a higher")
+    assert "Undecided whether the next is worse, BLEU 29.0 (p = 0.200)" in said[0]
+    sure = advice(Sweep(curve, 100, 0, 0, replace(worse, p_value=0.01), 40.0))
+    assert "better beyond chance than the next, BLEU 29.0 (p = 0.010)" in sure[0]
+    assert advice(Sweep(curve[:1], 100, 0, 0, None, 40.0))[0].startswith("Only the present setting was measured")
+
+
+def test_the_setting_to_use_is_the_present_one_where_chance_may_decide() -> None:
+    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0))
+    assert Sweep(curve, 100, 0, 1, gain(0.2), 40.0).chosen is curve[0]
+    assert Sweep(curve, 100, 0, 1, gain(0.01), 40.0).chosen is curve[1]
+    assert Sweep(curve[:1], 100, 0, 0, None, 40.0).chosen is curve[0]

@@ -41,7 +41,7 @@ def test_tables_hold_the_counts_and_the_lecture_s_columns() -> None:
     assert "of these, below chrF 60 1 1 (100.0 %) 0 (0.0 %) 0 (0.0 %)" in words
     assert "1 of 6 outputs equal a reference" in words
     assert all(heading in text for heading in ("log P", "|y|", "J", "at fault"))
-    assert "human y* Jane visits Africa. -3.25 6 -0.500 beam" in words
+    assert "human y* 2/2 Jane visits Africa. -3.25 6 -0.500 beam" in words
     assert "algorithm ŷ Jane is going to Africa. -4.50 7 -1.000" in " ".join(printed(SMALL, width=200).split())
 
 

@@ -127,7 +127,9 @@ def test_everything_fits_80_columns() -> None:
     rules = {"length_limit": "1.5 × source pieces, 1 at least, and 100 more besides", "patience": 1.5, "beam": 100}
     text = printed(report(*long), report(*new, model="+".join("abc"), listed=tuple(range(90)), **rules), examples=11)
     assert max(cell_len(line) for line in text.splitlines()) <= 80
-    assert "1234567" in text and "unreachable" in text and "-12345.678" in text
+    assert "1234567" in text and "unreachable" in text and "-12345.678" not in text, "another model's J"
+    alike = printed(report(*long), report(*new), examples=11)
+    assert max(cell_len(line) for line in alike.splitlines()) <= 80 and "-12345.678" in alike
 
 
 def test_texts_are_shown_as_they_are() -> None:

@@ -61,9 +61,11 @@ def test_what_was_proved() -> None:
     text = " ".join(certificates(proofs))
     assert "30 of 40 (75.0 %, 60.0 to 86.0 %) sentences" in text
     assert "a search error, in 12 of 30 (40.0 %, 25.0 to 58.0 %)" in text
-    assert "empty translation in 3 of 30" in text and "0.50 times as long" in text
+    assert "empty translation in 3 of 30" in text and "0.50 times as many pieces" in text
     assert "found for 20 of 40 (50.0 %, 35.0 to 65.0 %)" in text
-    assert "at most 22 of 40 (55.0 %, 40.0 to 70.0 %) could gain in J" in text and "by at most 0.123." in text
+    assert (
+        "at most 22 of these 40 could gain in J (of all sentences 40.0 to 70.0 %)" in text and "at most 0.123." in text
+    )
     none = Rate(0, 0, 0, 0)
     nothing = Proofs(Rate(0, 4, 0, 0.5), none, Rate(0, 4, 0, 0.5), Rate(4, 4, 0.5, 1), 0.5, none, 0.0, 9)
     assert len(certificates(nothing)) == 2 and rate(nothing.errors) == "0 of 0"
