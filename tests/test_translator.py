@@ -242,7 +242,8 @@ def test_lists_by_length_end_in_what_the_search_returns(alpha: float) -> None:
     toy, chosen = translator(double=True), SearchSettings(beam=3, length_alpha=alpha, max_length=7)
     plain, lists = toy.search(LINES, chosen), toy.search_by_length(LINES, chosen)
     for best, lengths in zip(plain, lists, strict=True):
-        assert max((one for ones in lengths for one in ones), key=lambda one: one.score) == best[0]
+        top = max((one for ones in lengths for one in ones), key=lambda one: one.score)
+        assert top.tokens == best[0].tokens and top.score == pytest.approx(best[0].score, abs=1e-12)
         assert [ones[0].length for ones in lengths] == sorted({one.length for ones in lengths for one in ones})
         for ones in lengths:
             assert len({one.length for one in ones}) == 1 and 1 <= len(ones) <= 3

@@ -1,10 +1,10 @@
-"""Attention: additive (Bahdanau et al. 2015) and multi-head scaled dot product (Vaswani et al. 2017).
+"""Multi-head scaled dot-product attention (Vaswani et al. 2017), and what masks it.
 
-Each is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
+It is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
 are scored against them. Queries come as W hypotheses (or W·T positions) of each sentence, so memory is never copied.
 
-Shape key: B sentences, S source positions, W queries of a sentence, T positions, D width, A attention width,
-H heads, C channels of a head (D = H·C), N = B·W hypotheses.
+Shape key: B sentences, S source positions, W queries of a sentence, T positions, D width, H heads, C channels of a
+head (D = H·C), N = B·W hypotheses.
 """
 
 from __future__ import annotations
@@ -20,25 +20,12 @@ def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
     return energies_BWS.masked_fill(~mask_BS.unsqueeze(1), -torch.inf).softmax(-1)
 
 
-class AdditiveScore(nn.Module):
-    """e = vᵀ tanh(W_s s + W_h h). Bahdanau et al. 2015, appendix A.1.2.
-
-    Queries arrive projected (W_s s), since a recurrent cell forms that product together with its own.
-    """
-
-    def __init__(self, key_width: int, width: int) -> None:
-        super().__init__()
-        self.key = nn.Linear(key_width, width)
-        self.vector = nn.Parameter(torch.empty(width).uniform_(-(width**-0.5), width**-0.5))
-
-    def prepare(self, annotations_BSD: Tensor) -> Tensor:
-        """Keys W_h h, (B, S, A)."""
-        keys: Tensor = self.key(annotations_BSD)
-        return keys
-
-    def score(self, query_BWA: Tensor, keys_BSA: Tensor) -> Tensor:
-        """Energies (B, W, S)."""
-        return (query_BWA.unsqueeze(2) + keys_BSA.unsqueeze(1)).tanh_() @ self.vector
+def neighbours(length: int, reach: int | None, device: torch.device) -> Tensor | None:
+    """True where two positions are at most `reach` apart, (T, T); None where that is so of all of them."""
+    if reach is None or reach >= length - 1:
+        return None
+    everywhere = torch.ones(length, length, dtype=torch.bool, device=device)
+    return everywhere.tril(reach).triu(-reach)
 
 
 class MultiHeadAttention(nn.Module):

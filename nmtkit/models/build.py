@@ -2,23 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from nmtkit.models.convolutional import Convolutional
+from nmtkit.models.focus import Extent, Global, Monotonic, Normaliser, Predictive, Sigmoid, Softmax, Sparse
 from nmtkit.models.interface import Model
 from nmtkit.models.layers import FeatureFront, TokenFront, embedding
-from nmtkit.models.options import ModelOptions, RecurrentOptions, TransformerOptions
+from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions
 from nmtkit.models.recurrent import Recurrent
+from nmtkit.models.recurrent_decoders import BahdanauDecoder, LuongDecoder, PlainDecoder, RecurrentDecoder
+from nmtkit.models.scores import (
+    AdditiveScore,
+    ContentScore,
+    DotScore,
+    GeneralScore,
+    LocationScore,
+    Score,
+    UniformScore,
+)
+from nmtkit.models.source_attention import SourceAttention
 from nmtkit.models.transformer import Transformer
 from nmtkit.settings import to_mapping
 
-_FAMILIES: dict[str, tuple[type[Model], str]] = {
-    TransformerOptions.family: (Transformer, "width"),
-    RecurrentOptions.family: (Recurrent, "embedding"),
+
+def _score(score: str, units: int, annotation: int, attention: int, strength: float, max_positions: int) -> Score:
+    """A score of one head.
+
+    Args:
+        units: width of the query, where the score reads the state itself.
+        annotation: width of what the keys are made of.
+    """
+    made: dict[str, Callable[[], Score]] = {
+        "additive": lambda: AdditiveScore(annotation, attention),
+        "dot": lambda: DotScore(1.0),
+        "scaled-dot": lambda: DotScore(annotation**-0.5),
+        "general": lambda: GeneralScore(annotation, units),
+        "cosine": lambda: ContentScore(strength or None),
+        "location": lambda: LocationScore(max_positions),
+        "uniform": UniformScore,
+    }
+    return made[score]()
+
+
+def _attention(options: RecurrentOptions) -> SourceAttention:
+    several, part = options.heads > 1, options.attention // options.heads
+    widths = (part, part, part) if several else (options.units, options.annotation, options.attention)
+    extents: dict[str, Callable[[], Extent]] = {
+        "global": Global,
+        "local-m": lambda: Monotonic(options.window),
+        "local-p": lambda: Predictive(options.window, options.units),
+    }
+    normalisers: dict[str, Callable[[], Normaliser]] = {
+        "softmax": Softmax,
+        "sparsemax": lambda: Sparse(2.0),
+        "entmax": lambda: Sparse(1.5),
+        "sigmoid": lambda: Sigmoid(options.sigmoid_bias),
+    }
+    return SourceAttention(
+        _score(options.score, *widths, options.strength, options.max_positions),
+        extents[options.extent](),
+        normalisers[options.normaliser](),
+        units=options.units,
+        annotation=options.annotation,
+        heads=options.heads,
+        width=options.attention,
+        positions=options.max_positions if options.score == "location" else None,
+        hard=options.hard,
+    )
+
+
+def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **rest: Any) -> Model:
+    """The decoder that the options ask for, and the encoder around it."""
+    options = RecurrentOptions(**rest)
+    sizes = {"embedding": options.embedding, "units": options.units, "layers": options.decoder_layers}
+    sizes["dropout"] = options.dropout  # type: ignore[assignment]
+    decoder: RecurrentDecoder
+    if options.order == "none":
+        decoder = PlainDecoder(options.cell, **sizes)
+    elif options.order == "luong":
+        attention = _attention(options)
+        feeding = options.input_feeding
+        decoder = LuongDecoder(options.cell, attention, context=options.annotation, feeding=feeding, **sizes)
+    else:
+        decoder = BahdanauDecoder(options.cell, _attention(options), context=options.annotation, **sizes)
+    return Recurrent(
+        front,
+        target,
+        output,
+        decoder,
+        kind=options.cell,
+        embedding=options.embedding,
+        units=options.encoder_units or options.units,
+        layers=options.encoder_layers,
+        bidirectional=options.bidirectional,
+        whole=options.order == "none",
+        dropout=options.dropout,
+        entropy_weight=options.entropy_weight,
+    )
+
+
+_FAMILIES: dict[str, tuple[Callable[..., Model], str]] = {
+    TransformerOptions.family: (Transformer, "embedding"),
+    RecurrentOptions.family: (_recurrent, "embedding"),
+    ConvolutionalOptions.family: (Convolutional, "embedding"),
 }
-"""Family name → class and the option that is the width of its embeddings."""
+"""Family name → what makes its model, and the attribute of its options that is the width of its embeddings."""
 
 
 def build(options: ModelOptions, *, source_size: int, target_size: int, features: bool = False) -> Model:
@@ -30,10 +122,10 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
         target_size: vocabulary of the target.
         features: the source is feature vectors instead of ids.
     """
-    model_class, width_name = _FAMILIES[options.family]
+    make, width_name = _FAMILIES[options.family]
     rest: dict[str, Any] = to_mapping(options)
     tie_source, tie_output = rest.pop("tie_source"), rest.pop("tie_output")
-    width = rest[width_name]
+    width: int = getattr(options, width_name)
     target = embedding(target_size, width)
     if features and tie_source:
         raise ValueError("tie_source needs a source of ids, but this one is feature vectors: set it to false")
@@ -48,7 +140,7 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
     else:
         front = TokenFront(embedding(source_size, width))
     output = target.weight if tie_output else embedding(target_size, width).weight
-    return model_class(front, target, output, **rest)
+    return make(front, target, output, **rest)
 
 
 def parameters(model: nn.Module) -> int:

@@ -78,3 +78,7 @@ class Ensemble(Model):
         maps = [member.attention(own, target_in_NT) for member, own in pairs]  # type: ignore[operator]
         cross = tuple(layer for one in maps for layer in one.cross)
         return Maps(cross, tuple(layer for one in maps for layer in one.decoder))
+
+    def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        maps = (member.encoder_attention(source, mask_BS) for member in self.members)  # type: ignore[operator]
+        return tuple(layer for one in maps for layer in one)

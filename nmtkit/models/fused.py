@@ -201,6 +201,59 @@ class _GatedUnit(torch.autograd.Function):
         return grad_input, grad_state, grad_hidden
 
 
+def long_short_term_unit(input_gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
+    """The next output o·tanh(c') and cell c' = f·c + i·g of a long short-term memory, side by side.
+
+    i, f, o = σ(a_i), σ(a_f), σ(a_o), g = tanh(a_g), where a is the sum of both shares, in the order i, f, g, o.
+
+    Args:
+        input_gates: the input's share of the gates, (N, 4U).
+        state_gates: the output's share of them, (N, 4U).
+        state: output h and cell c side by side, (N, 2U).
+
+    Returns:
+        The next state, (N, 2U).
+    """
+    result: Tensor = _LongShortTermUnit.apply(input_gates, state_gates, state)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LongShortTermUnit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input_gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
+        units = state.shape[1] // 2
+        gates = input_gates + state_gates
+        ahead, proposed, out = (
+            gates[:, : 2 * units].sigmoid_(),
+            gates[:, 2 * units : 3 * units].tanh_(),
+            gates[:, 3 * units :],
+        )
+        out.sigmoid_()
+        cell = torch.mul(ahead[:, units:], state[:, units:]).addcmul_(ahead[:, :units], proposed)
+        squashed = cell.tanh()
+        ctx.save_for_backward(gates, state, squashed)
+        return torch.cat((out * squashed, cell), dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gates, state, squashed = ctx.saved_tensors
+        enter, keep, proposed, out = gates.chunk(4, 1)
+        grad_out, grad_cell = grad.chunk(2, 1)
+        through = torch.ops.aten.tanh_backward(grad_out * out, squashed).add_(grad_cell)
+        grad_gates = torch.empty_like(gates)
+        of_enter, of_keep, of_proposed, of_out = grad_gates.chunk(4, 1)
+        torch.mul(through, proposed, out=of_enter)
+        torch.mul(through, state[:, keep.shape[1] :], out=of_keep)
+        torch.mul(grad_out, squashed, out=of_out)
+        half = grad_gates[:, : 2 * keep.shape[1]]
+        torch.ops.aten.sigmoid_backward.grad_input(half, gates[:, : 2 * keep.shape[1]], grad_input=half)
+        torch.ops.aten.sigmoid_backward.grad_input(of_out, out, grad_input=of_out)
+        torch.ops.aten.tanh_backward.grad_input(through * enter, proposed, grad_input=of_proposed)
+        grad_state = torch.cat((torch.zeros_like(through), through * keep), dim=1)
+        return grad_gates, grad_gates, grad_state
+
+
 def projected_cross_entropy(
     hidden_MD: Tensor, weight_VD: Tensor, target_M: Tensor, smoothing: float, first: int = 0
 ) -> Tensor:

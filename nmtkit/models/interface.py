@@ -199,6 +199,14 @@ class Model(nn.Module, ABC):
     def attention(self, memory: Any, target_in_NT: Tensor) -> Maps:
         """The attention weights of a forced pass over `target_in_NT`; may be slow."""
 
+    def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        """Per layer of self-attention in the encoder, (B, heads, S, S): weight of position s′ for position s.
+
+        Takes what `encode` takes, since memory keeps no trace of it; may be slow. Rows of padding mean nothing. Empty
+        where the family's encoder has no self-attention.
+        """
+        return ()
+
 
 def stack_targets(targets: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Targets (each ends in EOS) as decoder input and output: two int64 tensors (N, T), padded with PAD."""

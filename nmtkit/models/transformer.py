@@ -1,4 +1,4 @@
-"""Transformer (Vaswani et al. 2017) with layer norm before each sublayer (Xiong et al. 2020) and sinusoidal positions.
+"""Transformer (Vaswani et al. 2017), with layer norm after each sublayer as there, or before (Xiong et al. 2020).
 
 Shape key: B sentences, S source positions, N = W·B hypotheses, T target positions, D width, H heads, C head channels.
 """
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.attention import MultiHeadAttention
+from nmtkit.models.attention import MultiHeadAttention, neighbours
 from nmtkit.models.fused import rectified_network
 from nmtkit.models.interface import LogProbs, Maps, Model, ProjectedLogProbs, Rows
-from nmtkit.models.layers import Cache, Dropout, Positions
+from nmtkit.models.layers import Cache, Dropout
+from nmtkit.models.norms import NORMS, Norm, PreNorm
+from nmtkit.models.positions import make_positions
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward network, each with layer norm before and a skip connection around."""
+    """Self-attention and feed-forward network, each with layer norm and a skip connection around."""
 
     def __init__(
         self,
@@ -60,17 +62,31 @@ class EncoderLayer(nn.Module):
         dropout: float,
         attention_dropout: float,
         activation_dropout: float,
+        norm: Norm = PreNorm,
     ) -> None:
         super().__init__()
-        self.self_norm, self.feedforward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.self_norm, self.feedforward_norm = norm(width), norm(width)
         self.self_attention = MultiHeadAttention(width, heads, attention_dropout)
         self.feedforward = FeedForward(width, feedforward, activation_dropout)
         self.dropout = Dropout(dropout)
 
-    def forward(self, vectors_BSD: Tensor, mask_B11S: Tensor | None) -> Tensor:
-        projected = self.self_attention.project(self.self_norm(vectors_BSD))
-        vectors_BSD = self.dropout.add(vectors_BSD, self.self_attention.attend(*projected, mask=mask_B11S))
-        return self.dropout.add(vectors_BSD, self.feedforward(self.feedforward_norm(vectors_BSD)))
+    def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
+        """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
+        return self._feed(self._mix(vectors_BSD, mask))
+
+    def self_weights(self, vectors_BSD: Tensor, mask: Tensor) -> Tensor:
+        """The weights of the self-attention, (B, H, S, S)."""
+        query, keys, _ = self.self_attention.project(self.self_norm.before(vectors_BSD))
+        return self.self_attention.weights(query, keys, mask)
+
+    def _mix(self, vectors_BSD: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
+        projected = self.self_attention.project(self.self_norm.before(vectors_BSD))
+        mixed_BSD = self.self_attention.attend(*projected, mask=mask, causal=causal)
+        return self.self_norm.after(self.dropout.add(vectors_BSD, mixed_BSD))
+
+    def _feed(self, vectors_BSD: Tensor) -> Tensor:
+        norm = self.feedforward_norm
+        return norm.after(self.dropout.add(vectors_BSD, self.feedforward(norm.before(vectors_BSD))))
 
 
 class DecoderLayer(EncoderLayer):
@@ -84,45 +100,66 @@ class DecoderLayer(EncoderLayer):
         dropout: float,
         attention_dropout: float,
         activation_dropout: float,
+        norm: Norm = PreNorm,
     ) -> None:
-        super().__init__(width, feedforward, heads, dropout, attention_dropout, activation_dropout)
-        self.cross_norm = nn.LayerNorm(width)
+        super().__init__(width, feedforward, heads, dropout, attention_dropout, activation_dropout, norm)
+        self.cross_norm = norm(width)
         self.cross_attention = MultiHeadAttention(width, heads, attention_dropout)
 
-    def parallel(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
-        """All target positions at once."""
-        projected = self.self_attention.project(self.self_norm(vectors_NTD))
-        vectors_NTD = self.dropout.add(vectors_NTD, self.self_attention.attend(*projected, causal=True))
-        return self._after_self_attention(vectors_NTD, keys, values, mask_BS)
+    def parallel(
+        self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
+    ) -> Tensor:
+        """All target positions at once. `past_TT`: where the self-attention may go; None: the whole past."""
+        return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask_BS)
+
+    def look_back(self, vectors_NTD: Tensor, past_TT: Tensor | None = None) -> Tensor:
+        """All target positions behind the self-attention."""
+        return self._mix(vectors_NTD, past_TT, causal=past_TT is None)
 
     def step(
-        self, vectors_N1D: Tensor, cache: Cache, keys: Tensor, values: Tensor, mask_BS: Tensor
+        self,
+        vectors_N1D: Tensor,
+        cache: Cache,
+        keys: Tensor,
+        values: Tensor,
+        mask_BS: Tensor,
+        recent: slice = slice(None),
     ) -> tuple[Tensor, Cache]:
-        """One target position, given the cache of those before."""
-        query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm(vectors_N1D))
+        """One target position, given the cache of those before, of which (itself among them) it sees the `recent`."""
+        query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm.before(vectors_N1D))
         cache = cache.append(pair_N2HC)
-        vectors_N1D = vectors_N1D + self.self_attention.attend(query_NH1C, cache.keys(), cache.values())
+        past = cache.keys()[:, :, recent], cache.values()[:, :, recent]
+        vectors_N1D = self.self_norm.after(vectors_N1D + self.self_attention.attend(query_NH1C, *past))
         return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
 
     def cross_query(self, vectors_NTD: Tensor, sentences: int) -> Tensor:
         """Queries of all positions of all hypotheses of a sentence in one row: (B, H, W·T, C)."""
-        normed: Tensor = self.cross_norm(vectors_NTD)
-        return self.cross_attention.query(normed.reshape(sentences, -1, normed.shape[-1]))
+        read_NTD = self.cross_norm.before(vectors_NTD)
+        return self.cross_attention.query(read_NTD.reshape(sentences, -1, read_NTD.shape[-1]))
 
     def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
         query = self.cross_query(vectors_NTD, mask_BS.shape[0])
         mixed = self.cross_attention.attend(query, keys, values, mask=mask_BS[:, None, None])
-        vectors_NTD = self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape))
-        return self.dropout.add(vectors_NTD, self.feedforward(self.feedforward_norm(vectors_NTD)))
+        vectors_NTD = self.cross_norm.after(self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape)))
+        return self._feed(vectors_NTD)
+
+
+def readout(width: int, embedding: int) -> nn.Linear:
+    """From the stack to vectors as wide as the output embeddings, where these are narrower."""
+    linear = nn.Linear(width, embedding)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 class Transformer(Model):
     """Encoder and decoder stacks.
 
     Args:
-        front: source ids or features to vectors of `width`.
-        target_embedding: V × width table of the decoder's input.
-        output_weight: V × width output embeddings (the same parameter as the table's when tied).
+        front: source ids or features to vectors as wide as the embeddings.
+        target_embedding: V × E table of the decoder's input. E = width, or less where positions are concatenated.
+        output_weight: V × E output embeddings (the same parameter as the table's when tied).
+        norm: and all below: see `TransformerOptions`.
     """
 
     def __init__(
@@ -139,29 +176,57 @@ class Transformer(Model):
         dropout: float,
         attention_dropout: float,
         activation_dropout: float,
+        norm: str,
+        positions: str,
+        position_width: int,
+        max_positions: int,
+        neighbourhood: int | None,
     ) -> None:
         super().__init__()
-        sizes = (width, feedforward, heads, dropout, attention_dropout, activation_dropout)
+        around, last = NORMS[norm]
         self.front, self.target_embedding, self.output_weight = front, target_embedding, output_weight
-        self.positions, self.dropout, self.scale = Positions(width), Dropout(dropout), width**0.5
+        embedding = target_embedding.embedding_dim
+        self.source_positions, self.target_positions = (
+            make_positions(positions, embedding, position_width, max_positions) for _ in range(2)
+        )
+        self.dropout = Dropout(dropout)
+        sizes = (width, feedforward, heads, dropout, attention_dropout, activation_dropout, around)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(decoder_layers))
-        self.encoder_norm, self.decoder_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.encoder_norm, self.decoder_norm = last(width), last(width)
+        self.readout = nn.Identity() if embedding == width else readout(width, embedding)
+        self.neighbourhood = neighbourhood
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> TransformerMemory:
-        vectors = self._enter(self.front(source), 0)
-        mask_B11S = mask_BS[:, None, None]
+        vectors, mask = self._read(source), self._encoder_mask(mask_BS)
         for layer in self.encoder:
-            vectors = layer(vectors, mask_B11S)
+            vectors = layer(vectors, mask)
         vectors = self.encoder_norm(vectors)
         prepared = (layer.cross_attention.prepare(vectors) for layer in self._decoder_layers())
         keys, values = zip(*prepared, strict=True)
         return TransformerMemory(mask_BS, keys, values)
 
-    def _enter(self, vectors: Tensor, position: int) -> Tensor:
-        positions = self.positions(position, vectors.shape[1], vectors)
-        entered: Tensor = self.dropout(torch.add(positions, vectors, alpha=self.scale))
-        return entered
+    def _read(self, source: Tensor) -> Tensor:
+        vectors: Tensor = self.dropout(self.source_positions(self.front(source), 0))
+        return vectors
+
+    def _write(self, target_in_NT: Tensor, start: int) -> Tensor:
+        vectors: Tensor = self.dropout(self.target_positions(self.target_embedding(target_in_NT), start))
+        return vectors
+
+    def _encoder_mask(self, mask_BS: Tensor) -> Tensor:
+        """Where the encoder's self-attention may go, (B, 1, 1, S) or restricted (B, 1, S, S); padding is nowhere.
+
+        A row of padding may have no word near it, and a softmax over nothing would be no number: it sees all words.
+        """
+        near_SS = neighbours(mask_BS.shape[1], self.neighbourhood, mask_BS.device)
+        words_B11S = mask_BS[:, None, None]
+        return words_B11S if near_SS is None else words_B11S & (near_SS | ~mask_BS[:, None, :, None])
+
+    def _past(self, length: int, device: torch.device) -> Tensor | None:
+        """Where the decoder's self-attention may go if not to the whole past, (T, T)."""
+        near_TT = neighbours(length, self.neighbourhood, device)
+        return None if near_TT is None else near_TT.tril()
 
     def _decoder_layers(self) -> Iterator[DecoderLayer]:
         for layer in self.decoder:
@@ -175,34 +240,47 @@ class Transformer(Model):
     def step(
         self, token_N: Tensor, state: TransformerState, memory: TransformerMemory
     ) -> tuple[LogProbs, TransformerState]:
-        vectors = self._enter(self.target_embedding(token_N.unsqueeze(1)), state.caches[0].length)
-        caches = []
+        vectors = self._write(token_N.unsqueeze(1), state.caches[0].length)
+        recent, caches = slice(None if self.neighbourhood is None else -self.neighbourhood - 1, None), []
         for layer, cache, keys, values in zip(
             self._decoder_layers(), state.caches, memory.keys, memory.values, strict=True
         ):
-            vectors, cache = layer.step(vectors, cache, keys, values, memory.mask_BS)
+            vectors, cache = layer.step(vectors, cache, keys, values, memory.mask_BS, recent)
             caches.append(cache)
-        hidden_ND = self.decoder_norm(vectors).squeeze(1)
+        hidden_ND = self._leave(vectors).squeeze(1)
         return ProjectedLogProbs(hidden_ND, self.output_weight), TransformerState(tuple(caches))
 
     def decode(self, memory: TransformerMemory, target_in_NT: Tensor) -> LogProbs:
-        vectors = self._enter(self.target_embedding(target_in_NT), 0)
+        vectors = self._write(target_in_NT, 0)
+        past_TT = self._past(target_in_NT.shape[1], vectors.device)
         for layer, keys, values in zip(self._decoder_layers(), memory.keys, memory.values, strict=True):
-            vectors = layer.parallel(vectors, keys, values, memory.mask_BS)
-        return ProjectedLogProbs(self.decoder_norm(vectors), self.output_weight)
+            vectors = layer.parallel(vectors, keys, values, memory.mask_BS, past_TT)
+        return ProjectedLogProbs(self._leave(vectors), self.output_weight)
+
+    def _leave(self, vectors: Tensor) -> Tensor:
+        left: Tensor = self.readout(self.decoder_norm(vectors))
+        return left
 
     def attention(self, memory: TransformerMemory, target_in_NT: Tensor) -> Maps:
-        vectors = self._enter(self.target_embedding(target_in_NT), 0)
+        vectors = self._write(target_in_NT, 0)
         (rows, length), sentences = target_in_NT.shape, memory.mask_BS.shape[0]
-        causal_TT = torch.ones(length, length, dtype=torch.bool, device=target_in_NT.device).tril()
+        past_TT = self._past(length, vectors.device)
+        causal_TT = torch.ones(length, length, dtype=torch.bool, device=vectors.device).tril()
         cross, decoder = [], []
         for layer, keys, values in zip(self._decoder_layers(), memory.keys, memory.values, strict=True):
-            past = layer.self_attention.project(layer.self_norm(vectors))
-            decoder.append(layer.self_attention.weights(past[0], past[1], causal_TT))
-            after_self = vectors + layer.self_attention.attend(*past, causal=True)
-            query = layer.cross_query(after_self, sentences)
+            decoder.append(layer.self_weights(vectors, causal_TT if past_TT is None else past_TT))
+            query = layer.cross_query(layer.look_back(vectors, past_TT), sentences)
             weights_BHQS = layer.cross_attention.weights(query, keys, memory.mask_BS[:, None, None])
             by_hypothesis = weights_BHQS.unflatten(2, (rows // sentences, length)).transpose(1, 2)
             cross.append(by_hypothesis.flatten(0, 1))
-            vectors = layer.parallel(vectors, keys, values, memory.mask_BS)
+            vectors = layer.parallel(vectors, keys, values, memory.mask_BS, past_TT)
         return Maps(tuple(cross), tuple(decoder))
+
+    def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        vectors, mask = self._read(source), self._encoder_mask(mask_BS)
+        maps = []
+        for layer in self.encoder:
+            assert isinstance(layer, EncoderLayer)
+            maps.append(layer.self_weights(vectors, mask))
+            vectors = layer(vectors, mask)
+        return tuple(maps)

@@ -30,7 +30,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
 
-OF_THE_SOURCE = ("encoder.", "score.key.")
+OF_THE_SOURCE = ("encoder.", "decoder.attention.score.key.", "decoder.attention.key.", "decoder.attention.value.")
 
 
 class Peak:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.attention import AdditiveScore, MultiHeadAttention, masked_softmax
+from nmtkit.models.attention import MultiHeadAttention, masked_softmax
 
 Array = npt.NDArray[np.float64]
 M = TypeVar("M", bound=nn.Module)
@@ -35,20 +35,6 @@ def shaken(module: M) -> M:
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter))
     return module
-
-
-def test_additive_score() -> None:
-    """e = vᵀ tanh(W_s s + W_h h + b), one pair at a time; the queries come projected."""
-    score = shaken(AdditiveScore(key_width=5, width=3))
-    annotations, queries = torch.randn(2, 4, 5, dtype=torch.float64), torch.randn(2, 6, 3, dtype=torch.float64)
-    found = score.score(queries, score.prepare(annotations))
-    assert found.shape == (2, 6, 4)
-    vector, weight, bias = numpy(score.vector), numpy(score.key.weight), numpy(score.key.bias)
-    for b in range(2):
-        for w in range(6):
-            for s in range(4):
-                expected = vector @ np.tanh(numpy(queries[b, w]) + weight @ numpy(annotations[b, s]) + bias)
-                assert found[b, w, s].item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_masked_softmax() -> None:

@@ -11,11 +11,15 @@ from torch import Tensor
 
 from nmtkit.models.build import average, build, parameters
 from nmtkit.models.interface import Model
-from nmtkit.models.options import ModelOptions, RecurrentOptions, TransformerOptions
+from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions, preset
 
 TRANSFORMER = TransformerOptions(width=8, feedforward=12, heads=2, encoder_layers=2, decoder_layers=1, dropout=0.0)
 RECURRENT = RecurrentOptions(embedding=6, units=5, attention=4, dropout=0.0)
-BOTH = pytest.mark.parametrize("options", [TRANSFORMER, RECURRENT], ids=lambda options: options.family)
+CONVOLUTIONAL = ConvolutionalOptions(
+    width=6, embedding=5, encoder_layers=2, decoder_layers=2, max_positions=11, dropout=0.0
+)
+ALL = [TRANSFORMER, RECURRENT, CONVOLUTIONAL]
+EACH = pytest.mark.parametrize("options", ALL, ids=lambda options: options.family)
 
 SOURCE = torch.tensor([[4, 6, 3], [5, 3, 0]])
 MASK = torch.tensor([[True, True, True], [True, True, False]])
@@ -59,6 +63,20 @@ def recurrent_count(o: RecurrentOptions) -> int:
     return encoder + bridge + score + cell + upper + linear(o.units + o.embedding + annotation, o.embedding)
 
 
+def normalised(inside: int, outside: int) -> int:
+    """A direction and a length for each row, and the bias."""
+    return inside * outside + 2 * outside
+
+
+def convolutional_count(o: ConvolutionalOptions) -> int:
+    """Without word embeddings: two tables of positions, four maps in and out, convolutions, two maps an attention."""
+    positions = 2 * o.max_positions * o.embedding
+    ends = 2 * (normalised(o.embedding, o.width) + normalised(o.width, o.embedding))
+    convolutions = (o.encoder_layers + o.decoder_layers) * normalised(o.kernel * o.width, 2 * o.width)
+    attention = o.decoder_layers * (normalised(o.width, o.embedding) + normalised(o.embedding, o.width))
+    return positions + ends + convolutions + attention
+
+
 @pytest.mark.parametrize("tie_output", [True, False])
 @pytest.mark.parametrize("tie_source", [True, False])
 @pytest.mark.parametrize("deep", [False, True])
@@ -70,6 +88,19 @@ def test_parameter_counts(tie_source: bool, tie_output: bool, deep: bool) -> Non
     assert parameters(make(transformer)) == transformer_count(transformer) + tables * 9 * 8
     recurrent = dataclasses.replace(RECURRENT, **ties, **layers)
     assert parameters(make(recurrent)) == recurrent_count(recurrent) + tables * 9 * 6
+    convolutional = dataclasses.replace(CONVOLUTIONAL, **ties, **layers)
+    assert parameters(make(convolutional)) == convolutional_count(convolutional) + tables * 9 * 5
+    sinusoidal = dataclasses.replace(convolutional, positions="sinusoidal")
+    assert parameters(make(sinusoidal)) == convolutional_count(convolutional) - 2 * 11 * 5 + tables * 9 * 5
+
+
+def test_the_convolutional_preset_is_as_large_as_the_smallest_transformer() -> None:
+    """With 10,000 pieces; so the two can be compared."""
+    tiny, convs2s = (dataclasses.replace(preset(name), tie_source=True) for name in ("transformer-tiny", "convs2s"))
+    of_tiny, of_convs2s = (
+        parameters(build(options, source_size=10000, target_size=10000)) for options in (tiny, convs2s)
+    )
+    assert of_convs2s == 2_604_128 and abs(of_convs2s / of_tiny - 1) < 0.01
 
 
 def test_parameter_count_by_hand() -> None:
@@ -79,16 +110,16 @@ def test_parameter_count_by_hand() -> None:
     assert parameters(model) == (8 + 4 + 2 * 2) + (2 * 8 + 4 + 3 * 2) + 2 * 2 + 5
 
 
-@BOTH
+@EACH
 def test_parameter_counts_of_features_and_of_two_vocabularies(options: ModelOptions) -> None:
-    width = {"transformer": 8, "recurrent": 6}[options.family]
+    width = {"transformer": 8, "recurrent": 6, "convolutional": 5}[options.family]
     words = dataclasses.replace(options, tie_source=False)
     rest = parameters(make(words)) - 2 * 9 * width
     assert parameters(make(words, source_size=20)) == rest + 20 * width + 9 * width
     assert parameters(make(words, source_size=20, features=True)) == rest + (20 + 1) * width + 9 * width
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("tie_source", [True, False])
 @pytest.mark.parametrize("tie_output", [True, False])
 def test_tying(options: ModelOptions, tie_source: bool, tie_output: bool) -> None:
@@ -100,7 +131,7 @@ def test_tying(options: ModelOptions, tie_source: bool, tie_output: bool) -> Non
     assert torch.equal(model.get_parameter("output_weight"), target) == tie_output
 
 
-@BOTH
+@EACH
 def test_tying_two_vocabularies_is_refused(options: ModelOptions) -> None:
     tied = dataclasses.replace(options, tie_source=True)
     with pytest.raises(ValueError, match=r"tie_source.*joint") as caught:
@@ -108,7 +139,7 @@ def test_tying_two_vocabularies_is_refused(options: ModelOptions) -> None:
     assert "\n" not in str(caught.value)
 
 
-@BOTH
+@EACH
 def test_pad_and_bos_are_never_trained_as_outputs(options: ModelOptions) -> None:
     model = make(dataclasses.replace(options, tie_source=False, tie_output=False))
     model.decode(model.encode(SOURCE, MASK), TARGET_IN).loss(TARGET_OUT, 0.1).backward()
@@ -116,7 +147,7 @@ def test_pad_and_bos_are_never_trained_as_outputs(options: ModelOptions) -> None
     assert gradient is not None and not gradient[:2].any() and gradient[2:].any(dim=1).all()
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("tie", [True, False])
 def test_every_parameter_is_used(options: ModelOptions, tie: bool) -> None:
     """Each gets a finite gradient that is not zero, so nothing is built and left out."""
@@ -128,7 +159,7 @@ def test_every_parameter_is_used(options: ModelOptions, tie: bool) -> None:
         assert parameter.grad.any(), name
 
 
-@BOTH
+@EACH
 def test_the_seed_decides_the_weights(options: ModelOptions) -> None:
     assert torch.equal(dense(make(options, seed=4)), dense(make(options, seed=4)))
     assert not torch.equal(dense(make(options, seed=4)), dense(make(options, seed=5)))
@@ -137,9 +168,15 @@ def test_the_seed_decides_the_weights(options: ModelOptions) -> None:
 CHANGES: list[tuple[ModelOptions, dict[str, Any]]] = [
     *((TRANSFORMER, {name: value}) for name, value in [("width", 16), ("feedforward", 13), ("heads", 4)]),
     *((TRANSFORMER, {name: value}) for name, value in [("encoder_layers", 3), ("decoder_layers", 2)]),
+    *((TRANSFORMER, {"positions": value}) for value in ("learned", "none")),
+    *((TRANSFORMER, {"positions": "concatenated", "position_width": value}) for value in (2, 3)),
+    *((TRANSFORMER, {name: value}) for name, value in [("norm", "post"), ("neighbourhood", 1), ("neighbourhood", 0)]),
     *((RECURRENT, {name: value}) for name, value in [("embedding", 7), ("units", 6), ("attention", 5)]),
     *((RECURRENT, {name: value}) for name, value in [("encoder_layers", 2), ("decoder_layers", 2)]),
-    *((options, {"tie_source": True}) for options in (TRANSFORMER, RECURRENT)),
+    *((CONVOLUTIONAL, {name: value}) for name, value in [("width", 7), ("embedding", 6), ("kernel", 5)]),
+    *((CONVOLUTIONAL, {name: value}) for name, value in [("encoder_layers", 3), ("decoder_layers", 3)]),
+    (CONVOLUTIONAL, {"positions": "sinusoidal"}),
+    *((options, {"tie_source": True}) for options in ALL),
 ]
 
 
@@ -158,12 +195,14 @@ DROPOUTS: list[tuple[ModelOptions, str]] = [
     (TRANSFORMER, "attention_dropout"),
     (TRANSFORMER, "activation_dropout"),
     (RECURRENT, "dropout"),
+    (CONVOLUTIONAL, "dropout"),
 ]
 
 
 @pytest.mark.parametrize(("options", "name"), DROPOUTS, ids=lambda value: str(getattr(value, "family", value)))
 def test_each_dropout_changes_training_only(options: ModelOptions, name: str) -> None:
     plain, dropping = make(options), make(dataclasses.replace(options, **{name: 0.5}))  # type: ignore[arg-type]
+    dropping.load_state_dict(plain.state_dict())  # dropout may decide how large weights begin
     assert torch.equal(dense(plain), dense(dropping))
     losses = set()
     for model, draws in ((plain, 1), (dropping, 6)):

@@ -12,6 +12,7 @@ from nmtkit.models.fused import (
     CHUNK,
     SharedMatrix,
     gated_unit,
+    long_short_term_unit,
     projected_cross_entropy,
     rectified_network,
     split_linear,
@@ -76,6 +77,41 @@ def test_gated_unit() -> None:
     new = torch.tanh(words[:, 6:] + reset * state[:, 6:])
     same_gradients((gated_unit(*inputs),), ((1 - update) * new + update * hidden,), inputs)
     assert torch.autograd.gradcheck(gated_unit, inputs)
+
+
+def test_long_short_term_unit() -> None:
+    inputs = doubles(4, 12), doubles(4, 12, seed=1), doubles(4, 6)
+    words, outputs, state = inputs
+    enter, forget, proposed, out = (words + outputs).chunk(4, 1)
+    cell = torch.sigmoid(forget) * state[:, 3:] + torch.sigmoid(enter) * torch.tanh(proposed)
+    expected = torch.cat((torch.sigmoid(out) * torch.tanh(cell), cell), dim=1)
+    same_gradients((long_short_term_unit(*inputs),), (expected,), inputs)
+    assert torch.autograd.gradcheck(long_short_term_unit, inputs)
+
+
+def test_long_short_term_unit_is_pytorchs_cell() -> None:
+    """Over several steps, its state going on from step to step."""
+    plain = torch.nn.LSTMCell(2, 3).double()
+    vectors, first = doubles(5, 4, 2), doubles(4, 6)
+    found, expected = first, first
+    for vector in vectors:
+        of_input = torch.nn.functional.linear(vector, plain.weight_ih, plain.bias_ih)
+        found = long_short_term_unit(
+            of_input, torch.nn.functional.linear(found[:, :3], plain.weight_hh, plain.bias_hh), found
+        )
+        expected = torch.cat(plain(vector, tuple(expected.chunk(2, 1))), dim=1)
+    same_gradients((found,), (expected,), (vectors, first, *plain.parameters()))
+
+
+def test_gradients_of_both_shares_of_the_gates_are_apart() -> None:
+    """They are equal numbers; what is added to one afterwards must not reach the other."""
+    inputs = doubles(2, 12), doubles(2, 12, seed=1), doubles(2, 6)
+    long_short_term_unit(*inputs).sum().backward()
+    one, other = inputs[0].grad, inputs[1].grad
+    assert one is not None and other is not None and torch.equal(one, other)
+    before = other.clone()
+    (3 * inputs[0]).sum().backward()
+    assert torch.equal(other, before) and torch.allclose(inputs[0].grad, before + 3)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])

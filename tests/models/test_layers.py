@@ -14,10 +14,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from torch import Tensor, nn
 
 from nmtkit.models.build import build
-from nmtkit.models.fused import gated_unit
+from nmtkit.models.cells import Cell, Encoder
 from nmtkit.models.layers import Cache, Dropout, FeatureFront, Positions, TokenFront, embedding, sinusoids
 from nmtkit.models.options import RecurrentOptions, TransformerOptions
-from nmtkit.models.recurrent import BidirectionalLayer, GatedCell
 from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from nmtkit.specials import PAD
 
@@ -209,30 +208,31 @@ def test_feature_front_enters_at_the_scale_of_embeddings() -> None:
 def test_gated_cell_is_the_gru_of_pytorch() -> None:
     """Word and context side by side as the input of `nn.GRUCell` (gates: reset, update, new)."""
     torch.manual_seed(0)
-    cell = GatedCell(embedding=3, context=4, units=5, attention=2).double()
+    cell = Cell("gru", embedding=3, extra=4, units=5, columns=2).double()
     oracle = nn.GRUCell(7, 5).double()
     with torch.no_grad():
-        oracle.weight_ih.copy_(torch.cat((cell.word.weight, cell.context.weight), dim=1))
+        oracle.weight_ih.copy_(torch.cat((cell.word.weight, cell.extra.weight), dim=1))
         oracle.bias_ih.copy_(cell.word.bias)
         oracle.weight_hh.copy_(cell.state.weight[:15])
         oracle.bias_hh.copy_(cell.state.bias[:15])
     word, context, hidden = (torch.randn(6, width, dtype=torch.float64) for width in (3, 4, 5))
-    state_gates, query = cell.split(cell.state(hidden))
-    found = gated_unit(cell.word(word) + cell.context(context), state_gates, hidden)
-    torch.testing.assert_close(found, oracle(torch.cat((word, context), dim=1), hidden), atol=1e-12, rtol=0)
-    torch.testing.assert_close(query, hidden @ cell.state.weight[15:].T + cell.state.bias[15:], atol=1e-12, rtol=0)
+    for products in (cell.alone(), cell.shared()):
+        state_gates, query = cell.project(hidden, products)
+        found = cell.advance(cell.word(word), context, state_gates, hidden, products)
+        torch.testing.assert_close(found, oracle(torch.cat((word, context), dim=1), hidden), atol=1e-12, rtol=0)
+        torch.testing.assert_close(query, hidden @ cell.state.weight[15:].T + cell.state.bias[15:], atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("lengths", [[4, 1, 3], [2, 2], [1]])
 def test_bidirectional_layer_is_the_gru_of_pytorch(lengths: list[int]) -> None:
     """`nn.GRU` over packed sequences: whatever stands at the padding, the states at the words are the same."""
     torch.manual_seed(sum(lengths))
-    ours, theirs = BidirectionalLayer(3, 5).double(), nn.GRU(3, 5, batch_first=True, bidirectional=True).double()
+    ours, theirs = Encoder("gru", 3, 5, True).double(), nn.GRU(3, 5, batch_first=True, bidirectional=True).double()
+    assert ours.right is not None
     with torch.no_grad():
         for layer, end in ((ours.left, ""), (ours.right, "_reverse")):
-            for linear, name in ((layer.input, "ih"), (layer.state, "hh")):
-                getattr(theirs, f"weight_{name}_l0{end}").copy_(linear.weight)
-                getattr(theirs, f"bias_{name}_l0{end}").copy_(linear.bias)
+            for name, parameter in layer.inner.named_parameters():
+                getattr(theirs, f"{name}{end}").copy_(parameter)
     vectors = torch.randn(len(lengths), max(lengths), 3, dtype=torch.float64)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
     packed = nn.utils.rnn.pack_padded_sequence(vectors, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
@@ -305,6 +305,15 @@ def gru(x: Array, h: Array, w: dict[str, Array], name: str) -> Array:
     return np.asarray((1 - update) * np.tanh(xn + reset * hn) + update * h)
 
 
+def written(name: str) -> str:
+    """A weight's name without what only the program needs."""
+    for old, new in (("inner.weight_ih_l0", "input.weight"), ("inner.bias_ih_l0", "input.bias")):
+        name = name.replace(old, new).replace(old.replace("ih", "hh"), new.replace("input", "state"))
+    for part in ("decoder.", "attention.", "layers."):
+        name = name.replace(part, "")
+    return name
+
+
 def below(weights: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
@@ -329,13 +338,13 @@ def test_recurrent_model_is_the_written_formulas(layers: int) -> None:
     options = RecurrentOptions(embedding=4, units=3, attention=5, encoder_layers=layers, decoder_layers=layers)
     model = build(options, source_size=8, target_size=7).double().eval()
     shake(model)
-    w = {name: np.asarray(value.numpy(), dtype=np.float64) for name, value in model.state_dict().items()}
+    w = {written(name): np.asarray(value.numpy(), dtype=np.float64) for name, value in model.state_dict().items()}
     source, target_in = [5, 7, 4, 3], [1, 6, 2, 4, 5]
     annotations, back = annotate([w["front.table.weight"][i] for i in source], below(w, "encoder."), layers, 3)
     states = list(np.tanh(w["bridge.weight"] @ back + w["bridge.bias"]).reshape(layers, 3))
     keys = [w["score.key.weight"] @ h + w["score.key.bias"] for h in annotations]
     cell = {
-        "input.weight": np.concatenate((w["cell.word.weight"], w["cell.context.weight"]), axis=1),
+        "input.weight": np.concatenate((w["cell.word.weight"], w["cell.extra.weight"]), axis=1),
         "input.bias": w["cell.word.bias"],
         "state.weight": w["cell.state.weight"][:9],
         "state.bias": w["cell.state.bias"][:9],

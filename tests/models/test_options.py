@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from nmtkit.models.options import (
     FAMILIES,
     PRESETS,
+    ConvolutionalOptions,
     ModelOptions,
     RecurrentOptions,
     TransformerOptions,
@@ -22,6 +24,7 @@ from nmtkit.models.options import (
 SIZES = {
     TransformerOptions: ("width", "feedforward", "heads", "encoder_layers", "decoder_layers"),
     RecurrentOptions: ("embedding", "units", "attention", "encoder_layers", "decoder_layers"),
+    ConvolutionalOptions: ("width", "embedding", "encoder_layers", "decoder_layers", "max_positions"),
 }
 
 
@@ -47,6 +50,7 @@ def test_impossible_sizes(family: type[ModelOptions], name: str, value: int) -> 
         (TransformerOptions, "attention_dropout"),
         (TransformerOptions, "activation_dropout"),
         (RecurrentOptions, "dropout"),
+        (ConvolutionalOptions, "dropout"),
     ],
 )
 @pytest.mark.parametrize("value", [-0.1, 1.0, 30.0, float("nan"), float("inf")])
@@ -59,9 +63,39 @@ def test_what_a_refusal_recommends_works() -> None:
     for value in (0.0, 0.99):
         TransformerOptions(dropout=value, attention_dropout=value, activation_dropout=value)
         RecurrentOptions(dropout=value)
+        ConvolutionalOptions(dropout=value)
     for family, names in SIZES.items():
         for value in (1, 65536):
             family(**(dict.fromkeys(names, value) | ({"heads": 1} if family is TransformerOptions else {})))
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"norm": "pree"}, ["norm = 'pree'", "'pre' or 'post'"]),
+        ({"norm": ""}, ["norm = ''", "'pre' or 'post'"]),
+        ({"positions": "sinus"}, ["positions = 'sinus'", "'sinusoidal', 'concatenated', 'learned' or 'none'"]),
+        ({"neighbourhood": -1}, ["neighbourhood = -1", "from 0 to 65536", "leave it out"]),
+        ({"neighbourhood": 65537}, ["neighbourhood = 65537", "from 0 to 65536"]),
+        ({"position_width": 0}, ["position_width = 0", "from 1 to 65536"]),
+        ({"max_positions": 0}, ["max_positions = 0", "from 1 to 65536"]),
+        ({"positions": "concatenated", "position_width": 256}, ["position_width = 256", "less than width = 256"]),
+    ],
+)
+def test_impossible_variants_of_the_transformer(change: dict[str, Any], parts: list[str]) -> None:
+    message = refusal(TransformerOptions, **change)
+    assert all(part in message for part in parts), message
+
+
+def test_possible_variants_of_the_transformer() -> None:
+    """What the refusals above recommend; and a width of positions that nobody uses may be anything."""
+    for reach in (None, 0, 65536):
+        assert TransformerOptions(neighbourhood=reach).neighbourhood == reach
+    assert TransformerOptions(positions="concatenated", position_width=255).embedding == 1
+    assert TransformerOptions(width=8, position_width=32).embedding == 8
+    for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "concatenated", "learned", "none")):
+        options = TransformerOptions(norm=norm, positions=positions, neighbourhood=3)
+        assert options_from_mapping(json.loads(json.dumps(options_to_mapping(options))), "x") == options
 
 
 @pytest.mark.parametrize(
@@ -76,6 +110,23 @@ def test_width_must_split_into_heads(width: int, heads: int, best: tuple[int, ..
     assert TransformerOptions(width=width, heads=works[0]).heads == works[0]
 
 
+@pytest.mark.parametrize("kernel", [0, -3, 2, 4, 65536, 65537])
+def test_impossible_kernels(kernel: int) -> None:
+    """An even kernel has no centre; the neighbour that the refusal recommends works."""
+    message = refusal(ConvolutionalOptions, kernel=kernel)
+    assert f"kernel = {kernel}" in message
+    if 0 < kernel <= 65536:
+        assert f"for example {kernel - 1}" in message and ConvolutionalOptions(kernel=kernel - 1)
+    assert ConvolutionalOptions(kernel=1).kernel == 1
+
+
+@pytest.mark.parametrize("positions", ["", "sinus", "Learned"])
+def test_unknown_positions_of_a_convolutional_model(positions: str) -> None:
+    message = refusal(ConvolutionalOptions, positions=positions)
+    assert f"positions = {positions!r}" in message and "'learned' or 'sinusoidal'" in message
+    assert all(ConvolutionalOptions(positions=known).positions == known for known in ("learned", "sinusoidal"))
+
+
 def test_options_are_values() -> None:
     options = TransformerOptions()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -87,7 +138,8 @@ def test_options_are_values() -> None:
 def test_presets_survive_json(name: str) -> None:
     options = preset(name)
     mapping = json.loads(json.dumps(options_to_mapping(options)))
-    assert mapping["family"] == {"rnn": "recurrent", "transformer": "transformer"}[name.split("-")[0]]
+    families = {"transformer": "transformer", "convs2s": "convolutional"}
+    assert mapping["family"] == families.get(name.split("-")[0], "recurrent")
     assert options_from_mapping(mapping, "options.json") == options
 
 
@@ -124,8 +176,8 @@ def test_unknown_option_names_the_nearest() -> None:
 
 
 def test_options_of_the_other_family_are_unknown() -> None:
-    with pytest.raises(ValueError, match=r"^x: .*heads"):
-        options_from_mapping({"family": "recurrent", "heads": 4}, "x")
+    with pytest.raises(ValueError, match=r"^x: .*feedforward"):
+        options_from_mapping({"family": "recurrent", "feedforward": 4}, "x")
     with pytest.raises(ValueError, match=r"^x: .*units"):
         options_from_mapping({"family": "transformer", "units": 4}, "x")
 

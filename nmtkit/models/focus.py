@@ -1,0 +1,130 @@
+"""From energies to weights: which positions may be looked at, how they are normalised, and soft or hard choice.
+
+Shape key: B sentences, H heads, W queries of a sentence, S source positions, U width of the decoder's state.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import entmax
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a query stands.
+
+    Attributes:
+        state_BWU: the decoder's state itself.
+        position: of the target word that it looks for, from 0; (W) or one for all queries.
+    """
+
+    state_BWU: Tensor
+    position: Tensor
+
+
+class Normaliser(ABC):
+    """Weights of the positions that may be looked at; exactly zero elsewhere."""
+
+    sums_to_one = True
+
+    @abstractmethod
+    def normalise(self, energies: Tensor, allowed: Tensor) -> Tensor:
+        """Weights like `energies` (…, S), of which the last dimension has a True in `allowed`."""
+
+
+class Softmax(Normaliser):
+    """exp(e) / Σ exp(e)."""
+
+    def normalise(self, energies: Tensor, allowed: Tensor) -> Tensor:
+        return energies.masked_fill(~allowed, -torch.inf).softmax(-1)
+
+
+class Sparse(Normaliser):
+    """The projection onto the simplex (Martins and Astudillo 2016) or entmax, exponent 1.5 (Peters et al. 2019)."""
+
+    FAR = 8.0
+    """Below the highest energy: both mappings give weight zero to what is 2 below it already."""
+
+    def __init__(self, exponent: float) -> None:
+        self.mapping = entmax.sparsemax if exponent == 2 else entmax.entmax15
+
+    def normalise(self, energies: Tensor, allowed: Tensor) -> Tensor:
+        highest = energies.masked_fill(~allowed, -torch.inf).amax(-1, keepdim=True)
+        filled = torch.where(allowed, energies.clamp(min=(highest - self.FAR).detach()), (highest - self.FAR).detach())
+        weights: Tensor = self.mapping(filled, dim=-1)
+        return weights.masked_fill(~allowed, 0.0)
+
+
+class Sigmoid(Normaliser):
+    """σ(e) or, with a bias, σ(e − log S): every position by itself, so that weights do not sum to one.
+
+    Without the bias the context grows with the number S of positions that may be looked at.
+    """
+
+    sums_to_one = False
+
+    def __init__(self, bias: bool) -> None:
+        self.bias = bias
+
+    def normalise(self, energies: Tensor, allowed: Tensor) -> Tensor:
+        if self.bias:
+            energies = energies - allowed.sum(-1, keepdim=True).to(energies.dtype).log()
+        return energies.sigmoid().masked_fill(~allowed, 0.0)
+
+
+class Extent(nn.Module, ABC):
+    """Which positions may be looked at."""
+
+    @abstractmethod
+    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Allowed positions, broadcastable to (B, W, S), and factors (B, W, S) of the weights or None."""
+
+
+class Global(Extent):
+    """All of the source."""
+
+    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+        return mask_BS.unsqueeze(1), None
+
+
+class Monotonic(Extent):
+    """local-m: at most D from position t, that of the target word. Luong et al. 2015, section 3.2.
+
+    Where the source is over, its last position stands for t.
+    """
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+
+    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+        last_B1 = mask_BS.sum(1, keepdim=True) - 1
+        centre_BW = torch.minimum(place.position.reshape(1, -1), last_B1)
+        source_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
+        near_BWS = (source_S - centre_BW.unsqueeze(2)).abs() <= self.reach
+        return near_BWS & mask_BS.unsqueeze(1), None
+
+
+class Predictive(Extent):
+    """local-p: at most D from p = S · σ(v_pᵀ tanh(W_p s)), weights times exp(−(i − p)² / 2σ²), σ = D / 2.
+
+    Luong et al. 2015, equations 9 and 10: the products are not normalised again. S is the true length; positions
+    count from 0.
+    """
+
+    def __init__(self, reach: int, units: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.inner, self.vector = nn.Linear(units, units, bias=False), nn.Linear(units, 1, bias=False)
+
+    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+        length_B1 = mask_BS.sum(1, keepdim=True)
+        centre_BW = length_B1 * self.vector(torch.tanh(self.inner(place.state_BWU))).sigmoid().squeeze(2)
+        source_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
+        distance_BWS = source_S - centre_BW.unsqueeze(2)
+        allowed_BWS = (distance_BWS.abs() <= self.reach) & mask_BS.unsqueeze(1)
+        return allowed_BWS, torch.exp(-2 * (distance_BWS / self.reach) ** 2)

@@ -1,0 +1,57 @@
+"""The loss of a model that draws the positions it looks at (hard attention, Xu et al. 2015, section 4.1).
+
+The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
+which one sample is taken (REINFORCE). A position drawn at step t bears only on y_t and what follows, so its reward is
+the log P of the rest; what the other sentences of the batch have there on average, a piece, is the baseline, which
+leaves the expectation as it is since it does not hang on the sentence's own draws.
+
+Shape key: N targets, T target positions, D hidden width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nmtkit.models.interface import ProjectedLogProbs
+from nmtkit.specials import PAD
+
+
+class SampledLogProbs(ProjectedLogProbs):
+    """Distributions that hang on drawn positions; only the loss knows of it.
+
+    Args:
+        hidden: (N, T, D).
+        log_p_NT: of the positions drawn for each step, with a gradient.
+        entropy_NT: of the distributions they were drawn from, in nats.
+        entropy_weight: reward for an undecided distribution (λ_e), in nats a step.
+    """
+
+    def __init__(
+        self, hidden: Tensor, weight_VD: Tensor, log_p_NT: Tensor, entropy_NT: Tensor, entropy_weight: float
+    ) -> None:
+        super().__init__(hidden, weight_VD)
+        self.log_p_NT, self.entropy_NT, self.entropy_weight = log_p_NT, entropy_NT, entropy_weight
+
+    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The value is that of the cross-entropy; the gradient adds that of the draws."""
+        wanted_NT = target != PAD
+        with torch.no_grad():
+            advantage_NT = advantages(self.at(target), wanted_NT)
+        drawn = (advantage_NT * self.log_p_NT * wanted_NT).sum()
+        undecided = (self.entropy_NT * wanted_NT).sum()
+        extra = -(drawn + self.entropy_weight * undecided)
+        return super().loss(target, smoothing) + extra - extra.detach()
+
+
+def advantages(log_p_NT: Tensor, wanted_NT: Tensor) -> Tensor:
+    """log P of the rest of each target from each step on, less what the others of the batch have a piece there.
+
+    Args:
+        log_p_NT: of the target's pieces in nats, 0 where there is none.
+        wanted_NT: True where there is a piece.
+    """
+    rest_NT = log_p_NT.flip(1).cumsum(1).flip(1)
+    pieces_NT = wanted_NT.to(log_p_NT.dtype).flip(1).cumsum(1).flip(1)
+    others, count = rest_NT.sum(0, keepdim=True) - rest_NT, pieces_NT.sum(0, keepdim=True) - pieces_NT
+    return rest_NT - pieces_NT * others / count.clamp(min=1)

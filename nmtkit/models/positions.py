@@ -1,0 +1,85 @@
+"""Where a word stands: the ways to tell it to a Transformer, whose attention alone knows no order.
+
+Each module takes the vectors of the positions `start` … `start + T − 1`, (B, T, E), and returns what enters the stack,
+(B, T, D): the vectors times √E (Vaswani et al. 2017, 3.4) and their positions.
+
+Shape key: B sentences or hypotheses, T positions, E embedding width, P channels of a position, D = E or E + P width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nmtkit.models.layers import Positions
+
+
+class AddedSinusoids(nn.Module):
+    """√E · x + PE(pos), D = E. Vaswani et al. 2017, 3.5."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.positions, self.scale = Positions(width), width**0.5
+
+    def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
+        positions_TE = self.positions(start, vectors_BTE.shape[1], vectors_BTE)
+        return torch.add(positions_TE, vectors_BTE, alpha=self.scale)
+
+
+class ConcatenatedSinusoids(nn.Module):
+    """[√E · x; PE(pos)] with sinusoids of P channels, D = E + P: word and position do not share channels."""
+
+    def __init__(self, embedding: int, position_width: int) -> None:
+        super().__init__()
+        self.positions, self.scale = Positions(position_width), embedding**0.5
+
+    def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
+        positions_TP = self.positions(start, vectors_BTE.shape[1], vectors_BTE)
+        return torch.cat((vectors_BTE * self.scale, positions_TP.expand(vectors_BTE.shape[0], -1, -1)), dim=-1)
+
+
+class LearnedPositions(nn.Module):
+    """√E · (x + p_pos), D = E, with a trained vector p for each of `size` positions. Gehring et al. 2017, 3.1."""
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.table, self.scale = nn.Parameter(torch.empty(size, width)), width**0.5
+        nn.init.normal_(self.table, std=width**-0.5)
+
+    def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
+        end, size = start + vectors_BTE.shape[1], self.table.shape[0]
+        if end > size:
+            raise ValueError(
+                f"{end} positions are more than this model has learned (max_positions = {size}): "
+                f"shorten the line, or train with max_positions = {end} or more, or with sinusoidal positions"
+            )
+        entered: Tensor = (vectors_BTE + self.table[start:end]) * self.scale
+        return entered
+
+
+class NoPositions(nn.Module):
+    """√E · x, D = E: the encoder sees a bag of words, and the decoder an order only by what it may look back at."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = width**0.5
+
+    def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
+        entered: Tensor = vectors_BTE * self.scale
+        return entered
+
+
+def make_positions(kind: str, embedding: int, position_width: int, max_positions: int) -> nn.Module:
+    """The module of an option's name.
+
+    Args:
+        kind: "sinusoidal", "concatenated", "learned" or "none".
+        embedding: width of the vectors that come in; and of those that go out, unless positions are concatenated.
+        position_width: channels of concatenated positions.
+        max_positions: how many positions can be learned.
+    """
+    if kind == "concatenated":
+        return ConcatenatedSinusoids(embedding, position_width)
+    if kind == "learned":
+        return LearnedPositions(embedding, max_positions)
+    return NoPositions(embedding) if kind == "none" else AddedSinusoids(embedding)

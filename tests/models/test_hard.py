@@ -1,0 +1,303 @@
+"""Hard attention: the estimator's expectation is the exact gradient of Xu's bound, by enumeration of all draws.
+
+Shape key: B sentences (one target each), S source positions, T target positions, H heads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from recurrent_reference import Reference, numpy
+from torch import Tensor
+
+from nmtkit.models.build import build
+from nmtkit.models.hard import SampledLogProbs, advantages
+from nmtkit.models.interface import Model, ProjectedLogProbs, stack_targets
+from nmtkit.models.options import RecurrentOptions
+from nmtkit.specials import EOS, PAD
+
+OPTIONS = RecurrentOptions(
+    embedding=4, units=3, attention=4, hard=True, entropy_weight=0.0, dropout=0.0, cell="gru", tie_output=False
+)
+ORDERS = {
+    "bahdanau": OPTIONS,
+    "luong-fed": replace(OPTIONS, order="luong", input_feeding=True, cell="lstm"),
+    "luong": replace(OPTIONS, order="luong", score="general"),
+}
+BOTH = ([4, 5], [6, 7, 3]), ((5, 6, EOS), (7, EOS))
+ALONE = ([4, 5, 3],), ((6, 4, EOS),)
+EACH = pytest.mark.parametrize("order", list(ORDERS))
+
+Draws = Sequence[Sequence[Sequence[int]]]
+"""The position that each head of each step of each sentence looks at: [b][t][h]."""
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A model in training mode with some sentences, and all that can be drawn for their target words."""
+
+    options: RecurrentOptions
+    sources: Sequence[Sequence[int]]
+    targets: Sequence[Sequence[int]]
+    spread: float = 0.5
+
+    def build(self) -> Model:
+        torch.manual_seed(4)
+        model = build(self.options, source_size=9, target_size=9).double()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(self.spread * torch.randn_like(parameter))
+        return model.train()
+
+    def decode(self, model: Model) -> tuple[Any, Tensor]:
+        longest = max(map(len, self.sources))
+        source = torch.tensor([[*one, *[PAD] * (longest - len(one))] for one in self.sources])
+        target_in_BT, target_out_BT = stack_targets(self.targets, torch.device("cpu"))
+        return model.decode(model.encode(source, source != PAD), target_in_BT), target_out_BT
+
+    def all_draws(self) -> Iterator[Draws]:
+        """Where a target has ended, the first position: nothing hangs on it."""
+        longest, heads = max(map(len, self.targets)), self.options.heads
+        each = [
+            [
+                [*zip(*[iter(one)] * heads, strict=True), *[(0,) * heads] * (longest - len(target))]
+                for one in itertools.product(range(len(source)), repeat=heads * len(target))
+            ]
+            for source, target in zip(self.sources, self.targets, strict=True)
+        ]
+        return itertools.product(*each)
+
+
+@contextmanager
+def forced(draws: Draws | None) -> Iterator[list[Tensor]]:
+    """`torch.multinomial` gives these draws, or its own; the list gets the probabilities p[b, t, h] afterwards.
+
+    A model asks once for all steps in the order b, h, t, or step after step in the order b, h.
+    """
+    asked: list[Tensor] = []
+    real = torch.multinomial
+
+    def multinomial(p: Tensor, number: int) -> Tensor:
+        assert number == 1 and not p.requires_grad
+        start = sum(len(one) for one in asked)
+        asked.append(p.clone())
+        if draws is None:
+            return real(p, number)
+        sentences, steps, heads = len(draws), len(draws[0]), len(draws[0][0])
+        if len(p) == sentences * steps * heads:
+            order = [draws[b][t][h] for b in range(sentences) for h in range(heads) for t in range(steps)]
+        else:
+            assert len(p) == sentences * heads
+            order = [draws[b][start // len(p)][h] for b in range(sentences) for h in range(heads)]
+        return torch.tensor(order).unsqueeze(1)
+
+    with mock.patch.object(torch, "multinomial", multinomial):
+        yield asked
+
+
+def by_step(asked: list[Tensor], draws: Draws) -> Tensor:
+    """What `forced` noted as p[b, t, h, s]."""
+    sentences, steps, heads = len(draws), len(draws[0]), len(draws[0][0])
+    if len(asked) == 1:
+        return asked[0].view(sentences, heads, steps, -1).transpose(1, 2)
+    return torch.stack(asked, dim=1).view(sentences, heads, steps, -1).transpose(1, 2)
+
+
+def gradients(model: Model, total: Tensor) -> list[Tensor]:
+    found = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
+    return [
+        torch.zeros_like(parameter) if one is None else one
+        for one, parameter in zip(found, model.parameters(), strict=True)
+    ]
+
+
+CASES = {
+    **{f"{order}-both": Tiny(ORDERS[order], *BOTH) for order in ORDERS},
+    **{f"{order}-alone": Tiny(ORDERS[order], *ALONE) for order in ORDERS},
+    "bahdanau-heads": Tiny(
+        replace(OPTIONS, heads=2, units=4), ([4, 5], [6, 3]), ((5, EOS), (EOS,))
+    ),
+    "luong-heads": Tiny(
+        replace(OPTIONS, heads=2, units=4, order="luong", normaliser="entmax"), ([4, 5], [6, 3]), ((5, EOS), (EOS,))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_expectation_of_the_gradient_is_that_of_the_bound(name: str) -> None:
+    """Σ_s p(s) ∇loss(s) = −∇ Σ_s p(s) log p(y|s), where probability and gradient are formed apart."""
+    tiny = CASES[name]
+    model = tiny.build()
+    estimate = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    bound, total, count = torch.zeros((), dtype=torch.float64), 0.0, 0
+    for draws in tiny.all_draws():
+        with forced(draws) as asked:
+            log_probs, target = tiny.decode(model)
+        wanted = target != PAD
+        p_BTH = by_step(asked, draws).gather(3, torch.tensor(draws).unsqueeze(3)).squeeze(3)
+        probability = p_BTH[wanted].prod().item()
+        for whole, one in zip(estimate, gradients(model, log_probs.loss(target)), strict=True):
+            whole.add_(one, alpha=probability)
+        with forced(draws):
+            log_probs, _ = tiny.decode(model)
+        torch.testing.assert_close(log_probs.log_p_NT, p_BTH.log().sum(2), atol=1e-12, rtol=0)
+        bound = bound + log_probs.log_p_NT[wanted].sum().exp() * log_probs.at(target).sum()
+        total, count = total + probability, count + 1
+    assert total == pytest.approx(1.0, abs=1e-9) and count > 10
+    for (place, _), one, other in zip(model.named_parameters(), estimate, gradients(model, -bound), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0, msg=place)
+    if "entmax" not in tiny.options.normaliser:
+        scores = [one for (place, _), one in zip(model.named_parameters(), estimate, strict=True) if "score" in place]
+        assert all(one.abs().max() > 1e-4 for one in scores)
+
+
+@EACH
+def test_the_loss_is_that_of_the_drawn_model(order: str) -> None:
+    """Cross-entropy, with smoothing too, of the distributions that NumPy gives at the positions drawn."""
+    tiny = Tiny(ORDERS[order], *BOTH)
+    model, reference = tiny.build(), Reference(ORDERS[order], tiny.build())
+    for draws in itertools.islice(tiny.all_draws(), 0, None, 7):
+        with forced(draws):
+            log_probs, target = tiny.decode(model)
+        assert isinstance(log_probs, SampledLogProbs)
+        plain = smooth = 0.0
+        for b, (source, words) in enumerate(zip(tiny.sources, tiny.targets, strict=True)):
+            dense, weights = reference.decode(source, [1, *words[:-1]], draws[b])
+            assert weights is not None and weights.argmax(-1).T.tolist() == [
+                list(one) for one in draws[b][: len(words)]
+            ]
+            assert numpy(log_probs.dense()[b, : len(words), 2:]) == pytest.approx(dense[:, 2:], abs=1e-9)
+            plain -= sum(dense[t, word] for t, word in enumerate(words))
+            smooth -= sum(dense[t, 2:].mean() for t in range(len(words)))
+        assert log_probs.loss(target).item() == pytest.approx(plain, abs=1e-9)
+        assert log_probs.loss(target, 0.3).item() == pytest.approx(0.7 * plain + 0.3 * smooth, abs=1e-9)
+
+
+@EACH
+def test_draws_follow_the_weights(order: str) -> None:
+    """Never on padding; as often as p says at the first step, which hangs on no draw before it."""
+    tiny = Tiny(ORDERS[order], *BOTH)
+    model = tiny.build()
+    found, times = np.zeros((2, 3)), 300
+    for _ in range(times):
+        with forced(None) as asked, torch.no_grad():
+            log_probs, _ = tiny.decode(model)
+        p_BTHS = by_step(asked, [[[0]] * 3] * 2)
+        assert not p_BTHS[0, :, :, 2].any()
+        chosen = (log_probs.log_p_NT[:, 0, None].exp() - p_BTHS[:, 0, 0]).abs().argmin(1)
+        found[[0, 1], chosen] += 1 / times
+    expected = numpy(p_BTHS[:, 0, 0])
+    assert np.abs(found - expected).max() < 5 * (0.25 / times) ** 0.5
+    assert (expected[0, :2] > 0.01).all() and (expected[1] > 0.01).all()
+
+
+def test_advantages_are_those_of_a_loop() -> None:
+    """log P of the rest, less the pieces of the rest times what a piece of the others' rests costs on average."""
+    torch.manual_seed(0)
+    lengths = (4, 1, 3, 4, 2)
+    wanted = torch.tensor([[t < length for t in range(5)] for length in lengths])
+    log_p = -torch.rand(5, 5, dtype=torch.float64) * wanted
+    found = advantages(log_p, wanted)
+    for n, length in enumerate(lengths):
+        for t in range(length):
+            reward = sum(log_p[n, later].item() for later in range(t, length))
+            others = [log_p[m, later].item() for m in range(5) if m != n for later in range(t, lengths[m])]
+            baseline = (length - t) * (sum(others) / len(others) if others else 0.0)
+            assert found[n, t].item() == pytest.approx(reward - baseline, abs=1e-12), (n, t)
+
+
+def test_advantages_by_hand() -> None:
+    found = advantages(torch.tensor([[-1.0, -2.0], [-3.0, 0.0]]), torch.tensor([[True, True], [True, False]]))
+    assert found.tolist() == [[-3.0 + 2 * 3.0, -2.0], [-3.0 + 1.5, 0.0]]
+    alone = advantages(torch.tensor([[-1.0, -2.0, -4.0]]), torch.ones(1, 3).bool())
+    assert alone.tolist() == [[-7.0, -6.0, -4.0]]
+
+
+def test_a_baseline_lowers_the_variance() -> None:
+    """Of the score's gradient over draws, with sentences that are about equally likely a piece."""
+    tiny = Tiny(OPTIONS, *BOTH)
+    model = tiny.build()
+    spreads = []
+    for baseline in (True, False):
+        torch.manual_seed(0)
+        found = []
+        for _ in range(60):
+            log_probs, target = tiny.decode(model)
+            wanted = target != PAD
+            log_p = log_probs.at(target).detach()
+            rest = advantages(log_p, wanted) if baseline else log_p.flip(1).cumsum(1).flip(1)
+            found.append(torch.cat([one.flatten() for one in gradients(model, (rest * log_probs.log_p_NT).sum())]))
+        spreads.append(torch.stack(found).var(0).sum().item())
+    assert spreads[0] < 0.5 * spreads[1]
+
+
+@EACH
+def test_evaluation_draws_nothing(order: str) -> None:
+    """It looks at the heaviest position, and its loss is plain; steps and a forced pass agree in other tests."""
+    tiny = Tiny(ORDERS[order], *BOTH)
+    model = tiny.build().eval()
+    with forced(None) as asked:
+        log_probs, target = tiny.decode(model)
+    assert not asked and type(log_probs) is ProjectedLogProbs
+    reference, expected = Reference(ORDERS[order], model), 0.0
+    for source, words in zip(tiny.sources, tiny.targets, strict=True):
+        dense, _ = reference.decode(source, [1, *words[:-1]])
+        expected -= sum(dense[t, word] for t, word in enumerate(words))
+    assert log_probs.loss(target).item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bahdanau-both", "luong-fed-both", "luong-both", "bahdanau-heads"])
+def test_gradient_of_the_entropy_term(name: str) -> None:
+    """λ Σ H is taken off the loss's gradient, but not off its value; H in NumPy, its slope by a difference."""
+    plain = CASES[name]
+    rewarded = replace(plain, options=replace(plain.options, entropy_weight=0.7))
+    draws = list(plain.all_draws())[5]
+    found = []
+    for tiny in (plain, rewarded):
+        model = tiny.build()
+        with forced(draws):
+            log_probs, target = tiny.decode(model)
+        found.append((log_probs.loss(target), gradients(model, log_probs.loss(target))))
+    assert found[0][0].item() == pytest.approx(found[1][0].item(), abs=1e-12)
+    torch.manual_seed(1)
+    direction = [torch.randn_like(parameter) for parameter in model.parameters()]
+    slope = sum(
+        ((one - other) * way).sum().item() for one, other, way in zip(found[1][1], found[0][1], direction, strict=True)
+    )
+
+    def entropy(move: float) -> float:
+        moved = plain.build()
+        with torch.no_grad(), forced(draws) as asked:
+            for parameter, way in zip(moved.parameters(), direction, strict=True):
+                parameter.add_(way, alpha=move)
+            _, target = plain.decode(moved)
+        p = numpy(by_step(asked, draws)[target != PAD])
+        return float(-(p * np.log(np.where(p > 0, p, 1.0))).sum())
+
+    assert slope == pytest.approx(-0.7 * (entropy(1e-5) - entropy(-1e-5)) / 2e-5, rel=1e-6)
+    assert abs(slope) > 1e-3
+
+
+@EACH
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax"])
+def test_gradients_of_a_padded_batch_are_finite(order: str, normaliser: str) -> None:
+    """Although log 0 of what is masked has none: positions of padding, and those a sparse mapping rules out."""
+    tiny = Tiny(replace(ORDERS[order], normaliser=normaliser, entropy_weight=0.1), *BOTH, spread=1.0)
+    model = tiny.build()
+    for _ in range(5):
+        log_probs, target = tiny.decode(model)
+        assert all(one.isfinite().all() for one in gradients(model, log_probs.loss(target, 0.1)))
+
+
+def test_a_batch_without_targets_has_no_loss() -> None:
+    tiny = Tiny(OPTIONS, *BOTH)
+    log_probs, target = tiny.decode(tiny.build())
+    assert log_probs.loss(torch.full_like(target, PAD)).item() == 0
