@@ -175,6 +175,11 @@ def updates(folder: Path, weights: str) -> int:
     return int(read_header(folder / FILES[weights], WEIGHTS)["steps"])
 
 
+def read_scores(folder: Path, weights: str) -> dict[str, float]:
+    """Scores on the dev set when the best or the last weights of a folder were saved."""
+    return dict(read_header(folder / FILES[weights], WEIGHTS)["scores"])
+
+
 def build_model(options: Mapping[str, Any], tokenizer: Tokenizer, where: str) -> Model:
     """The freshly initialised model that a folder's options describe."""
     model_options = options_from_mapping(options["model"], where)

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nmtkit import checkpoint
 from nmtkit.batches.sources import Listener, Sources, in_batches
@@ -30,7 +32,7 @@ from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model, stack_targets
 from nmtkit.settings import from_mapping
-from nmtkit.specials import EOS
+from nmtkit.specials import EOS, PAD
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
@@ -63,6 +65,25 @@ class Certified:
     limit: int
     proved_limit: int
 
+
+@dataclass(frozen=True)
+class Attended:
+    """What a model looked at for one line and one translation of it, end of sentence included on both sides.
+
+    Attributes:
+        cross: per layer (of an ensemble member by member) and head, for every target piece the weight of every source
+            piece: (heads, T, S) each.
+        decoder: self-attention of the target for the same T predictions: (heads, T, T), what is read being the piece
+            before, so that column 0 is the beginning of the sentence.
+        encoder: self-attention of the source, (heads, S, S).
+    """
+
+    cross: tuple[Matrix, ...]
+    decoder: tuple[Matrix, ...]
+    encoder: tuple[Matrix, ...]
+
+
+Matrix = NDArray[np.float32]
 
 Watch = Callable[[list[int], list[int]], Watcher]
 """Makes a watcher for a batch, given the indices of its lines and their length limits."""
@@ -321,31 +342,20 @@ class Translator:
         ]
 
     def attention(
-        self, lines: Sequence[str], targets: Sequence[Sequence[Sequence[int]]], settings: SearchSettings
-    ) -> list[list[list[list[list[float]]]]]:
-        """What the model looked at in a forced pass over candidates (ids ending in EOS) of each line.
-
-        Returns:
-            for each candidate of each line, layer by layer (of an ensemble member by member) the weight of every source
-            piece, the end of sentence the last, for every target piece: the mean of all heads. No layers where a
-            family has no attention.
-        """
+        self, lines: Sequence[str], targets: Sequence[Sequence[int]], settings: SearchSettings
+    ) -> list[Attended]:
+        """What the model looked at in a forced pass over one candidate (ids ending in EOS) of each line."""
         sources = self._sources(lines, settings, None)
-
-        def attend_batch(chosen: list[int], memory: Any) -> list[list[list[list[list[float]]]]]:
-            results = []
-            for row, index in enumerate(chosen):
-                width, maps = len(sources.ids[index]), []
-                alone = memory.select(torch.tensor([row], device=self.model.device))
-                for target in targets[index]:
-                    target_in_NT, _ = stack_targets([target], self.model.device)
-                    cross = self.model.attention(alone, target_in_NT).cross
-                    maps.append([layer.mean(1)[0, :, :width].tolist() for layer in cross])
-                results.append(maps)
-            return results
-
-        found = in_batches(self.model, sources, settings.batch_tokens, attend_batch)
-        return [one or [] for one in found]
+        attended = []
+        for ids, target in zip(sources.ids, targets, strict=True):
+            source_1S = torch.tensor([ids], device=self.model.device)
+            target_in_1T, _ = stack_targets([target], self.model.device)
+            with torch.no_grad():
+                memory = self.model.encode(source_1S, source_1S != PAD)
+                maps = self.model.attention(memory, target_in_1T)
+                encoder = self.model.encoder_attention(source_1S, source_1S != PAD)
+            attended.append(Attended(*map(_arrays, (maps.cross, maps.decoder, encoder))))
+        return attended
 
     def score(self, lines: Sequence[str], targets: Sequence[str], settings: SearchSettings) -> list[Hypothesis]:
         """Forced scores of one given translation text of each line."""
@@ -406,6 +416,11 @@ class Translator:
 
     def _translation(self, one: Hypothesis) -> Translation:
         return Translation(one.tokens, one.total, one.score, one.log_probs, self.decode_target(one.tokens))
+
+
+def _arrays(layers: Sequence[torch.Tensor]) -> tuple[Matrix, ...]:
+    """Of the only sentence."""
+    return tuple(layer[0].float().cpu().numpy() for layer in layers)
 
 
 def _portions(targets: Sequence[Sequence[int]], tokens: int) -> Iterator[slice]:

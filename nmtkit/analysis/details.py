@@ -13,7 +13,7 @@ from nmtkit.specials import EOS
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.translator import Translator
+    from nmtkit.translator import Attended, Translator
 
 Map = tuple[tuple[tuple[float, ...], ...], ...]
 """Attention, layer by layer: the weight of every source piece (EOS the last) for every target piece."""
@@ -49,11 +49,11 @@ def explain(translator: Translator, records: Sequence[Record], settings: SearchS
     """One detail for each record, by another search of these sentences and a forced pass over ŷ and y*."""
     lines = [record.source for record in records]
     _, seen = observe(translator, lines, [record.reference.tokens for record in records], settings)
-    pairs = [[record.output.tokens, record.reference.tokens] for record in records]
-    maps = translator.attention(lines, pairs, settings)
+    own = translator.attention(lines, [record.output.tokens for record in records], settings)
+    known = translator.attention(lines, [record.reference.tokens for record in records], settings)
     source, target = translator.tokenizer.source, translator.tokenizer.target
     details = []
-    for record, (steps, path), (own, known) in zip(records, seen, maps, strict=True):
+    for record, (steps, path), for_output, for_reference in zip(records, seen, own, known, strict=True):
         pieces = source.pieces(source.encode(record.source)[: settings.max_source])
         lost = len(path.steps) if path else 0
         first, last = max(0, lost - 1 - AROUND), lost + AROUND
@@ -63,8 +63,8 @@ def explain(translator: Translator, records: Sequence[Record], settings: SearchS
                 source=(*pieces, *target.pieces([EOS])),
                 output=tuple(target.pieces(record.output.tokens)),
                 reference=tuple(target.pieces(record.reference.tokens)),
-                output_map=_frozen(own),
-                reference_map=_frozen(known),
+                output_map=_frozen(for_output),
+                reference_map=_frozen(for_reference),
                 steps=steps[first:last],
                 prefixes=tuple(tuple(one) for one in prefixes(steps)[first:last]),
             )
@@ -72,5 +72,6 @@ def explain(translator: Translator, records: Sequence[Record], settings: SearchS
     return details
 
 
-def _frozen(layers: Sequence[Sequence[Sequence[float]]]) -> Map:
-    return tuple(tuple(tuple(row) for row in layer) for layer in layers)
+def _frozen(attended: Attended) -> Map:
+    """The mean of the heads."""
+    return tuple(tuple(tuple(row) for row in layer.mean(0).tolist()) for layer in attended.cross)

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 import nmtkit
+from nmtkit.cli.attention import attention
 from nmtkit.cli.blame_analysis import blame_analysis
 from nmtkit.cli.blame_compare import blame_compare
+from nmtkit.cli.compare import compare
 from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
@@ -39,6 +41,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "blame-analysis": blame_analysis,
     "blame-compare": blame_compare,
+    "attention": attention,
+    "compare": compare,
     "info": info,
 }
 for name, command in COMMANDS.items():

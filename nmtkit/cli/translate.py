@@ -68,6 +68,10 @@ def translate(
     trace: Annotated[
         Path | None, typer.Option(help="Write all that the beam looked at, for inspect.", rich_help_panel=INSIDE)
     ] = None,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help="Write what the model looked at, a line of JSON a sentence.", rich_help_panel=INSIDE),
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -89,10 +93,10 @@ def translate(
     With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
     Defaults of the search are the model folder's, see nmtkit info.
     """
-    _check(n_best, exact, per_length, trace, reference)
+    _check(n_best, exact, per_length, trace, attention, reference)
     if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
-    streams.keep_apart([input_file, reference], [output_file, trace])
+    streams.keep_apart([input_file, reference], [output_file, trace, attention])
     translator = load_translator(folders, model)
     settings = search_settings(translator, search, n_best=n_best)
     _check_settings(settings, exact, per_length)
@@ -112,6 +116,8 @@ def translate(
         elif trace:
             job = _Traced(**vars(job), file=streams.open_output(trace, stack))
             job.begin()
+        elif attention:
+            job = _Attending(**vars(job), file=streams.open_output(attention, stack))
         rows = streams.beside(lines, known, [str(reference)] * len(known))
         first, ahead = 1, streams.SLOW_WINDOW if exact else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
@@ -123,9 +129,11 @@ def translate(
     job.close(summary=not prompting)
 
 
-def _check(n_best: int, exact: bool, per_length: bool, trace: Path | None, reference: Path | None) -> None:
-    if exact + per_length + (trace is not None) > 1:
-        raise typer.BadParameter("--exact, --per-length and --trace are searches of their own: choose one")
+def _check(
+    n_best: int, exact: bool, per_length: bool, trace: Path | None, attention: Path | None, reference: Path | None
+) -> None:
+    if exact + per_length + (trace is not None) + (attention is not None) > 1:
+        raise typer.BadParameter("--exact, --per-length, --trace and --attention do not go together: choose one")
     if n_best > 1 and (exact or per_length):
         raise typer.BadParameter("--exact and --per-length say themselves how many translations: leave out --n-best")
     if reference and not exact and trace is None:
@@ -221,6 +229,25 @@ class _Traced(_Job):
         found = trace(self.translator, lines, self.settings, known, first, self.tally)
         self.file.writelines(to_line(traced) for _, traced in found)
         yield from self.ranked([translations for translations, _ in found], first)
+
+
+@dataclass
+class _Attending(_Job):
+    """Beam search whose best outputs are looked into."""
+
+    file: TextIO
+
+    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+        from nmtkit.analysis.attention_maps import Choice, attend
+        from nmtkit.report.attention import to_line
+
+        found = self.translator.search(lines, self.settings, first, listener=self.tally)
+        done = [index for index, translations in enumerate(found) if translations]
+        targets = [(found[index][0].text, found[index][0].tokens) for index in done]
+        numbers = [first + index for index in done]
+        maps = attend(self.translator, [lines[index] for index in done], targets, self.settings, Choice(), numbers)
+        self.file.writelines(map(to_line, maps))
+        yield from self.ranked(found, first)
 
 
 @dataclass

@@ -66,7 +66,7 @@ def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
         parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{tick:g}</text>')
     for x in xs:
         at, _ = place(x, low)
-        parts.append(f'<text class="middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 16}">{x:g}</text>')
+        parts.append(f'<text class="middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}">{x:g}</text>')
     parts.append(f'<text class="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">{escape(x_name)}</text>')
     names = _spread([place(*one.points[-1][:2])[1] for one in series])
     for number, (one, name_y) in enumerate(zip(series, names, strict=True)):
@@ -143,3 +143,33 @@ def stack(title: str, parts: Sequence[tuple[str, float, str]]) -> str:
                 drawn.append(f'<text class="middle label" x="{x + width / 2:.1f}" y="20">{escape(words)}</text>')
             x += width
     return "".join([*drawn, "</svg>"])
+
+
+CELL, MOST_LETTERS = 15, 16
+"""Of a heat map: pixels of a cell, letters of a name."""
+
+
+def heat(title: str, rows: Sequence[str], columns: Sequence[str], weights: Sequence[Sequence[float]]) -> str:
+    """A heat map: a row for what looked, a column for what was looked at; a darker cell has more weight."""
+    left, top = (8 + 7 * min(MOST_LETTERS, max(map(len, names), default=0)) for names in (rows, columns))
+    width, height = left + CELL * len(columns) + 40, top + CELL * len(rows) + 4
+    parts = [f'<svg width="{width}" height="{height}" role="img" aria-label="{escape(title)}">']
+    for number, name in enumerate(columns):
+        where = f"translate({left + CELL * number + 10} {top - 4}) rotate(-60)"
+        parts.append(f'<text transform="{where}">{escape(_short(name))}</text>')
+    for number, (name, row) in enumerate(zip(rows, weights, strict=True)):
+        y = top + CELL * number
+        parts.append(f'<text class="end" x="{left - 4}" y="{y + 12}">{escape(_short(name))}</text>')
+        for place, weight in enumerate(row):
+            if weight >= 0.01:
+                parts.append(
+                    f'<rect x="{left + CELL * place}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" '
+                    f'fill-opacity="{min(1.0, weight):.2f}"/>'
+                )
+        frame = f'x="{left - 0.5}" y="{y - 0.5}" width="{CELL * len(columns)}" height="{CELL}"'
+        parts.append(f'<rect class="frame" {frame}/>')
+    return "".join([*parts, "</svg>"])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"

@@ -6,14 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import Data, head
 
 from nmtkit.analysis.blame import blame
 from nmtkit.analysis.details import explain
 from nmtkit.analysis.tracing import trace
-from nmtkit.models.interface import stack_targets
-from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
 
@@ -30,6 +27,9 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
         source = translator.tokenizer.source
         assert detail.source == (*source.pieces(source.encode(record.source)), "</s>")
         target = translator.tokenizer.target
+        (attended,) = translator.attention([record.source], [record.output.tokens], settings)
+        for layer, found in zip(attended.cross, detail.output_map, strict=True):
+            assert found == pytest.approx(layer.sum(0) / len(layer), abs=1e-6)
         assert detail.output == tuple(target.pieces(record.output.tokens)) and detail.output[-1] == "</s>"
         assert "".join(detail.reference[:-1]).replace("▁", " ").strip() == record.reference.text
         [(_, traced)] = trace(translator, [record.source], settings, [record.reference.text])
@@ -45,25 +45,6 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
                 assert prefix[-1] == one.piece and len(prefix) == mine.length
                 if one.reference:
                     assert prefix == detail.reference[: mine.length]
-
-
-def test_attention_is_the_mean_of_the_heads_of_one_sentence_alone(model: Path, data: Data) -> None:
-    """In a batch of lines of several lengths each map is that of the line by itself, and its rows sum to one."""
-    translator = Translator.load(model, device="cpu")
-    lines = [*head(data.folder / "dev.fr", 3), "a", ""]
-    targets = [[translator.encode_target("Jane visits Africa."), (EOS,)] for _ in lines]
-    found = translator.attention(lines, targets, translator.defaults)
-    for line, maps in zip(lines, found, strict=True):
-        ids = [*translator.tokenizer.source.encode(line), EOS]
-        source = torch.tensor([ids])
-        memory = translator.model.encode(source, source > 0)
-        for target, layers in zip(targets[0], maps, strict=True):
-            own = translator.model.attention(memory, stack_targets([target], torch.device("cpu"))[0]).cross
-            assert len(layers) == len(own)
-            for layer, weights in zip(layers, own, strict=True):
-                assert torch.tensor(layer).shape == (len(target), len(ids))
-                torch.testing.assert_close(torch.tensor(layer), weights[0].sum(0) / weights.shape[1])
-                assert torch.tensor(layer).sum(1).tolist() == pytest.approx([1.0] * len(target), abs=1e-5)
 
 
 def test_nothing_to_explain(model: Path) -> None:

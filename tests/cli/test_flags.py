@@ -52,6 +52,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--per-length": "test_per_length_lists_hold_the_best_of_every_length",
         "--tokens": "test_tokens_are_pieces_and_their_log_p",
         **dict.fromkeys(["--trace", "--reference"], "test_a_trace_changes_no_translation"),
+        "--attention": "test_attention_is_written_and_changes_no_translation",
         "--scores": "test_scores_are_log_p_over_length_to_alpha",
         "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
         "--weights": "test_weights_best_or_last",
@@ -122,6 +123,39 @@ WHERE: dict[str, dict[str, str]] = {
         **dict.fromkeys(["BEFORE", "AFTER"], "test_the_tables_fit_a_terminal_and_the_arguments_have_an_order"),
         **dict.fromkeys(["--examples", "--config", "--quiet"], "test_as_many_examples_as_asked_for"),
         "--json": "test_json_goes_to_a_file_or_takes_the_place_of_the_tables",
+    },
+    "attention": {
+        "FOLDERS": "test_lines_are_chosen_in_the_order_asked_for",
+        "--source": "test_all_search_options_reach_the_search_of_attention",
+        "--target": "test_a_given_translation_and_its_words",
+        "--line": "test_lines_are_chosen_in_the_order_asked_for",
+        **dict.fromkeys(["--kind", "--layer", "--head"], "test_kind_layer_and_head_choose_the_map"),
+        "--words": "test_a_given_translation_and_its_words",
+        **dict.fromkeys(["--html", "--plot", "--json"], "test_a_page_and_a_picture"),
+        **dict.fromkeys(["--alignment", "--gold"], "test_alignments_and_their_error_rate"),
+        **dict.fromkeys(
+            [
+                *("--beam", "--length-alpha", "--max-length", "--batch-tokens", "--weights", "--device", "--threads"),
+                *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram", "--config"),
+                *("--min-length", "--min-length-ratio", "--max-length-ratio"),
+            ],
+            "test_all_search_options_reach_the_search_of_attention",
+        ),
+        "--quiet": "test_the_terminal_shows_every_row_in_80_columns",
+    },
+    "compare": {
+        "FOLDERS": "test_folders_are_compared_with_the_first",
+        **dict.fromkeys(["--source", "--reference"], "test_what_does_not_go_together_is_refused"),
+        **dict.fromkeys(["--grid", "--output"], "test_a_grid_is_trained_once_and_compared"),
+        **dict.fromkeys(["--buckets", "--json", "--plot", "--quiet"], "test_folders_are_compared_with_the_first"),
+        **dict.fromkeys(
+            [
+                *("--beam", "--length-alpha", "--max-length", "--batch-tokens", "--weights", "--device", "--threads"),
+                *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram", "--config"),
+                *("--min-length", "--min-length-ratio", "--max-length-ratio"),
+            ],
+            "test_all_search_options_reach_the_search_of_compare",
+        ),
     },
     "inspect": {
         "TRACE_FILE": "test_the_first_sentence_is_shown_as_it_was_searched",

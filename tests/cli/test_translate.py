@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JANE, environment, head, refused, run_here, run_process, write_lines
+from conftest import JANE, Data, environment, head, refused, run_here, run_process, write_lines
 
 SHORT = ("--max-length", 6)
 """An untrained model does not know when to stop."""
@@ -458,3 +458,19 @@ def test_the_process_does_what_the_function_does(model: Path) -> None:
     here = run_here("translate", model, *SHORT, "--scores", "--quiet", stdin=text)
     process = run_process("translate", model, *SHORT, "--scores", "--quiet", stdin=text)
     assert process == here and here.code == 0
+
+
+def test_attention_is_written_and_changes_no_translation(model: Path, data: Data, tmp_path: Path) -> None:
+    """A line of JSON for every line, the same map as `nmtkit attention` makes; a failed search has none."""
+    file, source = tmp_path / "maps.jsonl", data.folder / "dev.fr"
+    flags = ["--max-length", 12, "--input", source]
+    plain = run_here("translate", model, *flags)
+    assert run_here("translate", model, *flags, "--attention", file).out == plain.out
+    maps = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert [one["line"] for one in maps] == list(range(1, 9)) and [one["target"] for one in maps] == plain.lines
+    own = run_here("attention", model, "--source", source, "--max-length", 12, "--json", "-")
+    assert own.text == file.read_text("utf-8")
+    for one in maps:
+        assert [sum(row) for row in one["weights"]] == pytest.approx([1.0] * len(one["rows"]), abs=0.01)
+    assert "choose one" in refused(run_here("translate", model, *flags, "--attention", file, "--per-length"), 2)
+    assert f"{source} is read" in refused(run_here("translate", model, *flags, "--attention", source), 2)

@@ -1,0 +1,158 @@
+"""What a model looked at while it wrote each piece: maps by layer and head, pieces joined to words, word alignments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmtkit.evaluation.alignment import Links
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+Matrix = NDArray[np.float32]
+
+KINDS = ("cross", "decoder", "encoder")
+"""Attention of the target to the source, of the target to itself, of the source to itself."""
+SPACE = "▁"
+"""How SentencePiece writes the space before a word."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which map is asked for.
+
+    Attributes:
+        kind: one of `KINDS`.
+        layer, head: from 1; None: the mean of all.
+        words: pieces are joined to words.
+    """
+
+    kind: str = "cross"
+    layer: int | None = None
+    head: int | None = None
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """One map of one sentence.
+
+    Attributes:
+        line: number of the sentence, from 1.
+        source, target: texts.
+        rows: what looked: target pieces or words (of "encoder": source), the end of sentence last.
+        columns: what was looked at.
+        weights: (rows, columns).
+    """
+
+    line: int
+    source: str
+    target: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    weights: Matrix
+
+
+def attend(
+    translator: Translator,
+    lines: Sequence[str],
+    targets: Sequence[tuple[str, tuple[int, ...]]],
+    settings: SearchSettings,
+    choice: Choice,
+    numbers: Sequence[int] | None = None,
+) -> list[AttentionMap]:
+    """A map of each line.
+
+    Args:
+        targets: a translation of each as text and as ids, EOS last: what the search found, or a given one.
+        numbers: of the lines; None: from 1 on.
+
+    Raises:
+        ValueError: where the model has no such map.
+    """
+    maps = []
+    attended = translator.attention(lines, [tokens for _, tokens in targets], settings)
+    numbers = numbers or range(1, len(lines) + 1)
+    for number, line, (text, tokens), one in zip(numbers, lines, targets, attended, strict=True):
+        weights = _chosen({"cross": one.cross, "decoder": one.decoder, "encoder": one.encoder}[choice.kind], choice)
+        source, target = translator.tokenizer.source, translator.tokenizer.target
+        end = target.pieces([tokens[-1]])
+        read = (*source.pieces(source.encode(line)[: settings.max_source]), *end)
+        written = tuple(target.pieces(tokens))
+        before = ("<s>", *written[:-1])  # while a piece is predicted, the one before is the last that was read
+        rows, columns = {"cross": (written, read), "decoder": (written, before), "encoder": (read, read)}[choice.kind]
+        if choice.words:
+            rows, columns, weights = joined(rows, columns, weights)
+        maps.append(AttentionMap(number, line, text, tuple(rows), tuple(columns), weights))
+    return maps
+
+
+def _chosen(layers: Sequence[Matrix], choice: Choice) -> Matrix:
+    """The mean over the layers and heads asked for, (T, S)."""
+    if not layers:
+        what = {"cross": "attention to the source", "decoder": "self-attention in the decoder"}
+        raise ValueError(
+            f"this model has no {what.get(choice.kind, 'self-attention in the encoder')}; nmtkit info shows its family"
+        )
+    if choice.layer is not None and choice.layer > len(layers):
+        raise ValueError(f"there is no layer {choice.layer}: the model has {len(layers)}")
+    chosen = layers if choice.layer is None else [layers[choice.layer - 1]]
+    heads = min(len(layer) for layer in chosen)
+    if choice.head is not None and choice.head > heads:
+        raise ValueError(f"there is no head {choice.head}: the model has {heads}")
+    means = [layer.mean(0) if choice.head is None else layer[choice.head - 1] for layer in chosen]
+    mean: Matrix = np.mean(np.stack(means), axis=0)
+    return mean
+
+
+def joined(
+    rows: Sequence[str], columns: Sequence[str], weights: Matrix
+) -> tuple[tuple[str, ...], tuple[str, ...], Matrix]:
+    """Pieces joined to words: weights of the pieces of a word looked at add up, those that looked are averaged."""
+    looking, seen = words(rows), words(columns)
+    summed = np.stack([weights[:, group].sum(1) for _, group in seen], axis=1)
+    averaged = np.stack([summed[group].mean(0) for _, group in looking])
+    return tuple(name for name, _ in looking), tuple(name for name, _ in seen), averaged
+
+
+def words(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """The words that pieces spell: each with the places of its pieces.
+
+    A piece that begins with a space begins a word; so does what is no text, the begin and the end of a sentence.
+    """
+    found: list[tuple[str, list[int]]] = []
+    for place, piece in enumerate(pieces):
+        special = piece in ("<s>", "</s>")
+        if not found or special or piece.startswith(SPACE) or found[-1][0] == "<s>":
+            found.append(("", []))
+        name, group = found[-1]
+        found[-1] = (name + piece.replace(SPACE, ""), [*group, place])
+    return found
+
+
+def align(one: AttentionMap) -> Links:
+    """Of every target word the source word that it looked at most; of a map "cross" of words.
+
+    Words are counted as in the texts: the end of sentence is none, nor is white space alone.
+    """
+    rows, columns = (_counted(names) for names in (one.rows, one.columns))
+    if not columns:
+        return frozenset()
+    links = set()
+    for row, word in rows:
+        weights = one.weights[row, [place for place, _ in columns]]
+        if weights.any():
+            links.add((columns[int(weights.argmax())][1], word))
+    return frozenset(links)
+
+
+def _counted(names: Sequence[str]) -> list[tuple[int, int]]:
+    """(place, number of the word in its text)."""
+    places = [place for place, name in enumerate(names) if name and name not in ("<s>", "</s>")]
+    return [(place, number) for number, place in enumerate(places)]

@@ -1,0 +1,221 @@
+"""Several models on one text: size, speed, loss, scores with intervals, and BLEU by the length of the source.
+
+A contestant may be several model folders that differ in their seed: its scores are their mean, and a resample of the
+text draws the same sentences for all of them and for all contestants (paired bootstrap, Koehn 2004).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+RESAMPLES = 1000
+BUCKETS = 5
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model on the text.
+
+    Attributes:
+        parameters: trained numbers.
+        trained: source and target pieces a second in training; 0: not known.
+        dev_loss: nats a piece when its weights were saved; None: not known.
+        speed: output pieces a second of the search.
+        outputs: line by line.
+    """
+
+    name: str
+    parameters: int
+    trained: float
+    dev_loss: float | None
+    speed: float
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        bleu, chrf: means over the runs.
+        spread: standard deviation of the BLEU of its runs; 0 for one.
+        p_bleu, p_chrf: two-sided, of "no difference from the first contestant"; None for the first.
+        buckets: BLEU of the sentences of each length.
+        gains: of each bucket, BLEU above that of the first contestant.
+        growth: gain in the bucket of the longest less gain in that of the shortest.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    bleu: Interval
+    chrf: Interval
+    spread: float
+    p_bleu: float | None
+    p_chrf: float | None
+    buckets: tuple[Interval, ...]
+    gains: tuple[Interval, ...]
+    growth: Interval
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Sentences whose source has so many words: from, to, how many."""
+
+    first: int
+    last: int
+    sentences: int
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All contestants on one text, the first of which the others are compared with."""
+
+    contestants: tuple[Contestant, ...]
+    buckets: tuple[Bucket, ...]
+    sentences: int
+    bleu_signature: str
+    chrf_signature: str
+
+
+def run(
+    name: str,
+    translator: Translator,
+    sources: Sequence[str],
+    settings: SearchSettings,
+    *,
+    parameters: int,
+    trained: float,
+    dev_loss: float | None,
+) -> Run:
+    """Translate the text once, timed."""
+    started = time.perf_counter()
+    found = translator.search(sources, settings)
+    seconds = time.perf_counter() - started
+    pieces = sum(best.length for best, *_ in found)
+    return Run(name, parameters, trained, dev_loss, pieces / seconds, tuple(best.text for best, *_ in found))
+
+
+def contest(
+    groups: Sequence[tuple[str, Sequence[Run]]],
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    buckets: int = BUCKETS,
+    resamples: int = RESAMPLES,
+    seed: int = 1,
+) -> Contest:
+    """Compare contestants: (name, runs), the first being the one that the others are compared with.
+
+    Args:
+        references: one or more sets, each with a line for every source.
+        buckets: parts of the text by source length, of about as many sentences.
+    """
+    lengths = np.array([len(line.split()) for line in sources])
+    parts = _buckets(lengths, buckets)
+    draws = np.random.default_rng(seed).integers(len(sources), size=(resamples, len(sources)))
+    weights = np.stack(
+        [np.ones(len(sources), np.int64), *(np.bincount(draw, minlength=len(sources)) for draw in draws)]
+    )
+    bleu, chrf = BLEU(force=True), CHRF()
+    measured = [_Scores.of(bleu, chrf, [run.outputs for run in runs], references, weights, parts) for _, runs in groups]
+    made = []
+    for (name, runs), scores in zip(groups, measured, strict=True):
+        first, rival = measured[0], scores is not measured[0]
+        gains = scores.buckets - first.buckets
+        made.append(
+            Contestant(
+                name=name,
+                runs=tuple(runs),
+                bleu=_interval(scores.bleu),
+                chrf=_interval(scores.chrf),
+                spread=scores.spread,
+                p_bleu=_p_value(scores.bleu - first.bleu) if rival else None,
+                p_chrf=_p_value(scores.chrf - first.chrf) if rival else None,
+                buckets=tuple(_interval(column) for column in scores.buckets.T),
+                gains=tuple(_interval(column) for column in gains.T),
+                growth=_interval(gains[:, -1] - gains[:, 0]),
+            )
+        )
+    named = tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts)
+    return Contest(tuple(made), named, len(sources), str(bleu.get_signature()), str(chrf.get_signature()))
+
+
+def _buckets(lengths: Counts, number: int) -> list[NDArray[np.bool_]]:
+    """About so many parts of as many sentences; those of one length stay together."""
+    edges = sorted({int(edge) for edge in np.quantile(lengths, np.arange(1, number) / number, method="inverted_cdf")})
+    place = np.searchsorted(edges, lengths, side="left")
+    return [place == part for part in range(len(edges) + 1) if (place == part).any()]
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Of the whole text first, then of every resample: BLEU and chrF, BLEU of every bucket."""
+
+    bleu: NDArray[np.float64]
+    chrf: NDArray[np.float64]
+    buckets: NDArray[np.float64]
+    spread: float
+
+    @classmethod
+    def of(
+        cls,
+        bleu: BLEU,
+        chrf: CHRF,
+        outputs: Sequence[Sequence[str]],
+        references: Sequence[Sequence[str]],
+        weights: Counts,
+        parts: Sequence[NDArray[np.bool_]],
+    ) -> _Scores:
+        """The mean over several outputs."""
+        of_bleu, of_chrf, of_parts = [], [], []
+        for lines in outputs:
+            counts, letters = (metric._extract_corpus_statistics(lines, references) for metric in (bleu, chrf))
+            table = np.array(counts, dtype=np.int64)
+            of_bleu.append(_bleu(bleu, weights @ table))
+            of_chrf.append(np.array([chrf._compute_f_score(row) for row in (weights @ np.array(letters)).tolist()]))
+            of_parts.append(np.stack([_bleu(bleu, (weights * part) @ table) for part in parts], axis=1))
+        spread = float(np.std([one[0] for one in of_bleu], ddof=1)) if len(outputs) > 1 else 0.0
+        means = [np.mean(np.stack(one), axis=0) for one in (of_bleu, of_chrf, of_parts)]
+        return cls(means[0], means[1], means[2], spread)
+
+
+def _bleu(metric: BLEU, rows: Counts) -> NDArray[np.float64]:
+    """Corpus BLEU of summed statistics, row by row."""
+    return np.array([metric._compute_score_from_stats(row).score for row in rows.tolist()])
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
+    """The first value, and the 2.5 % and 97.5 % quantiles of the others."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _p_value(differences: NDArray[np.float64]) -> float:
+    """Twice the share of the resamples on the other side of zero, 1 where nothing differs."""
+    if not differences.any():
+        return 1.0
+    below, above = (int((differences[1:] <= 0).sum()), int((differences[1:] >= 0).sum()))
+    return min(1.0, 2 * (min(below, above) + 1) / len(differences))

@@ -1,0 +1,136 @@
+"""`nmtkit attention`: what a model looks at while it writes each piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmtkit.cli.parameters import (
+    MODEL_OPTIONS,
+    SEARCH_OPTIONS,
+    Folders,
+    Options,
+    choice,
+    count,
+    load_translator,
+    search_settings,
+    takes,
+    usage,
+    write_result,
+)
+from nmtkit.cli.streams import keep_apart
+from nmtkit.console import stdout_console
+
+if TYPE_CHECKING:
+    from nmtkit.analysis.attention_maps import AttentionMap
+
+KINDS = ("cross", "decoder", "encoder")
+WHICH, OUTPUT = "Which map", "Output"
+
+
+def _option(text: str, metavar: str | None = None) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=OUTPUT)
+
+
+@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+def attention(
+    folders: Folders,
+    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
+    target: Annotated[
+        Path | None, typer.Option("--target", "-t", help="Given translations; without it those of the search.")
+    ] = None,
+    line: Annotated[list[int] | None, count("Only this line; repeat for several.")] = None,
+    kind: Annotated[
+        str | None, choice("To the source, or self-attention of a side (cross).", KINDS, panel=WHICH)
+    ] = None,
+    layer: Annotated[int | None, count("Layer, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    head: Annotated[int | None, count("Head, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    words: Annotated[bool, typer.Option("--words", help="Join pieces to words.", rich_help_panel=WHICH)] = False,
+    html: Annotated[Path | None, _option("One page of all sentences.")] = None,
+    plot: Annotated[Path | None, _option("A picture of the one line chosen, as .png, .svg or .pdf.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT)
+    ] = None,
+    alignment: Annotated[
+        str | None, _option("Word alignments in Pharaoh format: the source word looked at most; - is stdout.", "FILE")
+    ] = None,
+    gold: Annotated[Path | None, _option("Alignments that people drew: print the error rate.")] = None,
+    *,
+    search: Options,
+    model: Options,
+) -> None:
+    """Show what a model looks at while it writes each piece of its translation, or of a given one.
+
+    Rows looked, columns were looked at. Words: weights of the pieces of a word looked at add up, pieces that looked
+    are averaged. Local, hard and restricted attention show what they really used.
+    """
+    from nmtkit.analysis.attention_maps import Choice, attend
+    from nmtkit.files import read_lines, read_parallel, write_text
+    from nmtkit.report.attention import draw, page, render, to_line
+    from nmtkit.report.plot import check
+
+    chosen = Choice(kind or "cross", layer, head, words or bool(alignment or gold))
+    if (alignment or gold) and chosen.kind != "cross":
+        raise typer.BadParameter("--alignment and --gold align target with source: leave --kind out")
+    if [json_file, alignment].count("-") > 1:
+        raise typer.BadParameter("--json - and --alignment - cannot share standard output: write one to a file")
+    written = [html, plot, *(Path(one) for one in (json_file, alignment) if one and one != "-")]
+    keep_apart([source, target, gold], written)
+    if plot:
+        with usage():
+            check(plot)
+    lines, *others = read_parallel(source, target) if target else [read_lines(source)]
+    numbers = line or list(range(1, len(lines) + 1))
+    if beyond := [number for number in numbers if number > len(lines)]:
+        raise typer.BadParameter(f"--line {beyond[0]}: {source} has {len(lines)} lines")
+    if plot and len(numbers) != 1:
+        raise typer.BadParameter("--plot draws one sentence: choose it with --line")
+    translator = load_translator(folders, model)
+    settings = search_settings(translator, search, n_best=1)
+    asked = [lines[number - 1] for number in numbers]
+    if others:
+        targets = [(text, translator.encode_target(text)) for text in (others[0][number - 1] for number in numbers)]
+    else:
+        targets = [(best.text, best.tokens) for best, *_ in translator.search(asked, settings)]
+    maps = attend(translator, asked, targets, settings, chosen, numbers)
+    if html:
+        write_text(html, page(maps, _said(chosen.kind, layer, head)))
+    if plot:
+        draw(maps[0], plot)
+    if json_file:
+        write_result(json_file, "".join(map(to_line, maps)))
+    if alignment or gold:
+        _align(maps, alignment, gold, numbers)
+    if not (html or plot or json_file or alignment or gold):
+        console = stdout_console()
+        for one in maps:
+            for part in render(one, console.width):
+                console.print(part)
+
+
+def _said(kind: str, layer: int | None, head: int | None) -> str:
+    what = {"cross": "attention to the source", "decoder": "self-attention of the target"}
+    layers, heads = f"layer {layer}" if layer else "mean of all layers", f"head {head}" if head else "mean of all heads"
+    return f"{what.get(kind, 'self-attention of the source')}, {layers}, {heads}"
+
+
+def _align(maps: list[AttentionMap], alignment: str | None, gold: Path | None, numbers: list[int]) -> None:
+    from nmtkit.analysis.attention_maps import align
+    from nmtkit.evaluation.alignment import parse_gold, score, to_pharaoh
+    from nmtkit.files import read_lines
+
+    links = [align(one) for one in maps]
+    if alignment:
+        write_result(alignment, "".join(f"{to_pharaoh(one)}\n" for one in links))
+    if gold:
+        known = parse_gold(read_lines(gold), str(gold))
+        if max(numbers) > len(known):
+            raise ValueError(f"{gold} has {len(known)} lines, but line {max(numbers)} is asked for; give as many")
+        found = score(links, [known[number - 1] for number in numbers])
+        stdout_console().print(
+            f"alignment error rate {100 * found.error_rate:.1f} %, precision {100 * found.precision:.1f} %, recall "
+            f"{100 * found.recall:.1f} % ({found.links} links)",
+            soft_wrap=True,
+        )

@@ -1,0 +1,86 @@
+"""Word alignments in Pharaoh format, and how far they are from those that people drew.
+
+A line holds the links of a sentence: `0-0 1-2`, source word and target word, counted from 0. In a gold file `1-2` is a
+sure link and `1p2` or `1?2` a possible one (Och and Ney 2003).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Links = frozenset[tuple[int, int]]
+"""Source word and target word, from 0."""
+
+
+@dataclass(frozen=True)
+class Gold:
+    """What a person drew for a sentence: links that must be there, and all that may be there (the sure among them)."""
+
+    sure: Links
+    possible: Links
+
+
+@dataclass(frozen=True)
+class AlignmentScore:
+    """Of all sentences together.
+
+    Attributes:
+        error_rate: AER = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|). Och and Ney 2003, equation 10.
+        precision: |A ∩ P| / |A|.
+        recall: |A ∩ S| / |S|.
+        links: |A|.
+    """
+
+    error_rate: float
+    precision: float
+    recall: float
+    links: int
+
+
+def to_pharaoh(links: Links) -> str:
+    """One line, the links by source word, then target word."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
+
+
+def parse_gold(lines: Sequence[str], path: str) -> list[Gold]:
+    """The lines of a gold file; ValueError names the file and the line of what is no link."""
+    found = []
+    for number, line in enumerate(lines, start=1):
+        sure, possible = set(), set()
+        for word in line.split():
+            link = re.fullmatch(r"([0-9]{1,6})([-p?])([0-9]{1,6})", word)
+            if link is None:
+                raise ValueError(
+                    f"{path}, line {number}: {word[:40]!r} is no link; write 1-2 for source word 1 and target word 2, "
+                    "counted from 0, and 1p2 where the link is only possible"
+                )
+            pair = int(link[1]), int(link[3])
+            possible.add(pair)
+            if link[2] == "-":
+                sure.add(pair)
+        found.append(Gold(frozenset(sure), frozenset(possible)))
+    return found
+
+
+def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
+    """Compare alignments with the gold ones of the same sentences.
+
+    Raises:
+        ValueError: where there are not as many of both, or no link at all on either side.
+    """
+    if len(alignments) != len(gold):
+        raise ValueError(f"{len(alignments)} alignments but {len(gold)} gold ones: line N of each must belong together")
+    pairs = list(zip(alignments, gold, strict=True))
+    made, sure = sum(map(len, alignments)), sum(len(one.sure) for one in gold)
+    if not made + sure:
+        raise ValueError("neither the alignments nor the gold ones have a link: there is nothing to compare")
+    right_sure = sum(len(links & one.sure) for links, one in pairs)
+    right_possible = sum(len(links & one.possible) for links, one in pairs)
+    return AlignmentScore(
+        error_rate=1 - (right_sure + right_possible) / (made + sure),
+        precision=right_possible / made if made else 0.0,
+        recall=right_sure / sure if sure else 0.0,
+        links=made,
+    )

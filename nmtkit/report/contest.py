@@ -1,0 +1,130 @@
+"""Models compared, in a terminal, as JSON, and as a picture: BLEU against the length of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval
+from nmtkit.files import replacing
+from nmtkit.report.plot import DASHES, MARKS, check
+from nmtkit.report.tables import grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def render(made: Contest) -> Iterator[Text | Table]:
+    """Sizes and speeds, scores, BLEU by length, and what the figures say."""
+    yield Text(f"{len(made.contestants)} models on {made.sentences} sentences; compared with the first")
+    sizes = [[one.name, *_sizes(one)] for one in made.contestants]
+    yield _named(grid(["model", "parameters", "train pieces/s", "search pieces/s", "dev loss"], sizes))
+    yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
+    if len(made.buckets) > 1:
+        yield Text("BLEU by words of the source (sentences in brackets), and gain over the first:")
+        headings = ["model", *(f"{_name(bucket)} ({bucket.sentences})" for bucket in made.buckets)]
+        yield _named(grid(headings, list(_lengths(made))))
+    for sentence in said(made):
+        yield Text(f"• {sentence}")
+    yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
+
+
+def _named(table: Table) -> Table:
+    """The first column is a name: to the left, and folded where it is long."""
+    table.columns[0].justify, table.columns[0].no_wrap, table.columns[0].overflow = "left", False, "fold"
+    return table
+
+
+def _sizes(one: Contestant) -> list[str]:
+    runs = one.runs
+    losses = [run.dev_loss for run in runs if run.dev_loss is not None]
+    trained = [run.trained for run in runs if run.trained]
+    return [
+        f"{runs[0].parameters:,}",
+        f"{sum(trained) / len(trained):,.0f}" if trained else "–",
+        f"{sum(run.speed for run in runs) / len(runs):,.0f}",
+        f"{sum(losses) / len(losses):.3f}" if losses else "–",
+    ]
+
+
+def _scores(one: Contestant) -> list[str]:
+    seeds = f" ±{one.spread:.1f}" if len(one.runs) > 1 else ""
+    return [one.name, _shown(one.bleu) + seeds, _p(one.p_bleu), _shown(one.chrf), _p(one.p_chrf)]
+
+
+def _shown(one: Interval) -> str:
+    return f"{one.value:.1f} ({one.low:.1f}–{one.high:.1f})"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _name(bucket: Bucket) -> str:
+    return f"{bucket.first}" if bucket.first == bucket.last else f"{bucket.first}–{bucket.last}"
+
+
+def _lengths(made: Contest) -> Iterator[list[str]]:
+    for number, one in enumerate(made.contestants):
+        gains = [f" {gain.value:+.1f}" if number else "" for gain in one.gains]
+        yield [one.name, *(f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets, gains, strict=True))]
+
+
+def said(made: Contest) -> list[str]:
+    """Whether the others are better, and whether their gain grows with the length, in words."""
+    first, *others = made.contestants
+    sentences = []
+    for one in others:
+        gain = one.bleu.value - first.bleu.value
+        sure = (one.p_bleu or 0) < 0.05
+        verdict = ("better" if gain > 0 else "worse") if sure else "undecided, the difference may be chance"
+        sentences.append(f"{one.name} has {gain:+.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}): {verdict}.")
+        growth = one.growth
+        if len(made.buckets) > 1 and (growth.low > 0 or growth.high < 0):
+            short, long = _name(made.buckets[0]), _name(made.buckets[-1])
+            turn = "grows" if growth.low > 0 else "falls"
+            sentences.append(
+                f"Its gain {turn} with the source's length: {one.gains[-1].value:+.1f} at {long} words against "
+                f"{one.gains[0].value:+.1f} at {short} (difference {growth.value:+.1f}, 95 % interval "
+                f"{growth.low:+.1f} to {growth.high:+.1f})."
+            )
+    return sentences
+
+
+def to_json(made: Contest) -> dict[str, Any]:
+    """Every figure, and the outputs."""
+    return asdict(made)
+
+
+def draw(made: Contest, path: Path) -> None:
+    """The figure of the lectures: BLEU against source length, a line for each model."""
+    with replacing(path) as temporary:
+        build(made).savefig(temporary, format=check(path), dpi=160)
+
+
+def build(made: Contest) -> Figure:
+    """Intervals beside the marks, so that none covers another's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    places = [(bucket.first + bucket.last) / 2 for bucket in made.buckets]
+    for number, one in enumerate(made.contestants):
+        (line,) = axes.plot(places, [score.value for score in one.buckets], label=one.name)
+        line.set(marker=MARKS[number % len(MARKS)], linestyle=DASHES[number % len(DASHES)])
+        beyond = [
+            [max(0.0, score.value - score.low) for score in one.buckets],
+            [max(0.0, score.high - score.value) for score in one.buckets],
+        ]
+        aside = [place + 0.15 * (number - (len(made.contestants) - 1) / 2) for place in places]
+        values = [score.value for score in one.buckets]
+        axes.errorbar(aside, values, yerr=beyond, fmt="none", ecolor=line.get_color(), capsize=3, elinewidth=0.8)
+    axes.set_xlabel("words of the source")
+    axes.set_ylabel("BLEU (95 % intervals)")
+    axes.legend(fontsize="small")
+    return figure

@@ -1,0 +1,137 @@
+"""A grid: variants of a model trained on one corpus with equal data and budget, to be compared.
+
+The file is a configuration of `nmtkit train` for all of them, and a table for each variant with what differs:
+
+    train = "data/jane/train"
+    dev = "data/jane/dev"
+    source-lang = "fr"
+    target-lang = "en"
+    updates = 600
+    seeds = [1, 2]
+
+    [variants.without]
+    preset = "rnn-no-attention"
+
+    [variants.additive]
+    preset = "bahdanau"
+    model = { normaliser = "sparsemax" }
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmtkit.files import open_text, write_text
+from nmtkit.settings import nearest
+
+OWN = ("preset", "dropout", "learning-rate", "warmup", "label-smoothing", "model")
+"""What a variant may have of its own; data, tokenizer and budget are the same for all."""
+
+
+OF_TOKENIZER = ("vocab-size", "tokenizer-kind", "joint-vocab", "separate-vocab", "tokenizer")
+"""How a tokenizer is made: only the first variant needs it."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid file says.
+
+    Attributes:
+        common: of all variants, as a configuration of `nmtkit train`.
+        variants: what each has of its own, by name.
+        seeds: each variant is trained once with each.
+    """
+
+    common: Mapping[str, Any]
+    variants: Mapping[str, Mapping[str, Any]]
+    seeds: tuple[int, ...]
+
+    def folders(self, output: Path) -> dict[str, list[Path]]:
+        """The model folders of each variant, a seed each."""
+        return {name: [output / f"{name}-{seed}" for seed in self.seeds] for name in self.variants}
+
+
+def read_grid(path: Path) -> Grid:
+    """A grid file; ValueError names file, key and fix."""
+    with open_text(path) as stream:
+        try:
+            values = tomllib.loads(stream.read().decode("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not TOML: {error}") from None
+    variants, seeds = values.pop("variants", None), values.pop("seeds", [1])
+    if not isinstance(variants, dict) or not variants:
+        raise ValueError(f"{path}: has no variants; write [variants.NAME] and what differs below")
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(f"{path}: seeds = {seeds!r} is not a list of whole numbers; write for example [1, 2, 3]")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{path}: seeds = {seeds!r} has one twice; each must be another")
+    if "seed" in values or "output" in values:
+        raise ValueError(f"{path}: leave out seed and output: write seeds = [1], and --output on the command line")
+    for name, own in variants.items():
+        if not re.fullmatch(r"[\w.+-]+", name):
+            raise ValueError(f"{path}: the variant {name!r} names a folder: use letters, digits, . _ + -")
+        if not isinstance(own, dict):
+            raise ValueError(f"{path}: variants.{name} = {own!r} is not a table; write [variants.{name}]")
+        for key in own:
+            if key.replace("_", "-") not in OWN:
+                raise ValueError(
+                    f"{path}: variants.{name} has {key!r}, but data and budget are the same for all;{nearest(key, OWN)}"
+                )
+    return Grid(values, variants, tuple(seeds))
+
+
+def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
+    """Train every variant with every seed, one after the other; what is finished is not trained again.
+
+    The first makes its tokenizer, which all others share.
+
+    Raises:
+        ValueError: where a training fails, which has said why.
+    """
+    shared: Path | None = None
+    common = dict(grid.common)
+    for name, folders in grid.folders(output).items():
+        for seed, folder in zip(grid.seeds, folders, strict=True):
+            output.mkdir(parents=True, exist_ok=True)
+            config = output / f"{folder.name}.toml"
+            write_text(config, to_toml({**common, **_merged(common, grid.variants[name]), "seed": seed}))
+            command = [sys.executable, "-m", "nmtkit", "train", "--config", str(config), "--output", str(folder)]
+            if shared is not None:
+                command += ["--tokenizer", str(shared)]
+            say(f"{folder.name}: nmtkit {' '.join(command[3:])}")
+            if subprocess.run(command, check=False).returncode:
+                raise ValueError(f"{folder.name}: training failed, see above; mend it, and the same command goes on")
+            if shared is None:
+                shared = folder
+                common = {key: value for key, value in common.items() if key.replace("_", "-") not in OF_TOKENIZER}
+
+
+def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A variant's own values; of tables those of the common one below them."""
+    return {
+        key: {**common.get(key, {}), **value} if isinstance(value, Mapping) else value for key, value in own.items()
+    }
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Texts, numbers, truths, lists of them, and one level of tables, which come last."""
+    return "".join(_lines(values))
+
+
+def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        if not isinstance(value, Mapping):
+            text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # which TOML wants escaped
+            yield f"{key} = {text}\n"
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"\n[{key}]\n"
+            yield from _lines(value)

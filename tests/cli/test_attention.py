@@ -1,0 +1,141 @@
+"""`nmtkit attention`: which map, of which line, in which form; the maps themselves are tested with the analysis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Data, head, refused, run_here, write_lines
+
+
+@pytest.fixture
+def command(model: Path, data: Data) -> list[object]:
+    return ["attention", model, "--source", data.folder / "dev.fr", "--max-length", 12, "--device", "cpu"]
+
+
+def maps(*words: object) -> list[dict[str, Any]]:
+    outcome = run_here(*words, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    return [json.loads(line) for line in outcome.lines]
+
+
+def test_lines_are_chosen_in_the_order_asked_for(command: list[object], data: Data) -> None:
+    assert [one["line"] for one in maps(*command)] == list(range(1, 9))
+    chosen = maps(*command, "--line", 5, "--line", 2)
+    assert [one["line"] for one in chosen] == [5, 2]
+    lines = head(data.folder / "dev.fr", 8)
+    assert [one["source"] for one in chosen] == [lines[4], lines[1]]
+    assert "--line 9" in refused(run_here(*command, "--line", 9), 2)
+
+
+def test_kind_layer_and_head_choose_the_map(command: list[object]) -> None:
+    first, second, mean = (
+        maps(*command, "--line", 1, *flags)[0]["weights"] for flags in (["--head", 1], ["--head", 2], ["--layer", 1])
+    )
+    for row_1, row_2, row in zip(first, second, mean, strict=True):
+        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-4)
+    assert first != second
+    (own,) = maps(*command, "--line", 1, "--kind", "decoder")
+    assert own["columns"] == ["<s>", *own["rows"][:-1]]
+    for place, row in enumerate(own["weights"]):
+        assert not any(row[place + 1 :]), "looks back only"
+    (encoder,) = maps(*command, "--line", 1, "--kind", "encoder")
+    assert encoder["rows"] == encoder["columns"] and encoder["rows"][-1] == "</s>"
+    assert "no layer 7: the model has 1" in refused(run_here(*command, "--layer", 7))
+    assert "'side' is not known" in refused(run_here(*command, "--kind", "side"), 2)
+
+
+def test_a_given_translation_and_its_words(command: list[object], data: Data, tmp_path: Path) -> None:
+    target = write_lines(tmp_path / "given.en", ["Jane visits Africa.", *head(data.folder / "dev.en", 8)[1:]])
+    (one,) = maps(*command, "--target", target, "--line", 1, "--words")
+    assert one["target"] == "Jane visits Africa." and one["rows"] == ["Jane", "visits", "Africa.", "</s>"]
+    assert one["columns"] == [*head(data.folder / "dev.fr", 1)[0].split(), "</s>"]
+    short = write_lines(tmp_path / "short.en", ["one"])
+    assert "8 lines" in refused(run_here(*command, "--target", short))
+
+
+def test_alignments_and_their_error_rate(command: list[object], data: Data, tmp_path: Path) -> None:
+    """The alignment against itself has the error rate 0; every link is of words that the texts have."""
+    flags = ["--target", data.folder / "dev.en"]
+    written = run_here(*command, *flags, "--alignment", tmp_path / "made")
+    assert written.code == 0 and written.out == b""
+    made = (tmp_path / "made").read_text("utf-8")
+    assert run_here(*command, *flags, "--alignment", "-").text == made and made.count("\n") == 8
+    pairs = zip(head(data.folder / "dev.fr", 8), head(data.folder / "dev.en", 8), made.splitlines(), strict=True)
+    for source, target, links in pairs:
+        found = [tuple(map(int, link.split("-"))) for link in links.split()]
+        assert sorted(word for _, word in found) == list(range(len(target.split())))
+        assert all(0 <= word < len(source.split()) for word, _ in found)
+    same = run_here(*command, *flags, "--gold", tmp_path / "made")
+    assert same.text.startswith("alignment error rate 0.0 %, precision 100.0 %, recall 100.0 %")
+    one = run_here(*command, *flags, "--gold", tmp_path / "made", "--line", 3)
+    assert one.text.startswith("alignment error rate 0.0 %")
+    few = write_lines(tmp_path / "few", ["0-0"])
+    assert "has 1 lines, but line 8 is asked for" in refused(run_here(*command, *flags, "--gold", few))
+    assert "leave --kind out" in refused(run_here(*command, "--kind", "encoder", "--alignment", "-"), 2)
+
+
+def test_a_page_and_a_picture(command: list[object], tmp_path: Path) -> None:
+    page, picture = tmp_path / "maps.html", tmp_path / "map.png"
+    outcome = run_here(*command, "--html", page)
+    assert outcome.code == 0 and outcome.out == b""
+    text = page.read_text("utf-8")
+    assert text.count("<section>") == text.count("<svg") == 8 and "attention to the source, mean of all layers" in text
+    assert run_here(*command, "--line", 2, "--plot", picture).code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "choose it with --line" in refused(run_here(*command, "--plot", picture), 2)
+    assert "png, svg, pdf" in refused(run_here(*command, "--line", 1, "--plot", tmp_path / "x.gif"), 2)
+    assert "share standard output" in refused(run_here(*command, "--json", "-", "--alignment", "-"), 2)
+
+
+def test_the_terminal_shows_every_row_in_80_columns(command: list[object]) -> None:
+    outcome = run_here(*command, "--line", 1)
+    (one,) = maps(*command, "--line", 1)
+    assert outcome.code == 0 and max(map(len, outcome.lines)) <= 80
+    assert outcome.lines[0].startswith("line 1: ") and len(outcome.lines) >= 2 + len(one["rows"])
+    assert run_here(*command, "--line", 1, "--quiet").text == outcome.text
+
+
+def test_all_search_options_reach_the_search_of_attention(
+    model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    seen: list[SearchSettings] = []
+    search = Translator.search
+
+    def noted(self: Translator, lines: list[str], settings: SearchSettings) -> Any:
+        seen.append(settings)
+        return search(self, lines, settings)
+
+    monkeypatch.setattr(Translator, "search", noted)
+    config = tmp_path / "attention.toml"
+    config.write_text("length-alpha = 9\n")
+    flags: list[object] = [
+        "--config",
+        config,
+        "--beam",
+        3,
+        "--length-alpha",
+        0.25,
+        "--length-penalty",
+        "gnmt",
+        "--max-length",
+        9,
+    ]
+    flags += ["--max-length-ratio", 1.5, "--min-length", 2, "--min-length-ratio", 0.5, "--patience", 1.5, "--free-eos"]
+    flags += ["--forbid-unk", "--no-repeat-ngram", 2, "--batch-tokens", 77, "--weights", "last", "--threads", 2]
+    outcome = run_here("attention", model, "--source", data.folder / "dev.fr", "--line", 1, "--device", "cpu", *flags)
+    assert outcome.code == 0 and threads == [2]
+    (one,) = seen
+    assert (one.beam, one.n_best, one.length_alpha, one.length_penalty) == (3, 1, 0.25, "gnmt")
+    assert (one.max_length, one.max_length_ratio, one.min_length, one.min_length_ratio) == (9, 1.5, 2, 0.5)
+    assert (one.patience, one.free_eos, one.forbid_unk, one.no_repeat_ngram) == (1.5, True, True, 2)
+    assert one.batch_tokens == 77

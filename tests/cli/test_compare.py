@@ -1,0 +1,106 @@
+"""`nmtkit compare`: folders or a grid in, tables, JSON and a picture out; the figures are tested with the analysis."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sacrebleu
+from conftest import Data, head, refused, run_here, write_lines
+
+
+@pytest.fixture
+def command(model: Path, sibling: Path, data: Data) -> list[object]:
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en", "--max-length", 12]
+    return ["compare", model, sibling, *texts, "--device", "cpu"]
+
+
+def test_folders_are_compared_with_the_first(command: list[object], data: Data, tmp_path: Path) -> None:
+    outcome = run_here(*command, "--json", "-", "--buckets", 2)
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    references = head(data.folder / "dev.en", 8)
+    for folder, contestant in zip(command[1:3], found["contestants"], strict=True):
+        outputs = run_here("translate", folder, "--input", data.folder / "dev.fr", "--max-length", 12).lines
+        (run,) = contestant["runs"]
+        assert run["outputs"] == outputs
+        assert contestant["bleu"]["value"] == pytest.approx(sacrebleu.corpus_bleu(outputs, [references]).score)
+        facts = json.loads(run_here("info", folder, "--json", "-").out)
+        assert run["parameters"] == facts["parameters"] and run["dev_loss"] == pytest.approx(facts["scores"]["loss"])
+        assert run["trained"] > 0 and run["speed"] > 0
+    assert sum(bucket["sentences"] for bucket in found["buckets"]) == 8 and 1 <= len(found["buckets"]) <= 2
+    shown = run_here(*command)
+    assert shown.code == 0 and max(map(len, shown.lines)) <= 80 and "compared with the first" in shown.text
+    picture = tmp_path / "a.svg"
+    assert run_here(*command, "--plot", picture, "--quiet").code == 0 and "<svg" in picture.read_text("utf-8")
+
+
+def test_a_grid_is_trained_once_and_compared(data: Data, tmp_path: Path) -> None:
+    """Two variants, tiny and short; the second call trains nothing and finds the same scores."""
+    file, output = tmp_path / "grid.toml", tmp_path / "runs"
+    file.write_text(
+        f'train = "{data.folder}/train"\ndev = "{data.folder}/dev"\nsource-lang = "fr"\ntarget-lang = "en"\n'
+        'vocab-size = 400\nupdates = 2\nvalidate-every = 2\ndevice = "cpu"\nthreads = 1\n'
+        "[training]\nbatch_tokens = 400\nwarmup = 1\nlog_every = 1\n"
+        '[variants.none]\npreset = "rnn-no-attention"\nmodel = { units = 8, embedding = 8 }\n'
+        '[variants.dot]\npreset = "bahdanau"\nmodel = { units = 8, encoder_units = 4, embedding = 8, score = "dot" }\n'
+    )
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en", "--max-length", 5]
+    words = ["compare", "--grid", file, "--output", output, *texts, "--device", "cpu"]
+    first = run_here(*words, "--json", tmp_path / "a.json")
+    assert first.code == 0, first.err
+    assert "none-1: nmtkit train" in first.err and (output / "dot-1" / "weights.safetensors").exists()
+    made = {path: path.stat().st_mtime_ns for path in output.glob("*/weights.safetensors")}
+    again = run_here(*words, "--json", tmp_path / "b.json")
+    assert again.code == 0 and {path: path.stat().st_mtime_ns for path in made} == made
+    one, two = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert [contestant["name"] for contestant in one["contestants"]] == ["none", "dot"]
+    assert [contestant["bleu"] for contestant in one["contestants"]] == [
+        contestant["bleu"] for contestant in two["contestants"]
+    ]
+
+
+def test_what_does_not_go_together_is_refused(command: list[object], data: Data, tmp_path: Path) -> None:
+    texts: list[Any] = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
+    assert "either model folders, or --grid" in refused(run_here("compare", *texts), 2)
+    grid = write_lines(tmp_path / "grid.toml", ["updates = 3"])
+    assert "either model folders, or --grid" in refused(run_here("compare", *texts, "--grid", grid), 2)
+    assert "has no variants" in refused(run_here("compare", *texts, "--grid", grid, "--output", tmp_path / "x"))
+    assert "png, svg, pdf" in refused(run_here(*command, "--plot", "a.gif"), 2)
+    read = data.folder / "dev.en"
+    assert f"{read} is read" in refused(run_here(*command, "--json", read), 2)
+
+
+def test_all_search_options_reach_the_search_of_compare(
+    model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    seen: list[SearchSettings] = []
+    search = Translator.search
+
+    def noted(self: Translator, lines: list[str], settings: SearchSettings) -> Any:
+        seen.append(settings)
+        return search(self, lines, settings)
+
+    monkeypatch.setattr(Translator, "search", noted)
+    config = tmp_path / "compare.toml"
+    config.write_text("length-alpha = 9\n")
+    flags: list[object] = ["--config", config, "--beam", 3, "--length-alpha", 0.25, "--length-penalty", "gnmt"]
+    flags += ["--max-length", 9, "--max-length-ratio", 1.5, "--min-length", 2, "--min-length-ratio", 0.5]
+    flags += ["--patience", 1.5, "--free-eos", "--forbid-unk", "--no-repeat-ngram", 2, "--batch-tokens", 77]
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
+    outcome = run_here("compare", model, *texts, "--weights", "last", "--threads", 2, "--device", "cpu", *flags)
+    assert outcome.code == 0 and threads == [2]
+    (one,) = seen
+    assert (one.beam, one.n_best, one.length_alpha, one.length_penalty) == (3, 1, 0.25, "gnmt")
+    assert (one.max_length, one.max_length_ratio, one.min_length, one.min_length_ratio) == (9, 1.5, 2, 0.5)
+    assert (one.patience, one.free_eos, one.forbid_unk, one.no_repeat_ngram) == (1.5, True, True, 2)
+    assert one.batch_tokens == 77

@@ -1,0 +1,76 @@
+"""Attention maps as a person sees them: shades, names, a page that asks nobody for anything."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from browser import Reader
+from rich.console import Console
+
+from nmtkit.analysis.attention_maps import AttentionMap
+from nmtkit.report.attention import build, page, render, to_line
+from nmtkit.report.svg import heat
+
+WEIGHTS = np.array([[0.0, 0.25, 0.75], [1.0, 0.005, 0.5]], dtype=np.float32)
+ONE = AttentionMap(3, "le chat", "a <b>", ("▁a", "$x_1$"), ("▁le", "</script>", "</s>"), WEIGHTS)
+
+
+def lines(one: AttentionMap, width: int = 80) -> list[str]:
+    return [part.plain for part in render(one, width)]
+
+
+def test_shades_by_hand() -> None:
+    """Two columns a cell; names of columns stand upright above them, those of rows to the left."""
+    first, second, *names, top, bottom = lines(ONE)
+    assert (first, second) == ("line 3: le chat", "  a <b>")
+    assert top == " " * 12 + "▁a" + " " + "  ░░▓▓" and bottom == " " * 9 + "$x_1$" + " ██  ▒▒"
+    assert ["".join(line.ljust(30)[15 + 2 * column] for line in names).strip() for column in range(3)] == [
+        "▁le",
+        "</script>",
+        "</s>",
+    ]
+
+
+def test_what_has_no_room_is_said() -> None:
+    many = AttentionMap(1, "x", "y", ("a",), tuple(map(str, range(100))), np.full((1, 100), 0.5, dtype=np.float32))
+    shown = lines(many)
+    assert max(map(len, shown)) <= 80 and shown[-1].startswith("35 more columns have no room")
+    assert shown[-2].count("▒") == 65
+    console = Console(width=80)
+    assert console.width == 80 and not [line for line in lines(ONE) if "no room" in line]
+    empty = AttentionMap(1, "", "", ("</s>",), ("</s>",), np.ones((1, 1), dtype=np.float32))
+    assert lines(empty)[-1].endswith("██")
+
+
+def test_json_is_read_back() -> None:
+    record = json.loads(to_line(ONE))
+    assert record["rows"] == list(ONE.rows) and record["line"] == 3
+    np.testing.assert_allclose(record["weights"], WEIGHTS, atol=1e-4)
+
+
+def test_a_cell_for_every_weight_worth_seeing() -> None:
+    text = heat("t", ONE.rows, ONE.columns, WEIGHTS.tolist())
+    cells = [one for tag, one in Reader(text).elements if tag == "rect" and "class" not in one]
+    assert [one["fill-opacity"] for one in cells] == ["0.25", "0.75", "1.00", "0.50"]
+    xs = [float(str(one["x"])) for one in cells]
+    assert xs[0] - xs[2] == 15 and xs[1] - xs[0] == 15
+
+
+def test_the_page_is_whole_and_nothing_breaks_it() -> None:
+    text = page([ONE, ONE], "what <i>")
+    reader = Reader(text)
+    assert [tag for tag, _ in reader.elements].count("section") == 2
+    assert "script" not in [tag for tag, _ in reader.elements] and "i" not in [tag for tag, _ in reader.elements]
+    assert "://" not in text and "url(" not in text and reader.texts["text"][:3] == ["▁le", "</script>", "</s>"]
+
+
+@pytest.mark.parametrize("name", ["$x_1$", "\\frac", "a_b^c", "é😀"])
+def test_the_picture_holds_the_weights(name: str) -> None:
+    """And takes no name for a formula."""
+    figure = build(AttentionMap(1, "x", "y", (name, "b"), ("c", "d", "e"), WEIGHTS))
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), WEIGHTS)
+    figure.canvas.draw()
+    assert [label.get_text().replace("\\$", "$") for label in axes.get_yticklabels()] == [name, "b"]
