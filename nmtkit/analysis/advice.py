@@ -226,8 +226,8 @@ def _pieces(report: Report) -> list[str]:
 
 def _phrase(share: Share, row: Row) -> str:
     return (
-        f"{share.count} of {_errors(row)} ({100 * share.share:.0f} %, 95 % interval {100 * share.low:.0f} "
-        f"to {100 * share.high:.0f} %)"
+        f"{share.count} of {_errors(row)} ({100 * share.share:.0f} %, 95 % interval {100 * share.low:.1f} "
+        f"to {100 * share.high:.1f} %)"
     )
 
 

@@ -41,7 +41,7 @@ def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
     time = Series("all α", tuple((one.beam, 1000 * one.seconds, None, None) for one in of[alphas[0]]))
     return [
         ("BLEU with 95 % intervals", quality),
-        ("beam errors, % of the outputs that differ", missed),
+        ("beam verdicts, % of the outputs that differ", missed),
         ("milliseconds a sentence", [time]),
     ]
 

@@ -68,7 +68,7 @@ def test_mostly_beam() -> None:
     said = advice(report(beam=30, model=10, below=Verdict.BEAM))
     assert starts(said) == ["Mostly the", "A wider"]
     # 30 of 30 below the threshold, Wilson: 30 / (30 + 3.8415) = 0.8865
-    assert "30 of 30 errors (100 %, 95 % interval 89 to 100 %)" in said[0]
+    assert "30 of 30 errors (100 %, 95 % interval 88.6 to 100.0 %)" in said[0]
     assert "a beam of 4 did not find it" in said[0] and "to 8 say" in said[0]
     assert "not necessarily better text" in said[1] and "30" in said[1]
 
