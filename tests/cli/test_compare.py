@@ -71,36 +71,3 @@ def test_what_does_not_go_together_is_refused(command: list[object], data: Data,
     assert "png, svg, pdf" in refused(run_here(*command, "--plot", "a.gif"), 2)
     read = data.folder / "dev.en"
     assert f"{read} is read" in refused(run_here(*command, "--json", read), 2)
-
-
-def test_all_search_options_reach_the_search_of_compare(
-    model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.translator import Translator
-
-    threads: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    seen: list[SearchSettings] = []
-    search = Translator.search
-
-    def noted(self: Translator, lines: list[str], settings: SearchSettings) -> Any:
-        seen.append(settings)
-        return search(self, lines, settings)
-
-    monkeypatch.setattr(Translator, "search", noted)
-    config = tmp_path / "compare.toml"
-    config.write_text("length-alpha = 9\n")
-    flags: list[object] = ["--config", config, "--beam", 3, "--length-alpha", 0.25, "--length-penalty", "gnmt"]
-    flags += ["--max-length", 9, "--max-length-ratio", 1.5, "--min-length", 2, "--min-length-ratio", 0.5]
-    flags += ["--patience", 1.5, "--free-eos", "--forbid-unk", "--no-repeat-ngram", 2, "--batch-tokens", 77]
-    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
-    outcome = run_here("compare", model, *texts, "--weights", "last", "--threads", 2, "--device", "cpu", *flags)
-    assert outcome.code == 0 and threads == [2]
-    (one,) = seen
-    assert (one.beam, one.n_best, one.length_alpha, one.length_penalty) == (3, 1, 0.25, "gnmt")
-    assert (one.max_length, one.max_length_ratio, one.min_length, one.min_length_ratio) == (9, 1.5, 2, 0.5)
-    assert (one.patience, one.free_eos, one.forbid_unk, one.no_repeat_ngram) == (1.5, True, True, 2)
-    assert one.batch_tokens == 77

@@ -126,7 +126,7 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "attention": {
         "FOLDERS": "test_lines_are_chosen_in_the_order_asked_for",
-        "--source": "test_all_search_options_reach_the_search_of_attention",
+        "--source": "test_all_search_options_reach_the_search",
         "--target": "test_a_given_translation_and_its_words",
         "--line": "test_lines_are_chosen_in_the_order_asked_for",
         **dict.fromkeys(["--kind", "--layer", "--head"], "test_kind_layer_and_head_choose_the_map"),
@@ -139,7 +139,7 @@ WHERE: dict[str, dict[str, str]] = {
                 *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram", "--config"),
                 *("--min-length", "--min-length-ratio", "--max-length-ratio"),
             ],
-            "test_all_search_options_reach_the_search_of_attention",
+            "test_all_search_options_reach_the_search",
         ),
         "--quiet": "test_the_terminal_shows_every_row_in_80_columns",
     },
@@ -154,7 +154,7 @@ WHERE: dict[str, dict[str, str]] = {
                 *("--length-penalty", "--patience", "--free-eos", "--forbid-unk", "--no-repeat-ngram", "--config"),
                 *("--min-length", "--min-length-ratio", "--max-length-ratio"),
             ],
-            "test_all_search_options_reach_the_search_of_compare",
+            "test_all_search_options_reach_the_search",
         ),
     },
     "inspect": {
