@@ -143,15 +143,16 @@ def path(kind: Kind, length: int, width: int = 16) -> int:
 
 def generation(tokens: int = 40) -> list[tuple[str, float, float]]:
     """Target pieces a second by teacher forcing and one by one, for a model of each family."""
-    return [(name, *speeds(name, tokens)) for name in ("rnn-tiny", "transformer-tiny", "convs2s")]
+    names = ("rnn-tiny", "transformer-tiny", "convs2s")
+    return [(f"{name}, {rows} at once", *speeds(name, rows, tokens)) for name in names for rows in (1, 16)]
 
 
 @torch.no_grad()
-def speeds(name: str, tokens: int) -> tuple[float, float]:
+def speeds(name: str, rows: int, tokens: int) -> tuple[float, float]:
     """Both, for a preset."""
     model = build(preset(name), source_size=10_000, target_size=10_000).eval()
-    source = torch.randint(4, 10_000, (16, 20))
-    target_in, target_out = stack_targets([torch.randint(4, 10_000, (tokens,)).tolist()] * 16, torch.device("cpu"))
+    source = torch.randint(4, 10_000, (rows, 20))
+    target_in, target_out = stack_targets([torch.randint(4, 10_000, (tokens,)).tolist()] * rows, torch.device("cpu"))
     memory = model.encode(source, source > 0)
 
     def alone() -> None:
@@ -199,9 +200,9 @@ def main() -> None:
     print(f"milliseconds over d at n = {LENGTH}: " + ", ".join(map(str, WIDTHS)))
     for name, (_, over_d) in found.items():
         print(f"{name:24} " + " ".join(f"{1000 * value:8.2f}" for value in over_d))
-    print("\ntarget pieces a second, 16 sentences of 40 pieces: teacher forcing, one by one, ratio")
+    print("\ntarget pieces a second, sentences of 40 pieces: teacher forcing, one by one, ratio")
     for name, forced, alone in generation():
-        print(f"{name:24} {forced:8,.0f} {alone:8,.0f} {forced / alone:6.1f}")
+        print(f"{name:28} {forced:8,.0f} {alone:8,.0f} {forced / alone:6.1f}")
     print(f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
     if plot:
         draw(found, plot)
