@@ -140,3 +140,11 @@ def test_a_sample_is_asked_and_always_the_same() -> None:
     assert (report.provenance.exact_steps, report.provenance.exact_sample) == (10_000, 7)
     plain = ask(Translator(model, SIDES), *references, warn=lambda text: None)
     assert plain.proofs is None and plain.provenance.exact_steps is None
+
+
+def test_of_several_references_the_one_that_judges_is_followed() -> None:
+    """Greedy search loses b at its first piece; "a?", which comes first but cannot be produced, at its second."""
+    (record,) = ask(toy(GREEDY_IS_BEATEN), sets=[["a?"], ["b"]], beam=1).records
+    assert (record.judge, record.verdict) == (1, Verdict.BEAM) and record.loss is not None
+    assert (record.loss.ending, record.loss.step, record.loss.rank) == ("pruned", 1, 2)
+    assert record.loss.margin == pytest.approx(math.log(0.45 / 0.55))
