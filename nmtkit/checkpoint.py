@@ -205,6 +205,8 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
             f"{path}: does not belong to this folder's options and tokenizer, or was damaged; restore a copy"
         )
     model = build_model(options, tokenizer, str(folder / OPTIONS))
+    if unique_weights(model).keys() != tensors.keys():
+        raise ValueError(f"{path}: holds the weights of a model that this nmtkit builds otherwise; train it again")
     load_weights(model, tensors)
     model.eval()
     model.to(device)

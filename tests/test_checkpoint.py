@@ -364,3 +364,15 @@ def test_folders_with_other_vocabularies_are_no_ensemble(folder: Path, tmp_path:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         checkpoint.load_ensemble([folder, other])
     assert only_line(caught.value, other, str(folder), "--tokenizer")
+
+
+def test_weights_of_a_model_that_is_built_otherwise_now_are_refused(folder: Path) -> None:
+    """As of an earlier nmtkit: header and hash are right, but a weight has another name."""
+    weights, header = checkpoint.load_tensors(folder / BEST, checkpoint.WEIGHTS)
+    first = sorted(weights)[0]
+    renamed = {("old." + name if name == first else name): tensor for name, tensor in weights.items()}
+    options = checkpoint.read_options(folder)
+    digest = checkpoint.model_hash(options["model"], Tokenizer.load(folder), renamed)
+    checkpoint.save_weights(folder / BEST, renamed, digest, header["steps"], header["scores"])
+    with pytest.raises(ValueError, match=r"weights\.safetensors: holds the weights of a model that this nmtkit builds"):
+        checkpoint.load(folder)

@@ -66,7 +66,6 @@ def _attention(options: RecurrentOptions) -> SourceAttention:
         _score(options.score, *widths, options.strength, options.max_positions),
         extents[options.extent](),
         normalisers[options.normaliser](),
-        units=options.units,
         annotation=options.annotation,
         heads=options.heads,
         width=options.attention,

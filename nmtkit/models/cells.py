@@ -124,11 +124,6 @@ class Cell(nn.Module):
         for block in self.state.weight.data[: self.gates].split(units):
             nn.init.orthogonal_(block)
 
-    @property
-    def state_width(self) -> int:
-        """Z."""
-        return self.unit.parts * self.units
-
     def alone(self) -> Products:
         """The products of a single step."""
         return Products(self.state, self.extra)

@@ -41,7 +41,6 @@ class SourceAttention(nn.Module):
 
     Args:
         score: of one head, whose keys are `width` / `heads` wide where there are several.
-        units: of the decoder.
         annotation: width of the annotations.
         width: of all keys of several heads together.
         positions: how many source positions the score knows; None: any.
@@ -54,7 +53,6 @@ class SourceAttention(nn.Module):
         extent: Extent,
         normaliser: Normaliser,
         *,
-        units: int,
         annotation: int,
         heads: int,
         width: int,

@@ -126,7 +126,7 @@ def test_cell_with_two_inputs(kind: str, columns: int) -> None:
     }
     plain.load_state_dict(weights)
     words, extras = torch.randn(2, 6, 3, dtype=torch.float64), torch.randn(2, 6, 2, dtype=torch.float64)
-    first = torch.randn(2, cell.state_width, dtype=torch.float64)
+    first = torch.randn(2, cell.unit.parts * cell.units, dtype=torch.float64)
     inputs, totals = (*cell.parameters(), first.requires_grad_(True)), []
     for products in (cell.alone(), cell.shared()):
         state, total = first, torch.zeros((), dtype=torch.float64)
