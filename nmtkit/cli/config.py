@@ -1,8 +1,8 @@
 """`--config FILE`: a TOML file that holds any option of a command; flags win.
 
 Top-level keys are the command's flags (dashes or underscores). `train` reads the tables [model], [training] and
-[tokenizer] besides, whose keys are the fields of the options of that name. FILE may also be the name of a recipe
-that comes with nmtkit.
+[tokenizer] besides, whose keys are the fields of the options of that name; `tokenizer = "FILE"` is the flag. FILE may
+also be the name of a recipe that comes with nmtkit.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def load_config(context: typer.Context, name: str | None) -> str | None:
     command = str(context.command.name)
     try:
         values = {key.replace("_", "-"): value for key, value in _read(name).items()}
-        tables = {key: values.pop(key, {}) for key in TABLES if command == "train"}
+        known = flags(COMMANDS[command])
+        own = [key for key in TABLES if command == "train" and not (key in known and isinstance(values.get(key), str))]
+        tables = {key: values.pop(key, {}) for key in own}
         for key, table in tables.items():
             if not isinstance(table, dict):
                 raise ValueError(f"{name}: {key} = {table!r} is not a table; write [{key}] and its keys below")
-        known = flags(COMMANDS[command])
         for key in values:
             if key not in known:
                 raise ValueError(f"{name}: unknown key {key!r};{nearest(key, [*known, *tables])}")

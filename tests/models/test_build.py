@@ -90,7 +90,7 @@ def test_parameter_counts(tie_source: bool, tie_output: bool, deep: bool) -> Non
     assert parameters(make(recurrent)) == recurrent_count(recurrent) + tables * 9 * 6
     convolutional = dataclasses.replace(CONVOLUTIONAL, **ties, **layers)
     assert parameters(make(convolutional)) == convolutional_count(convolutional) + tables * 9 * 5
-    sinusoidal = dataclasses.replace(convolutional, positions="sinusoidal")
+    sinusoidal = dataclasses.replace(convolutional, positions="sinusoidal", max_positions=1024)
     assert parameters(make(sinusoidal)) == convolutional_count(convolutional) - 2 * 11 * 5 + tables * 9 * 5
 
 
@@ -175,7 +175,7 @@ CHANGES: list[tuple[ModelOptions, dict[str, Any]]] = [
     *((RECURRENT, {name: value}) for name, value in [("encoder_layers", 2), ("decoder_layers", 2)]),
     *((CONVOLUTIONAL, {name: value}) for name, value in [("width", 7), ("embedding", 6), ("kernel", 5)]),
     *((CONVOLUTIONAL, {name: value}) for name, value in [("encoder_layers", 3), ("decoder_layers", 3)]),
-    (CONVOLUTIONAL, {"positions": "sinusoidal"}),
+    (CONVOLUTIONAL, {"positions": "sinusoidal", "max_positions": 1024}),
     *((options, {"tie_source": True}) for options in ALL),
 ]
 

@@ -28,14 +28,8 @@ from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import LogProbs, Model, ProjectedLogProbs
-from nmtkit.models.options import (
-    NORMS,
-    POSITIONS,
-    ConvolutionalOptions,
-    ModelOptions,
-    RecurrentOptions,
-    TransformerOptions,
-)
+from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions
+from nmtkit.models.options.transformer import NORMS, POSITIONS
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -100,7 +94,11 @@ def transformer(sizes: random.Random) -> TransformerOptions:
 
 def variant(sizes: random.Random, norm: str, positions: str, neighbourhood: int | None) -> TransformerOptions:
     own: dict[str, Any] = {"norm": norm, "positions": positions, "neighbourhood": neighbourhood}
-    return dataclasses.replace(transformer(sizes), **own, position_width=sizes.choice([1, 2, 3]), max_positions=40)
+    if positions == "concatenated":
+        own["position_width"] = sizes.choice([1, 2, 3])
+    if positions == "learned":
+        own["max_positions"] = 40
+    return dataclasses.replace(transformer(sizes), **own)
 
 
 def recurrent(sizes: random.Random, layers: int) -> RecurrentOptions:
@@ -115,6 +113,7 @@ def recurrent(sizes: random.Random, layers: int) -> RecurrentOptions:
 
 
 def convolutional(sizes: random.Random, positions: str) -> ConvolutionalOptions:
+    own = {"max_positions": 40} if positions == "learned" else {}
     return ConvolutionalOptions(
         width=sizes.randint(3, 9),
         embedding=sizes.randint(3, 9),
@@ -122,7 +121,7 @@ def convolutional(sizes: random.Random, positions: str) -> ConvolutionalOptions:
         encoder_layers=sizes.randint(1, 3),
         decoder_layers=sizes.randint(1, 3),
         positions=positions,
-        max_positions=40,
+        **own,
         tie_output=sizes.random() < 0.5,
     )
 

@@ -27,9 +27,7 @@ from nmtkit.specials import BOS, EOS, PAD
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 HALF = math.sqrt(0.5)
-SMALL = ConvolutionalOptions(
-    width=6, embedding=5, kernel=3, encoder_layers=2, decoder_layers=2, max_positions=12, dropout=0.0
-)
+SMALL = ConvolutionalOptions(width=6, embedding=5, kernel=3, encoder_layers=2, decoder_layers=2, dropout=0.0)
 
 
 def make(seed: int = 0, vocabulary: int = 9, **changes: Any) -> Convolutional:
@@ -289,7 +287,7 @@ def test_positions_beyond_the_table_are_refused() -> None:
 
 @torch.no_grad()
 def test_sinusoidal_positions_have_no_end() -> None:
-    model = make(positions="sinusoidal", max_positions=1)
+    model = make(positions="sinusoidal")
     memory = model.encode(*sources(400))
     assert model.decode(memory, torch.randint(4, 9, (1, 300))).dense()[..., 2:].isfinite().all()
 

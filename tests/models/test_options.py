@@ -29,7 +29,7 @@ SIZES = {
 
 
 def refusal(family: type[ModelOptions], **options: Any) -> str:
-    with pytest.raises(ValueError, match=r"not possible|cannot be split") as caught:
+    with pytest.raises(ValueError, match=r"not possible|cannot be split|does nothing") as caught:
         family(**options)
     message = str(caught.value)
     assert message and "\n" not in message
@@ -80,6 +80,8 @@ def test_what_a_refusal_recommends_works() -> None:
         ({"position_width": 0}, ["position_width = 0", "from 1 to 65536"]),
         ({"max_positions": 0}, ["max_positions = 0", "from 1 to 65536"]),
         ({"positions": "concatenated", "position_width": 256}, ["position_width = 256", "less than width = 256"]),
+        ({"position_width": 5}, ["position_width = 5", "'sinusoidal'", "choose positions = 'concatenated'", "at 32"]),
+        ({"positions": "none", "max_positions": 5}, ["max_positions = 5", "choose positions = 'learned'", "at 1024"]),
     ],
 )
 def test_impossible_variants_of_the_transformer(change: dict[str, Any], parts: list[str]) -> None:
@@ -88,11 +90,11 @@ def test_impossible_variants_of_the_transformer(change: dict[str, Any], parts: l
 
 
 def test_possible_variants_of_the_transformer() -> None:
-    """What the refusals above recommend; and a width of positions that nobody uses may be anything."""
+    """What the refusals above recommend."""
     for reach in (None, 0, 65536):
         assert TransformerOptions(neighbourhood=reach).neighbourhood == reach
     assert TransformerOptions(positions="concatenated", position_width=255).embedding == 1
-    assert TransformerOptions(width=8, position_width=32).embedding == 8
+    assert TransformerOptions(width=8).embedding == 8
     for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "concatenated", "learned", "none")):
         options = TransformerOptions(norm=norm, positions=positions, neighbourhood=3)
         assert options_from_mapping(json.loads(json.dumps(options_to_mapping(options))), "x") == options

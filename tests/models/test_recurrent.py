@@ -63,17 +63,15 @@ def options_of(values: Values) -> RecurrentOptions:
         encoder_units=2 if chosen["bidirectional"] else 4,
         attention=6,
         encoder_layers=2 if chosen["decoder_layers"] == 1 else 1,
-        window=1,
-        max_positions=4,
+        **({} if chosen["extent"] == "global" else {"window": 1}),
+        **({"max_positions": 4} if score == "location" else {}),
         dropout=0.0,
         tie_output=False,
     )
 
 
 def possible(values: Values) -> bool:
-    """Whether the options accept it; without attention, what attention would be does not matter and is the default."""
-    if values[1] == "none" and values[2:7] != ("additive", "global", False, "softmax", 1):
-        return False
+    """Whether the options accept it."""
     try:
         options_of(values)
     except ValueError as refusal:
@@ -188,8 +186,20 @@ def test_every_two_values_meet() -> None:
 REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
     ({"input_feeding": True}, ["input_feeding", "order = 'luong'", "'bahdanau'"], [{"order": "luong"}]),
     *(
-        ({"order": "none", **change}, ["order = 'none'", "order = 'bahdanau' or 'luong'"], [{"order": "bahdanau"}])
-        for change in ({"hard": True}, {"heads": 2}, {"extent": "local-m"})
+        ({"order": "none", **change}, ["order = 'none'", "order = 'bahdanau' or 'luong'"],
+         [{"encoder_units": 128, "order": "bahdanau"}])
+        for change in ({"hard": True}, {"heads": 2}, {"extent": "local-m"}, {"score": "dot"}, {"normaliser": "entmax"})
+    ),
+    *(
+        ({name: value}, [f"{name} = {value}", f"choose {option} = {needed!r}", f"leave {name} at"],
+         [{option: needed, "encoder_units": 128}])
+        for name, value, option, needed in (
+            ("strength", 2.0, "score", "cosine"),
+            ("max_positions", 9, "score", "location"),
+            ("sigmoid_bias", False, "normaliser", "sigmoid"),
+            ("entropy_weight", 0.5, "hard", True),
+            ("window", 3, "extent", "local-m"),
+        )
     ),
     *(
         ({"score": score}, [f"score = '{score}'", "width 256", "width 512", "encoder_units = 128", "'general'"],
@@ -213,10 +223,12 @@ REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
     ({"score": "concat"}, ["score = 'concat'", "'additive', 'dot'", "'uniform'"], [{"score": "additive"}]),
     ({"extent": "local"}, ["extent = 'local'", "'global', 'local-m' or 'local-p'"], [{"extent": "local-m"}]),
     ({"normaliser": "entmax15"}, ["normaliser = 'entmax15'", "'entmax' or 'sigmoid'"], [{"normaliser": "entmax"}]),
-    ({"strength": -1.0}, ["strength = -1.0", "0 (the bare cosine) to 1000"], [{"strength": 0.0}]),
-    ({"entropy_weight": -0.1}, ["entropy_weight = -0.1", "0 to 100"], [{"entropy_weight": 0.0}]),
-    *(({name: 0}, [f"{name} = 0", "from 1 to 65536"], [{name: 1}])
-      for name in ("window", "max_positions", "encoder_units")),
+    ({"strength": -1.0}, ["strength = -1.0", "0 (the bare cosine) to 1000"],
+     [{"strength": 0.0, "score": "cosine", "encoder_units": 128}]),
+    ({"entropy_weight": -0.1}, ["entropy_weight = -0.1", "0 to 100"], [{"entropy_weight": 0.0, "hard": True}]),
+    *(({name: 0}, [f"{name} = 0", "from 1 to 65536"], [{name: 1, **rest}])
+      for name, rest in (("window", {"extent": "local-m"}), ("max_positions", {"score": "location"}),
+                         ("encoder_units", {}))),
 ]  # fmt: skip
 
 
@@ -493,7 +505,8 @@ def test_it_learns(name: str) -> None:
     """Four short pairs by heart; its loss in evaluation, so with the heaviest position where attention is hard."""
     change, bound = TRAINED[name]
     torch.manual_seed(3)
-    rest: dict[str, Any] = {"embedding": 16, "units": 16, "attention": 16, "window": 2, "dropout": 0.0}
+    rest: dict[str, Any] = {"embedding": 16, "units": 16, "attention": 16, "dropout": 0.0}
+    rest |= {"window": 2} if "extent" in change else {}
     model = build(RecurrentOptions(**{**rest, **change}), source_size=12, target_size=12)
     source = torch.tensor([[4, 5, 6, 3], [7, 8, 3, 0], [9, 10, 11, 3], [8, 3, 0, 0]])
     target_in_NT, target_out_NT = stack_targets(

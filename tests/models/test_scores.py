@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from nmtkit.models.build import build
 from nmtkit.models.focus import Place
-from nmtkit.models.options import SCORES, RecurrentOptions
+from nmtkit.models.options import RecurrentOptions
+from nmtkit.models.options.recurrent import SCORES
 from nmtkit.models.scores import AdditiveScore, ContentScore, DotScore, GeneralScore, LocationScore, Score, UniformScore
 
 M = TypeVar("M", bound=nn.Module)
@@ -97,7 +98,13 @@ CASES = [
 def test_attention_of_a_model(score: str, heads: int, strength: float, positions: int) -> None:
     """As the options build it: weights and contexts of every head, keys and values its own where there are several."""
     options = RecurrentOptions(
-        units=6, encoder_units=3, attention=12, score=score, heads=heads, strength=strength, max_positions=positions
+        units=6,
+        encoder_units=3,
+        attention=12,
+        score=score,
+        heads=heads,
+        strength=strength,
+        **({"max_positions": positions} if score == "location" else {}),
     )
     attention = shaken(build(options, source_size=5, target_size=5).decoder.attention)
     annotations, states = (torch.randn(3, count, 6, dtype=torch.float64) for count in (4, 5))

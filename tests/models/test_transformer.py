@@ -26,17 +26,23 @@ from nmtkit.models.build import build, parameters
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import Model, stack_targets
 from nmtkit.models.norms import PostNorm
-from nmtkit.models.options import NORMS, POSITIONS, TransformerOptions, options_from_mapping, preset
+from nmtkit.models.options import TransformerOptions, options_from_mapping, preset
+from nmtkit.models.options.transformer import NORMS, POSITIONS
 from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 
 Array = npt.NDArray[np.float64]
 Weights = dict[str, Array]
 
-SMALL = TransformerOptions(
-    width=8, feedforward=7, heads=2, encoder_layers=2, decoder_layers=3, position_width=3, max_positions=9, dropout=0.0
-)
+SMALL = TransformerOptions(width=8, feedforward=7, heads=2, encoder_layers=2, decoder_layers=3, dropout=0.0)
+SIZES: dict[str, dict[str, Any]] = {"concatenated": {"position_width": 3}, "learned": {"max_positions": 9}}
+
+
+def small(positions: str, **own: Any) -> TransformerOptions:
+    return dataclasses.replace(SMALL, positions=positions, **{**SIZES.get(positions, {}), **own})
+
+
 VARIANTS = [
-    dataclasses.replace(SMALL, norm=norm, positions=positions, neighbourhood=neighbourhood)
+    small(positions, norm=norm, neighbourhood=neighbourhood)
     for norm, positions, neighbourhood in itertools.product(NORMS, POSITIONS, (None, 0, 1, 2))
 ]
 
@@ -281,7 +287,7 @@ def test_a_neighbourhood_as_long_as_the_line_changes_nothing(norm: str) -> None:
 def test_receptive_field(norm: str, layers: int, reach: int) -> None:
     """L layers see L · r words to either side, and the decoder L · r back: no more, and no less."""
     sizes = {"encoder_layers": layers, "decoder_layers": layers, "neighbourhood": reach, "norm": norm}
-    model = make(dataclasses.replace(SMALL, **sizes, max_positions=20), seed=layers)  # type: ignore[arg-type]
+    model = make(dataclasses.replace(SMALL, **sizes), seed=layers)  # type: ignore[arg-type]
     length, changed = 11, 5
     source = torch.randint(4, 8, (1, length))
     other = source.clone()
@@ -337,7 +343,7 @@ def test_encoder_maps_of_an_ensemble_are_those_of_its_members() -> None:
 
 def test_what_is_longer_than_the_learned_positions_is_refused() -> None:
     """In one line that names the limit and the option; the limit itself is possible, on either side."""
-    model = make(dataclasses.replace(SMALL, positions="learned", max_positions=6))
+    model = make(small("learned", max_positions=6))
     fitting, longer = torch.full((1, 6), 4), torch.full((1, 7), 4)
     memory = model.encode(fitting, whole(1, 6))
     assert model.decode(memory, fitting).dense().shape == (1, 6, 9)
@@ -358,7 +364,7 @@ def test_what_is_longer_than_the_learned_positions_is_refused() -> None:
 
 
 def test_each_side_learns_its_own_positions() -> None:
-    model = make(dataclasses.replace(SMALL, positions="learned"))
+    model = make(small("learned"))
     source, target_in = model.get_parameter("source_positions.table"), model.get_parameter("target_positions.table")
     assert source is not target_in and source.shape == target_in.shape == (9, 8)
 
@@ -402,7 +408,7 @@ def test_options_of_earlier_folders_are_the_default_variant() -> None:
 @pytest.mark.parametrize("tie_output", [True, False])
 def test_narrower_embeddings_tie_like_others(tie_source: bool, tie_output: bool) -> None:
     """All three tables have what the positions leave of the width."""
-    options = dataclasses.replace(SMALL, positions="concatenated", tie_source=tie_source, tie_output=tie_output)
+    options = small("concatenated", tie_source=tie_source, tie_output=tie_output)
     model = make(options)
     target = model.get_parameter("target_embedding.weight")
     assert target.shape == model.get_parameter("output_weight").shape == (9, 5)
@@ -446,6 +452,8 @@ def overfit(model: Model, updates: int) -> float:
 
 @pytest.mark.parametrize("options", [one for one in VARIANTS if one.neighbourhood in (None, 2)], ids=name)
 def test_every_variant_learns_by_heart(options: TransformerOptions) -> None:
-    sizes = {"width": 16, "feedforward": 16, "encoder_layers": 1, "decoder_layers": 1, "max_positions": 64}
+    sizes = {"width": 16, "feedforward": 16, "encoder_layers": 1, "decoder_layers": 1}
+    if options.positions == "learned":
+        sizes["max_positions"] = 64
     model = toy_model(dataclasses.replace(options, **sizes))  # type: ignore[arg-type]
     assert overfit(model, 100) < 0.1

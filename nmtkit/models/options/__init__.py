@@ -1,0 +1,19 @@
+"""Options and presets of the model families: plain numbers, checked when made."""
+
+from nmtkit.models.options.base import ModelOptions
+from nmtkit.models.options.convolutional import ConvolutionalOptions
+from nmtkit.models.options.presets import FAMILIES, PRESETS, options_from_mapping, options_to_mapping, preset
+from nmtkit.models.options.recurrent import RecurrentOptions
+from nmtkit.models.options.transformer import TransformerOptions
+
+__all__ = [
+    "FAMILIES",
+    "PRESETS",
+    "ConvolutionalOptions",
+    "ModelOptions",
+    "RecurrentOptions",
+    "TransformerOptions",
+    "options_from_mapping",
+    "options_to_mapping",
+    "preset",
+]

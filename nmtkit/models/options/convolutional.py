@@ -1,0 +1,46 @@
+"""Options of the convolutional family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nmtkit.models.options.base import ModelOptions, either
+
+
+@dataclass(frozen=True)
+class ConvolutionalOptions(ModelOptions):
+    """Sizes of a convolutional encoder-decoder with attention in every decoder block.
+
+    Attributes:
+        width: of the blocks.
+        embedding: width of the embeddings, and of what attention compares.
+        kernel: positions that a convolution reads, odd: an encoder's lie on both sides, a decoder's end at its own.
+        encoder_layers: blocks of the encoder.
+        decoder_layers: blocks of the decoder; each attends.
+        positions: "learned" (a table a side, added to the words, as in the paper) or "sinusoidal" (for any length).
+        max_positions: longest source and longest output of a model with learned positions, in pieces, end included.
+    """
+
+    family: ClassVar[str] = "convolutional"
+    width: int = 256
+    embedding: int = 256
+    kernel: int = 3
+    encoder_layers: int = 4
+    decoder_layers: int = 3
+    positions: str = "learned"
+    max_positions: int = 1024
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("width", "embedding", "kernel", "encoder_layers", "decoder_layers", "max_positions")
+        if self.kernel % 2 == 0:
+            raise ValueError(
+                f"kernel = {self.kernel} is not possible: it must reach as far to the left as to the right, so choose "
+                f"an odd one, for example {self.kernel - 1}"
+            )
+        choices = ("learned", "sinusoidal")
+        if self.positions not in choices:
+            raise ValueError(f"positions = {self.positions!r} is not possible: choose {either(choices)}")
+        having = f"positions = {self.positions!r}"
+        self._only(self.positions == "learned", having, "positions = 'learned'", "max_positions")

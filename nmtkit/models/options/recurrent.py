@@ -1,0 +1,133 @@
+"""Options of the recurrent family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nmtkit.models.options.base import ModelOptions, check, either
+
+CELLS = ("gru", "lstm", "rnn")
+ORDERS = ("bahdanau", "luong", "none")
+SCORES = ("additive", "dot", "scaled-dot", "general", "cosine", "location", "uniform")
+EXTENTS = ("global", "local-m", "local-p")
+NORMALISERS = ("softmax", "sparsemax", "entmax", "sigmoid")
+
+
+@dataclass(frozen=True)
+class RecurrentOptions(ModelOptions):
+    """A recurrent encoder-decoder, with or without attention.
+
+    Attributes:
+        embedding: width of the embeddings.
+        units: of the decoder.
+        encoder_units: of each direction of the encoder; None: as many as the decoder has.
+        encoder_layers: depth of the encoder.
+        decoder_layers: depth of the decoder.
+        cell: "gru" (Cho et al. 2014), "lstm" (Hochreiter and Schmidhuber 1997) or "rnn" (tanh, Elman 1990).
+        bidirectional: the encoder reads from both sides.
+        order: "bahdanau": the decoder's state before a word asks, the answer enters the cell of the lowest layer;
+            "luong": the highest layer's state asks, the answer is combined with it; "none": no attention, all that the
+            decoder knows of the source is its first state.
+        input_feeding: in Luong's order, the output before enters the lowest layer beside the word.
+        score: "additive", "dot", "scaled-dot", "general", "cosine", "location" (from the decoder's state alone) or
+            "uniform" (the mean of all, a control).
+        attention: width of the additive score's hidden layer, and of the keys of several heads together.
+        heads: of the attention; more than one have keys and values of their own.
+        strength: what a cosine is multiplied by at first, learned from there; 0: the bare cosine.
+        max_positions: source positions that the location score knows; it looks at nothing beyond.
+        extent: "global"; "local-m": near the position of the target word; "local-p": near a predicted position.
+        window: how far a local extent reaches to each side.
+        normaliser: "softmax", "sparsemax", "entmax" (exponent 1.5) or "sigmoid".
+        sigmoid_bias: the sigmoid's energies are lowered by the log of the source's length, so that the weights of long
+            sources do not grow.
+        hard: one position instead of a weighted sum: drawn in training, the heaviest else (Xu et al. 2015).
+        entropy_weight: reward of hard attention for not deciding early, in nats.
+    """
+
+    family: ClassVar[str] = "recurrent"
+    embedding: int = 256
+    units: int = 256
+    encoder_units: int | None = None
+    attention: int = 256
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    cell: str = "gru"
+    bidirectional: bool = True
+    order: str = "bahdanau"
+    input_feeding: bool = False
+    score: str = "additive"
+    heads: int = 1
+    strength: float = 4.0
+    max_positions: int = 256
+    extent: str = "global"
+    window: int = 5
+    normaliser: str = "softmax"
+    sigmoid_bias: bool = True
+    hard: bool = False
+    entropy_weight: float = 0.002
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("embedding", "units", "attention", "encoder_layers", "decoder_layers", "heads", "max_positions")
+        self._positive("window")
+        if self.encoder_units is not None:
+            self._positive("encoder_units")
+        known = (("cell", CELLS), ("order", ORDERS), ("score", SCORES), ("extent", EXTENTS))
+        for name, choices in (*known, ("normaliser", NORMALISERS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} = {getattr(self, name)!r} is not known; choose {either(choices)}")
+        check("strength", self.strength, 0.0, 1000.0, "choose 0 (the bare cosine) to 1000")
+        check("entropy_weight", self.entropy_weight, 0.0, 100.0, "choose 0 to 100")
+        self._check_combination()
+
+    def _check_combination(self) -> None:
+        """Refuse what cannot work together, in one line that says what would."""
+        if self.input_feeding and self.order != "luong":
+            raise ValueError(f"input_feeding needs order = 'luong', but it is {self.order!r}")
+        of_attention = ("score", "heads", "extent", "normaliser", "hard")
+        self._only(self.order != "none", "order = 'none'", "order = 'bahdanau' or 'luong'", *of_attention)
+        for option, needed, *names in (
+            ("score", "cosine", "strength"),
+            ("score", "location", "max_positions"),
+            ("normaliser", "sigmoid", "sigmoid_bias"),
+            ("hard", True, "entropy_weight"),
+        ):
+            value = getattr(self, option)
+            self._only(value == needed, f"{option} = {value!r}", f"{option} = {needed!r}", *names)
+        local = "extent = 'local-m' or 'local-p'"
+        self._only(self.extent != "global", "extent = 'global'", local, "window")
+        if self.heads > 1:
+            self._check_heads()
+        elif self.order != "none" and self.score in ("dot", "scaled-dot", "cosine") and self.units != self.annotation:
+            sides = 1 + self.bidirectional
+            fits = f"encoder_units = {self.units // sides}"
+            if self.units % sides:
+                fits = f"units = {self.annotation}" if self.encoder_units else "bidirectional = false"
+            raise ValueError(
+                f"score = {self.score!r} compares states of width {self.units} with annotations of width "
+                f"{self.annotation}: {fits} would work, or score = 'general', or several heads"
+            )
+        if self.hard and (self.normaliser == "sigmoid" or self.extent == "local-p" or self.score == "uniform"):
+            raise ValueError(
+                "hard attention draws from a distribution: choose another normaliser than 'sigmoid', another extent "
+                "than 'local-p', another score than 'uniform'"
+            )
+
+    def _check_heads(self) -> None:
+        if self.score == "uniform":
+            raise ValueError("score = 'uniform' looks at everything alike, so several heads see the same: heads = 1")
+        for name, part, width in (
+            ("attention", self.attention, self.attention),
+            ("encoder_units", self.encoder_units or self.units, self.annotation),
+        ):
+            if width % self.heads:
+                raise ValueError(
+                    f"{name} = {part} cannot be split into heads = {self.heads}: "
+                    f"{name} = {-(-part // self.heads) * self.heads} would work"
+                )
+
+    @property
+    def annotation(self) -> int:
+        """Width of the annotations."""
+        return (self.encoder_units or self.units) * (1 + self.bidirectional)

@@ -1,0 +1,81 @@
+"""Options of the Transformer family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nmtkit.models.options.base import ModelOptions, check, either
+
+NORMS = ("pre", "post")
+POSITIONS = ("sinusoidal", "concatenated", "learned", "none")
+
+
+@dataclass(frozen=True)
+class TransformerOptions(ModelOptions):
+    """Sizes of a Transformer.
+
+    Attributes:
+        width: of embeddings and hidden states (d_model).
+        feedforward: inner width of the feed-forward networks (d_ff).
+        heads: of every attention; must divide the width.
+        encoder_layers: depth of the encoder.
+        decoder_layers: depth of the decoder.
+        attention_dropout: of attention weights.
+        activation_dropout: after the inner layer of the feed-forward networks.
+        norm: where layer norm stands. "pre": before each sublayer, and once after each stack (Xiong et al. 2020);
+            "post": after each sublayer and its skip connection (Vaswani et al. 2017), which wants a longer warm-up.
+        positions: "sinusoidal": sinusoids added to the embeddings (Vaswani et al. 2017); "concatenated": sinusoids
+            beside the embeddings; "learned": a table a side, added (Gehring et al. 2017); "none".
+        position_width: channels of sinusoids that are concatenated; embeddings have the rest of the width.
+        max_positions: longest source and longest output of a model with learned positions, in pieces, end included.
+        neighbourhood: self-attention sees positions at most this far away (Vaswani et al. 2017, section 4), in the
+            decoder back only; None: all. It restricts what is seen by a mask, so it saves no time in training.
+    """
+
+    family: ClassVar[str] = "transformer"
+    width: int = 256
+    feedforward: int = 1024
+    heads: int = 4
+    encoder_layers: int = 3
+    decoder_layers: int = 3
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    norm: str = "pre"
+    positions: str = "sinusoidal"
+    position_width: int = 32
+    max_positions: int = 1024
+    neighbourhood: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("width", "feedforward", "heads", "encoder_layers", "decoder_layers")
+        self._positive("position_width", "max_positions")
+        self._check_variant()
+        for name in ("attention_dropout", "activation_dropout"):
+            check(name, getattr(self, name), 0.0, 0.99, "choose a probability from 0 to 0.99")
+        if self.width % self.heads:
+            fits = [heads for heads in range(1, self.width + 1) if self.width % heads == 0]
+            best = min(fits, key=lambda heads: abs(heads - self.heads))
+            raise ValueError(
+                f"width = {self.width} cannot be split into heads = {self.heads}: heads = {best} would work"
+            )
+
+    def _check_variant(self) -> None:
+        for name, choices in (("norm", NORMS), ("positions", POSITIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} = {getattr(self, name)!r} is not possible: choose {either(choices)}")
+        if self.positions == "concatenated":
+            fix = f"choose less than width = {self.width}, since the embeddings get the rest of it"
+            check("position_width", self.position_width, 1, self.width - 1, fix)
+        for needed, name in (("concatenated", "position_width"), ("learned", "max_positions")):
+            having = f"positions = {self.positions!r}"
+            self._only(self.positions == needed, having, f"positions = {needed!r}", name)
+        if self.neighbourhood is not None:
+            fix = "choose a whole number from 0 to 65536, or leave it out to see everything"
+            check("neighbourhood", self.neighbourhood, 0, 65536, fix)
+
+    @property
+    def embedding(self) -> int:
+        """Width of the embeddings."""
+        return self.width - self.position_width if self.positions == "concatenated" else self.width
