@@ -15,6 +15,8 @@ The file is a configuration of `nmtkit train` for all of them, and a table for e
     [variants.additive]
     preset = "bahdanau"
     model = { normaliser = "sparsemax" }
+
+A variant's table `model` is laid over that of all, or stands alone where it names a `family`.
 """
 
 from __future__ import annotations
@@ -115,9 +117,10 @@ def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant's own values; of tables those of the common one below them."""
+    """A variant's own values; of tables those of the common one below them, unless it names a family of its own."""
     return {
-        key: {**common.get(key, {}), **value} if isinstance(value, Mapping) else value for key, value in own.items()
+        key: {**common.get(key, {}), **value} if isinstance(value, Mapping) and "family" not in value else value
+        for key, value in own.items()
     }
 
 

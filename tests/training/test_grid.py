@@ -86,6 +86,22 @@ def test_every_variant_has_the_common_options_and_its_own(tmp_path: Path, monkey
     assert len(said) == 4 and said[0].startswith("none-3: nmtkit train --config")
 
 
+def test_a_variant_of_another_family_takes_nothing_of_the_common_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, output = tmp_path / "grid.toml", tmp_path / "runs"
+    commands(monkeypatch)
+    file.write_text(
+        'train = "t"\n[training]\nupdates = 3\n[model]\nfamily = "recurrent"\nunits = 8\n'
+        '[variants.gru]\nmodel = { score = "dot" }\n[variants.other]\nmodel = { family = "transformer", width = 16 }\n'
+    )
+    train_all(read_grid(file), output, print)
+    gru, other = (tomllib.loads((output / f"{name}-1.toml").read_text()) for name in ("gru", "other"))
+    assert gru["model"] == {"family": "recurrent", "units": 8, "score": "dot"}
+    assert other["model"] == {"family": "transformer", "width": 16}
+    assert gru["training"] == other["training"] == {"updates": 3}
+
+
 def test_a_training_that_fails_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, ran = tmp_path / "grid.toml", commands(monkeypatch, code=1)
     file.write_text(GRID)
