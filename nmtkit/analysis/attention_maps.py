@@ -31,12 +31,14 @@ class Choice:
         kind: one of `KINDS`.
         layer, head: from 1; None: the mean of all.
         words: pieces are joined to words.
+        each: every layer and head that the others leave open on its own, instead of their mean.
     """
 
     kind: str = "cross"
     layer: int | None = None
     head: int | None = None
     words: bool = False
+    each: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class AttentionMap:
         rows: what looked: target pieces or words (of "encoder": source), the end of sentence last.
         columns: what was looked at.
         weights: (rows, columns).
+        layer, head: from 1; None: the mean of all.
     """
 
     line: int
@@ -57,6 +60,8 @@ class AttentionMap:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     weights: Matrix
+    layer: int | None = None
+    head: int | None = None
 
 
 def attend(
@@ -67,7 +72,7 @@ def attend(
     choice: Choice,
     numbers: Sequence[int] | None = None,
 ) -> list[AttentionMap]:
-    """A map of each line.
+    """A map of each line, or as many as it has layers and heads.
 
     Args:
         targets: a translation of each as text and as ids, EOS last: what the search found, or a given one.
@@ -80,21 +85,21 @@ def attend(
     attended = translator.attention(lines, [tokens for _, tokens in targets], settings)
     numbers = numbers or range(1, len(lines) + 1)
     for number, line, (text, tokens), one in zip(numbers, lines, targets, attended, strict=True):
-        weights = _chosen({"cross": one.cross, "decoder": one.decoder, "encoder": one.encoder}[choice.kind], choice)
+        layers = {"cross": one.cross, "decoder": one.decoder, "encoder": one.encoder}[choice.kind]
         source, target = translator.tokenizer.source, translator.tokenizer.target
         end = target.pieces([tokens[-1]])
         read = (*source.pieces(source.encode(line)[: settings.max_source]), *end)
         written = tuple(target.pieces(tokens))
         before = ("<s>", *written[:-1])  # while a piece is predicted, the one before is the last that was read
         rows, columns = {"cross": (written, read), "decoder": (written, before), "encoder": (read, read)}[choice.kind]
-        if choice.words:
-            rows, columns, weights = joined(rows, columns, weights)
-        maps.append(AttentionMap(number, line, text, tuple(rows), tuple(columns), weights))
+        for layer, head, weights in _chosen(layers, choice):
+            looked, seen, summed = joined(rows, columns, weights) if choice.words else (rows, columns, weights)
+            maps.append(AttentionMap(number, line, text, tuple(looked), tuple(seen), summed, layer, head))
     return maps
 
 
-def _chosen(layers: Sequence[Matrix], choice: Choice) -> Matrix:
-    """The mean over the layers and heads asked for, (T, S)."""
+def _chosen(layers: Sequence[Matrix], choice: Choice) -> list[tuple[int | None, int | None, Matrix]]:
+    """Layer, head and weights (T, S) of each map asked for."""
     if not layers:
         what = {"cross": "attention to the source", "decoder": "self-attention in the decoder"}
         raise ValueError(
@@ -102,13 +107,20 @@ def _chosen(layers: Sequence[Matrix], choice: Choice) -> Matrix:
         )
     if choice.layer is not None and choice.layer > len(layers):
         raise ValueError(f"there is no layer {choice.layer}: the model has {len(layers)}")
-    chosen = layers if choice.layer is None else [layers[choice.layer - 1]]
-    heads = min(len(layer) for layer in chosen)
+    numbers = range(1, len(layers) + 1) if choice.layer is None else [choice.layer]
+    heads = min(len(layers[number - 1]) for number in numbers)
     if choice.head is not None and choice.head > heads:
         raise ValueError(f"there is no head {choice.head}: the model has {heads}")
-    means = [layer.mean(0) if choice.head is None else layer[choice.head - 1] for layer in chosen]
-    mean: Matrix = np.mean(np.stack(means), axis=0)
-    return mean
+    chosen = [
+        layers[number - 1] if choice.head is None else layers[number - 1][[choice.head - 1]] for number in numbers
+    ]
+    if not choice.each:
+        return [(choice.layer, choice.head, np.mean(np.stack([layer.mean(0) for layer in chosen]), axis=0))]
+    return [
+        (number, choice.head or place + 1, weights)
+        for number, layer in zip(numbers, chosen, strict=True)
+        for place, weights in enumerate(layer)
+    ]
 
 
 def joined(

@@ -24,7 +24,7 @@ from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console
 
 if TYPE_CHECKING:
-    from nmtkit.analysis.attention_maps import AttentionMap
+    from nmtkit.analysis.attention_maps import AttentionMap, Choice
 
 KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
@@ -47,6 +47,9 @@ def attention(
     ] = None,
     layer: Annotated[int | None, count("Layer, the first is 1; without it the mean of all.", panel=WHICH)] = None,
     head: Annotated[int | None, count("Head, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
+    ] = False,
     words: Annotated[bool, typer.Option("--words", help="Join pieces to words.", rich_help_panel=WHICH)] = False,
     html: Annotated[Path | None, _option("One page of all sentences.")] = None,
     plot: Annotated[Path | None, _option("A picture of the one line chosen, as .png, .svg or .pdf.")] = None,
@@ -71,9 +74,9 @@ def attention(
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
 
-    chosen = Choice(kind or "cross", layer, head, words or bool(alignment or gold))
-    if (alignment or gold) and chosen.kind != "cross":
-        raise typer.BadParameter("--alignment and --gold align target with source: leave --kind out")
+    chosen = Choice(kind or "cross", layer, head, words or bool(alignment or gold), each)
+    if (alignment or gold) and (chosen.kind != "cross" or each):
+        raise typer.BadParameter("--alignment and --gold align target with source once: leave --kind and --each out")
     if [json_file, alignment].count("-") > 1:
         raise typer.BadParameter("--json - and --alignment - cannot share standard output: write one to a file")
     written = [html, plot, *(Path(one) for one in (json_file, alignment) if one and one != "-")]
@@ -96,9 +99,9 @@ def attention(
         targets = [(best.text, best.tokens) for best, *_ in translator.search(asked, settings)]
     maps = attend(translator, asked, targets, settings, chosen, numbers)
     if html:
-        write_text(html, page(maps, _said(chosen.kind, layer, head)))
+        write_text(html, page(maps, _said(chosen)))
     if plot:
-        draw(maps[0], plot)
+        draw(maps, plot)
     if json_file:
         write_result(json_file, "".join(map(to_line, maps)))
     if alignment or gold:
@@ -110,10 +113,12 @@ def attention(
                 console.print(part)
 
 
-def _said(kind: str, layer: int | None, head: int | None) -> str:
+def _said(chosen: Choice) -> str:
     what = {"cross": "attention to the source", "decoder": "self-attention of the target"}
-    layers, heads = f"layer {layer}" if layer else "mean of all layers", f"head {head}" if head else "mean of all heads"
-    return f"{what.get(kind, 'self-attention of the source')}, {layers}, {heads}"
+    all_of = "each" if chosen.each else "mean of all"
+    named = (("layer", chosen.layer), ("head", chosen.head))
+    parts = [f"{name} {number}" if number else f"{all_of} {name}{'' if chosen.each else 's'}" for name, number in named]
+    return ", ".join([what.get(chosen.kind, "self-attention of the source"), *parts])
 
 
 def _align(maps: list[AttentionMap], alignment: str | None, gold: Path | None, numbers: list[int]) -> None:

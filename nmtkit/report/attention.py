@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ MARK = "<!--MAPS-->"
 
 def render(one: AttentionMap, width: int) -> Iterator[Text]:
     """A map in a terminal of so many columns; what has no room at the right is left out, said so."""
-    yield Text(f"line {one.line}: ", style="bold") + shown(one.source)
+    yield Text(f"line {one.line}{_where(one)}: ", style="bold") + shown(one.source)
     yield Text("  ") + shown(one.target)
     names = [shown(name).plain for name in one.columns]
     cell = 2 if 2 * len(names) <= width - NAME - 1 else 1
@@ -46,10 +47,18 @@ def render(one: AttentionMap, width: int) -> Iterator[Text]:
         yield Text(f"{len(names) - seen} more columns have no room here; --html or --plot shows all")
 
 
+def _where(one: AttentionMap) -> str:
+    """Layer and head of a map that is not the mean of all."""
+    named = (("layer", one.layer), ("head", one.head))
+    return "".join(f", {name} {number}" for name, number in named if number is not None)
+
+
 def to_line(one: AttentionMap) -> str:
-    """A line of JSON, its line feed included; weights to four digits."""
+    """A line of JSON, its line feed included; weights to four digits, layer and head null where it is their mean."""
     record = {
         "line": one.line,
+        "layer": one.layer,
+        "head": one.head,
         "source": one.source,
         "target": one.target,
         "rows": one.rows,
@@ -60,36 +69,53 @@ def to_line(one: AttentionMap) -> str:
 
 
 def page(maps: Sequence[AttentionMap], what: str) -> str:
-    """One page without network: every sentence with its map."""
+    """One page without network: every sentence with its map, or a row of maps for each layer."""
     parts = [f'<p class="soft">{escape(what)}; darker: more weight. Rows looked, columns were looked at.</p>']
-    for one in maps:
-        drawn = heat(f"line {one.line}", one.rows, one.columns, one.weights.tolist())
-        framed = f'<div class="map" tabindex="0" role="group" aria-label="map of line {one.line}">{drawn}</div>'
-        title = f"<h2>{one.line}: {escape(one.source)}</h2><p>{escape(one.target)}</p>"
-        parts.append(f"<section>{title}{framed}</section>")
+    for _, group in groupby(maps, key=lambda one: one.line):
+        own = list(group)
+        title = f"<h2>{own[0].line}: {escape(own[0].source)}</h2><p>{escape(own[0].target)}</p>"
+        layers = ("".join(map(_framed, some)) for _, some in groupby(own, key=lambda one: one.layer))
+        rows = "".join(f'<div class="maps">{heads}</div>' for heads in layers)
+        parts.append(f"<section>{title}{rows}</section>")
     template = resources.files("nmtkit.report").joinpath("attention.html").read_text("utf-8")
     before, after = template.split(MARK)
     return "".join([before, *parts, after])
 
 
-def draw(one: AttentionMap, path: Path) -> None:
-    """A picture, its format by the ending of its name, whole or not at all."""
+def _framed(one: AttentionMap) -> str:
+    """A map that scrolls by itself where it is too wide."""
+    drawn = heat(f"line {one.line}{_where(one)}", one.rows, one.columns, one.weights.tolist())
+    named = f"<figcaption>{_where(one).removeprefix(', ')}</figcaption>" if _where(one) else ""
+    label = f"map of line {one.line}{_where(one)}"
+    return f'<figure class="map" tabindex="0" role="group" aria-label="{label}">{named}{drawn}</figure>'
+
+
+def draw(maps: Sequence[AttentionMap], path: Path) -> None:
+    """A picture of one sentence, its format by the ending of its name, whole or not at all."""
     with replacing(path) as temporary:
-        build(one).savefig(temporary, format=check(path), dpi=160)
+        build(maps).savefig(temporary, format=check(path), dpi=160)
 
 
-def build(one: AttentionMap) -> Figure:
-    """A heat map, columns named above."""
+def build(maps: Sequence[AttentionMap]) -> Figure:
+    """Heat maps, a row for each layer and a column for each head, columns named above."""
     from matplotlib.figure import Figure
 
-    size = (2 + 0.3 * len(one.columns), 1.6 + 0.3 * len(one.rows))
+    one, lines = maps[0], len({one.layer for one in maps})
+    across = -(-len(maps) // lines)
+    cell, left, top = (0.3, 2.0, 1.6) if len(maps) == 1 else (0.16, 1.1, 1.0)
+    size = (across * (left + cell * len(one.columns)), lines * (top + cell * len(one.rows)))
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=max(1.0, float(one.weights.max(initial=0))))
-    axes.set_xticks(range(len(one.columns)), [_plain(name) for name in one.columns], rotation=60, ha="left")
-    axes.set_yticks(range(len(one.rows)), [_plain(name) for name in one.rows])
-    axes.xaxis.tick_top()
-    figure.colorbar(image, ax=axes, shrink=0.7)
+    panels = figure.subplots(lines, across, squeeze=False)
+    most = max(1.0, *(float(one.weights.max(initial=0)) for one in maps))
+    for one, axes in zip(maps, panels.flat, strict=True):
+        image = axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=most)
+        letters = "medium" if len(maps) == 1 else "x-small"
+        columns, rows = ([_plain(name) for name in names] for names in (one.columns, one.rows))
+        axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor", fontsize=letters)
+        axes.set_yticks(range(len(rows)), rows, fontsize=letters)
+        axes.xaxis.tick_top()
+        axes.set_xlabel(_where(one).removeprefix(", "))
+    figure.colorbar(image, ax=panels, shrink=0.7)
     return figure
 
 

@@ -56,6 +56,12 @@ def test_the_map_of_the_output_and_of_a_given_translation(model: Path, data: Dat
         (second,) = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, layer=1, head=2))
         np.testing.assert_allclose(second.weights, layers[0][1], atol=1e-6)
         assert second.line == 1
+        apart = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, each=True))
+        assert [(own.layer, own.head) for own in apart] == [(1, 1), (1, 2)]
+        for own, weights in zip(apart, layers[0], strict=True):
+            np.testing.assert_allclose(own.weights, weights, atol=1e-6)
+        (own,) = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, head=2, each=True))
+        assert (own.layer, own.head) == (1, 2) and np.array_equal(own.weights, apart[1].weights)
     with pytest.raises(ValueError, match="there is no layer 2: the model has 1"):
         attend(translator, lines, targets, settings, Choice(kind, layer=2))
     with pytest.raises(ValueError, match="there is no head 3: the model has 2"):

@@ -47,6 +47,20 @@ def test_kind_layer_and_head_choose_the_map(command: list[object]) -> None:
     assert "'side' is not known" in refused(run_here(*command, "--kind", "side"), 2)
 
 
+def test_each_layer_and_head_apart(command: list[object], tmp_path: Path) -> None:
+    """As many maps of a line as it has heads, whose mean is the map without the flag; and one picture of them."""
+    apart, (mean,) = maps(*command, "--line", 2, "--each"), maps(*command, "--line", 2)
+    assert [(one["layer"], one["head"]) for one in apart] == [(1, 1), (1, 2)]
+    for row_1, row_2, row in zip(apart[0]["weights"], apart[1]["weights"], mean["weights"], strict=True):
+        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-4)
+    assert run_here(*command, "--line", 2, "--each", "--plot", tmp_path / "each.svg").code == 0
+    text = (tmp_path / "each.svg").read_text("utf-8")
+    assert text.count("<image") == 3, "two maps and the scale"
+    assert run_here(*command, "--line", 2, "--each", "--html", tmp_path / "each.html").code == 0
+    assert "each layer, each head" in (tmp_path / "each.html").read_text("utf-8")
+    assert "leave --kind and --each out" in refused(run_here(*command, "--each", "--alignment", "-"), 2)
+
+
 def test_a_given_translation_and_its_words(command: list[object], data: Data, tmp_path: Path) -> None:
     target = write_lines(tmp_path / "given.en", ["Jane visits Africa.", *head(data.folder / "dev.en", 8)[1:]])
     (one,) = maps(*command, "--target", target, "--line", 1, "--words")
@@ -74,7 +88,7 @@ def test_alignments_and_their_error_rate(command: list[object], data: Data, tmp_
     assert one.text.startswith("alignment error rate 0.0 %")
     few = write_lines(tmp_path / "few", ["0-0"])
     assert "has 1 lines, but line 8 is asked for" in refused(run_here(*command, *flags, "--gold", few))
-    assert "leave --kind out" in refused(run_here(*command, "--kind", "encoder", "--alignment", "-"), 2)
+    assert "leave --kind and --each out" in refused(run_here(*command, "--kind", "encoder", "--alignment", "-"), 2)
 
 
 def test_a_page_and_a_picture(command: list[object], tmp_path: Path) -> None:

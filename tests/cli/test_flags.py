@@ -130,6 +130,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--target": "test_a_given_translation_and_its_words",
         "--line": "test_lines_are_chosen_in_the_order_asked_for",
         **dict.fromkeys(["--kind", "--layer", "--head"], "test_kind_layer_and_head_choose_the_map"),
+        "--each": "test_each_layer_and_head_apart",
         "--words": "test_a_given_translation_and_its_words",
         **dict.fromkeys(["--html", "--plot", "--json"], "test_a_page_and_a_picture"),
         **dict.fromkeys(["--alignment", "--gold"], "test_alignments_and_their_error_rate"),

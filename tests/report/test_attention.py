@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_a_cell_for_every_weight_worth_seeing() -> None:
 
 
 def test_the_page_is_whole_and_nothing_breaks_it() -> None:
-    text = page([ONE, ONE], "what <i>")
+    text = page([ONE, replace(ONE, line=4)], "what <i>")
     reader = Reader(text)
     assert [tag for tag, _ in reader.elements].count("section") == 2
     assert "script" not in [tag for tag, _ in reader.elements] and "i" not in [tag for tag, _ in reader.elements]
@@ -69,8 +70,39 @@ def test_the_page_is_whole_and_nothing_breaks_it() -> None:
 @pytest.mark.parametrize("name", ["$x_1$", "\\frac", "a_b^c", "é😀"])
 def test_the_picture_holds_the_weights(name: str) -> None:
     """And takes no name for a formula."""
-    figure = build(AttentionMap(1, "x", "y", (name, "b"), ("c", "d", "e"), WEIGHTS))
+    figure = build([AttentionMap(1, "x", "y", (name, "b"), ("c", "d", "e"), WEIGHTS)])
     axes = figure.axes[0]
     np.testing.assert_array_equal(axes.images[0].get_array(), WEIGHTS)
     figure.canvas.draw()
     assert [label.get_text().replace("\\$", "$") for label in axes.get_yticklabels()] == [name, "b"]
+
+
+def each() -> list[AttentionMap]:
+    """Two layers of three heads, every map with other weights."""
+    places = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
+    return [replace(ONE, weights=WEIGHTS / (10 * layer + head), layer=layer, head=head) for layer, head in places]
+
+
+def test_every_layer_and_head_has_its_panel() -> None:
+    """Layers below each other, heads side by side, all on one scale."""
+    figure = build(each())
+    figure.canvas.draw()
+    panels, boxes = figure.axes[:6], [axes.get_position() for axes in figure.axes[:6]]
+    for axes, one in zip(panels, each(), strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), one.weights)
+        assert axes.images[0].get_clim() == (0, 1)
+        assert axes.get_xlabel() == f"layer {one.layer}, head {one.head}"
+    assert boxes[0].x0 < boxes[1].x0 < boxes[2].x0 and boxes[0].y0 > boxes[3].y1
+    assert boxes[0].x0 == pytest.approx(boxes[3].x0, abs=0.02)
+
+
+def test_every_layer_and_head_is_named_in_page_json_and_terminal() -> None:
+    text = page(each(), "what")
+    names = [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]
+    reader = Reader(text)
+    assert reader.texts["figcaption"] == names and [tag for tag, _ in reader.elements].count("section") == 1
+    assert "figcaption" not in Reader(page([ONE], "what")).texts
+    records = [json.loads(to_line(one)) for one in each()]
+    assert [f"layer {one['layer']}, head {one['head']}" for one in records] == names
+    assert [lines(one)[0] for one in each()] == [f"line 3, {name}: le chat" for name in names]
+    assert (json.loads(to_line(ONE))["layer"], json.loads(to_line(ONE))["head"]) == (None, None)
