@@ -104,12 +104,16 @@ def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **r
     )
 
 
-_FAMILIES: dict[str, tuple[Callable[..., Model], str]] = {
-    TransformerOptions.family: (Transformer, "embedding"),
-    RecurrentOptions.family: (_recurrent, "embedding"),
-    ConvolutionalOptions.family: (Convolutional, "embedding"),
+_FAMILIES: dict[str, tuple[Callable[..., Model], float | None]] = {
+    TransformerOptions.family: (Transformer, None),
+    RecurrentOptions.family: (_recurrent, 0.25),
+    ConvolutionalOptions.family: (Convolutional, None),
 }
-"""Family name → what makes its model, and the attribute of its options that is the width of its embeddings."""
+"""Family name → what makes its model, and the standard deviation of its embeddings at first; None: rows of norm one.
+
+Nothing scales the words of a recurrent model before they enter its gates, and no normalisation follows: with rows of
+norm one its states begin near zero and it learns nothing for hundreds of updates.
+"""
 
 
 def build(options: ModelOptions, *, source_size: int, target_size: int, features: bool = False) -> Model:
@@ -121,15 +125,16 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
         target_size: vocabulary of the target.
         features: the source is feature vectors instead of ids.
     """
-    make, width_name = _FAMILIES[options.family]
+    make, std = _FAMILIES[options.family]
     rest: dict[str, Any] = to_mapping(options)
     tie_source, tie_output = rest.pop("tie_source"), rest.pop("tie_output")
-    width: int = getattr(options, width_name)
-    target = embedding(target_size, width)
+    width: int = options.embedding  # type: ignore[attr-defined]  # which every family has
+    std = std or width**-0.5
+    target = embedding(target_size, width, std)
     if features and tie_source:
         raise ValueError("tie_source needs a source of ids, but this one is feature vectors: set it to false")
     if features:
-        front: nn.Module = FeatureFront(source_size, width)
+        front: nn.Module = FeatureFront(source_size, width, std)
     elif tie_source:
         if source_size != target_size:
             raise ValueError(
@@ -137,8 +142,8 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
             )
         front = TokenFront(target)
     else:
-        front = TokenFront(embedding(source_size, width))
-    output = target.weight if tie_output else embedding(target_size, width).weight
+        front = TokenFront(embedding(source_size, width, std))
+    output = target.weight if tie_output else embedding(target_size, width, std).weight
     return make(front, target, output, **rest)
 
 

@@ -14,10 +14,10 @@ from nmtkit.models.interface import Rows
 from nmtkit.specials import PAD
 
 
-def embedding(size: int, width: int) -> nn.Embedding:
-    """An embedding table of unit-norm rows on average; the row of PAD is zero and stays so."""
+def embedding(size: int, width: int, std: float) -> nn.Embedding:
+    """A normally distributed embedding table; the row of PAD is zero and stays so."""
     table = nn.Embedding(size, width, padding_idx=PAD)
-    nn.init.normal_(table.weight, std=width**-0.5)
+    nn.init.normal_(table.weight, std=std)
     with torch.no_grad():
         table.weight[PAD].zero_()
     return table
@@ -73,12 +73,16 @@ class TokenFront(nn.Module):
 
 
 class FeatureFront(nn.Module):
-    """Source feature vectors (B, S, F) to vectors (B, S, D) by a linear map: the source need not be words."""
+    """Source feature vectors (B, S, F) to vectors (B, S, D) by a linear map: the source need not be words.
 
-    def __init__(self, features: int, width: int) -> None:
+    Args:
+        std: of the vectors at first, where features have variance one.
+    """
+
+    def __init__(self, features: int, width: int, std: float) -> None:
         super().__init__()
         self.linear = nn.Linear(features, width)
-        nn.init.normal_(self.linear.weight, std=(features * width) ** -0.5)
+        nn.init.normal_(self.linear.weight, std=std * features**-0.5)
 
     def forward(self, source_BSF: Tensor) -> Tensor:
         vectors: Tensor = self.linear(source_BSF)

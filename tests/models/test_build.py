@@ -119,6 +119,16 @@ def test_parameter_counts_of_features_and_of_two_vocabularies(options: ModelOpti
     assert parameters(make(words, source_size=20, features=True)) == rest + (20 + 1) * width + 9 * width
 
 
+@pytest.mark.parametrize("name", ["front.table.weight", "target_embedding.weight", "output_weight"])
+@EACH
+def test_how_much_words_vary_at_first(options: ModelOptions, name: str) -> None:
+    """Rows of norm one, but a quarter a number in the recurrent family, whose gates nothing else would wake."""
+    rest: dict[str, Any] = {"width": 36} if options.family == "transformer" else {"embedding": 36}
+    model = make(dataclasses.replace(options, **rest, tie_source=False, tie_output=False), source_size=900)
+    std = model.get_parameter(name)[4:].std().item()
+    assert std == pytest.approx(0.25 if options.family == "recurrent" else 1 / 6, rel=0.2)
+
+
 @EACH
 @pytest.mark.parametrize("tie_source", [True, False])
 @pytest.mark.parametrize("tie_output", [True, False])

@@ -267,7 +267,7 @@ def test_gradient_of_the_entropy_term(name: str) -> None:
             log_probs, target = tiny.decode(model)
         found.append((log_probs.loss(target), gradients(model, log_probs.loss(target))))
     assert found[0][0].item() == pytest.approx(found[1][0].item(), abs=1e-12)
-    torch.manual_seed(1)
+    torch.manual_seed(2)
     direction = [torch.randn_like(parameter) for parameter in model.parameters()]
     slope = sum(
         ((one - other) * way).sum().item() for one, other, way in zip(found[1][1], found[0][1], direction, strict=True)

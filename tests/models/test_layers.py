@@ -146,11 +146,13 @@ def test_positions_are_no_weights() -> None:
     assert not positions.state_dict() and not list(positions.parameters())
 
 
-def test_embedding_rows_have_unit_norm_on_average_and_pad_is_zero() -> None:
+@pytest.mark.parametrize("std", [0.125, 0.25])
+def test_embeddings_vary_as_asked_and_pad_is_zero(std: float) -> None:
+    """Rows of 64 numbers with standard deviation 1/8 have norm one on average."""
     torch.manual_seed(0)
-    table = embedding(2000, 64)
+    table = embedding(2000, 64, std)
     norms = table.weight[1:].norm(dim=1)
-    assert norms.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert norms.mean().item() == pytest.approx(8 * std, rel=0.02)
     assert not table.weight[PAD].any()
     table(torch.tensor([PAD, 5])).sum().backward()
     assert table.weight.grad is not None
@@ -159,10 +161,10 @@ def test_embedding_rows_have_unit_norm_on_average_and_pad_is_zero() -> None:
 
 def test_fronts() -> None:
     torch.manual_seed(0)
-    table = embedding(9, 4)
+    table = embedding(9, 4, 0.5)
     ids = torch.tensor([[5, 3, 0]])
     assert torch.equal(TokenFront(table)(ids), table.weight[[5, 3, 0]].unsqueeze(0))
-    front = FeatureFront(7, 4)
+    front = FeatureFront(7, 4, 0.5)
     vectors = torch.randn(2, 3, 7)
     expected = torch.einsum("bsf,df->bsd", vectors, front.linear.weight) + front.linear.bias
     torch.testing.assert_close(front(vectors), expected)
@@ -197,12 +199,13 @@ def test_dropout_added_to_a_residual(shape: tuple[int, ...]) -> None:
     assert torch.equal(dropout.eval().add(residual, vectors), residual + vectors)
 
 
-def test_feature_front_enters_at_the_scale_of_embeddings() -> None:
-    """Features of unit variance become vectors of about unit norm, like embedded words."""
+@pytest.mark.parametrize("std", [0.125, 0.25])
+def test_feature_front_enters_at_the_scale_of_embeddings(std: float) -> None:
+    """Features of unit variance become vectors that vary as embedded words do."""
     torch.manual_seed(0)
-    front = FeatureFront(200, 64)
+    front = FeatureFront(200, 64, std)
     norms = (front(torch.randn(500, 1, 200)) - front.linear.bias).norm(dim=-1)
-    assert norms.mean().item() == pytest.approx(1.0, abs=0.1)
+    assert norms.mean().item() == pytest.approx(8 * std, rel=0.1)
 
 
 def test_gated_cell_is_the_gru_of_pytorch() -> None:
