@@ -107,16 +107,24 @@ def draw(made: Contest, path: Path) -> None:
         build(made).savefig(temporary, format=check(path), dpi=160)
 
 
+MOST_WITH_INTERVALS = 6
+"""Lines of a picture; where there are more their intervals would hide them, and their names stand beside the axes."""
+
+
 def build(made: Contest) -> Figure:
     """Intervals beside the marks, so that none covers another's."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    few = len(made.contestants) <= MOST_WITH_INTERVALS
+    figure = Figure(figsize=(6.4, 4.2) if few else (8.4, 5.2), layout="constrained")
     axes = figure.subplots()
     places = [(bucket.first + bucket.last) / 2 for bucket in made.buckets]
     for number, one in enumerate(made.contestants):
         (line,) = axes.plot(places, [score.value for score in one.buckets], label=one.name)
-        line.set(marker=MARKS[number % len(MARKS)], linestyle=DASHES[number % len(DASHES)])
+        dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # as many looks as marks times dashes
+        line.set(marker=MARKS[number % len(MARKS)], linestyle=dashes)
+        if not few:
+            continue
         beyond = [
             [max(0.0, score.value - score.low) for score in one.buckets],
             [max(0.0, score.high - score.value) for score in one.buckets],
@@ -125,6 +133,9 @@ def build(made: Contest) -> Figure:
         values = [score.value for score in one.buckets]
         axes.errorbar(aside, values, yerr=beyond, fmt="none", ecolor=line.get_color(), capsize=3, elinewidth=0.8)
     axes.set_xlabel("words of the source")
-    axes.set_ylabel("BLEU (95 % intervals)")
-    axes.legend(fontsize="small")
+    axes.set_ylabel("BLEU (95 % intervals)" if few else "BLEU")
+    if few:
+        axes.legend(fontsize="small")
+    else:
+        figure.legend(fontsize="small", loc="outside right upper")
     return figure
