@@ -26,9 +26,10 @@ def render(made: Contest) -> Iterator[Text | Table]:
     yield _named(grid(["model", "parameters", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     if len(made.buckets) > 1:
+        most = max(score.value for one in made.contestants for score in one.buckets)
         yield Text("BLEU by words of the source (sentences in brackets), and gain over the first:")
-        headings = ["model", *(f"{_name(bucket)} ({bucket.sentences})" for bucket in made.buckets)]
-        yield _named(grid(headings, list(_lengths(made))))
+        headings = ["model", *(f"{_name(bucket)} ({bucket.sentences})" for bucket in made.buckets), f"0–{most:.0f}"]
+        yield _named(grid(headings, list(_lengths(made, most))))
     for sentence in said(made):
         yield Text(f"• {sentence}")
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
@@ -69,10 +70,17 @@ def _name(bucket: Bucket) -> str:
     return f"{bucket.first}" if bucket.first == bucket.last else f"{bucket.first}–{bucket.last}"
 
 
-def _lengths(made: Contest) -> Iterator[list[str]]:
+BARS = "▁▂▃▄▅▆▇█"
+"""BLEU from 0 to the highest of all, in a terminal."""
+
+
+def _lengths(made: Contest, most: float) -> Iterator[list[str]]:
+    """A row for each model; its last column draws the others."""
     for number, one in enumerate(made.contestants):
         gains = [f" {gain.value:+.1f}" if number else "" for gain in one.gains]
-        yield [one.name, *(f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets, gains, strict=True))]
+        drawn = "".join(BARS[round((len(BARS) - 1) * score.value / (most or 1))] for score in one.buckets)
+        scores = (f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets, gains, strict=True))
+        yield [one.name, *scores, drawn]
 
 
 def said(made: Contest) -> list[str]:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmtkit.models.build import build, parameters
+from nmtkit.models.options import options_from_mapping
+from nmtkit.settings import from_mapping
 from nmtkit.training import grid
 from nmtkit.training.grid import read_grid, to_toml, train_all
+from nmtkit.training.options import TrainingOptions
 
 GRID = """
 train = "t"
@@ -132,3 +137,23 @@ def test_what_is_no_grid_is_refused(tmp_path: Path, text: str, words: str) -> No
     with pytest.raises(ValueError, match=words.replace("[", r"\[")) as refusal:
         read_grid(file)
     assert str(refusal.value).startswith(f"{file}: ") and "\n" not in str(refusal.value).split("not TOML")[0]
+
+
+@pytest.mark.parametrize("name", ["attention", "attention-multi30k"])
+def test_the_grids_that_come_along_compare_models_of_one_size(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every variant can be built, has the parameters of additive attention within 10 %, and as many updates."""
+    commands(monkeypatch)
+    read = read_grid(ROOT / "data" / f"{name}.toml")
+    train_all(read, tmp_path, print)
+    sizes = {}
+    for variant in read.variants:
+        values = tomllib.loads((tmp_path / f"{variant}-1.toml").read_text())
+        from_mapping(TrainingOptions, values["training"], "training")
+        options = options_from_mapping({"tie_source": True, **values["model"]}, variant)
+        size = read.common["vocab-size"]
+        sizes[variant] = parameters(build(options, source_size=size, target_size=size))
+        assert values["updates"] == read.common["updates"]
+    assert len(sizes) == {"attention": 18, "attention-multi30k": 4}[name]
+    assert all(abs(size / sizes["additive"] - 1) < 0.1 for size in sizes.values()), sizes
