@@ -14,7 +14,7 @@ from nmtkit.models.interface import Model
 from nmtkit.models.layers import FeatureFront, TokenFront, embedding
 from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions
 from nmtkit.models.recurrent import Recurrent
-from nmtkit.models.recurrent_decoders import BahdanauDecoder, LuongDecoder, PlainDecoder, RecurrentDecoder
+from nmtkit.models.recurrent_decoders import BahdanauDecoder, LuongDecoder, PlainDecoder, RecurrentDecoder, Sizes
 from nmtkit.models.scores import (
     AdditiveScore,
     ContentScore,
@@ -77,17 +77,22 @@ def _attention(options: RecurrentOptions) -> SourceAttention:
 def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **rest: Any) -> Model:
     """The decoder that the options ask for, and the encoder around it."""
     options = RecurrentOptions(**rest)
-    sizes = {"embedding": options.embedding, "units": options.units, "layers": options.decoder_layers}
-    sizes["dropout"] = options.dropout  # type: ignore[assignment]
+    attends = options.order != "none"
+    sizes = Sizes(
+        options.cell,
+        options.embedding,
+        options.annotation if attends else 0,
+        options.units,
+        options.decoder_layers,
+        options.dropout,
+    )
     decoder: RecurrentDecoder
-    if options.order == "none":
-        decoder = PlainDecoder(options.cell, **sizes)
+    if not attends:
+        decoder = PlainDecoder(sizes)
     elif options.order == "luong":
-        attention = _attention(options)
-        feeding = options.input_feeding
-        decoder = LuongDecoder(options.cell, attention, context=options.annotation, feeding=feeding, **sizes)
+        decoder = LuongDecoder(sizes, _attention(options), options.input_feeding)
     else:
-        decoder = BahdanauDecoder(options.cell, _attention(options), context=options.annotation, **sizes)
+        decoder = BahdanauDecoder(sizes, _attention(options))
     return Recurrent(
         front,
         target,
@@ -98,7 +103,7 @@ def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **r
         units=options.encoder_units or options.units,
         layers=options.encoder_layers,
         bidirectional=options.bidirectional,
-        whole=options.order == "none",
+        whole=not attends,
         dropout=options.dropout,
         entropy_weight=options.entropy_weight,
     )

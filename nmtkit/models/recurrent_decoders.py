@@ -61,18 +61,40 @@ class Outputs:
     entropy_NT: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Of a decoder.
+
+    Attributes:
+        kind: of unit.
+        embedding, context, units: E, D and U; the context is what attention returns, 0 without one.
+        layers: L.
+        dropout: probability.
+    """
+
+    kind: str
+    embedding: int
+    context: int
+    units: int
+    layers: int
+    dropout: float
+
+
 class RecurrentDecoder(nn.Module, ABC):
     """What reads target words.
 
     Attributes:
         fed: width of the output that is fed to the next step; 0: none is.
-        state_width: Z.
-        depth: layers.
+        state_width, depth: Z and L.
     """
 
     fed = 0
-    state_width: int
-    depth: int
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.depth, self.units = sizes.layers, sizes.units
+        self.state_width = UNITS[sizes.kind].parts * sizes.units
+        self.dropout = Dropout(sizes.dropout)
 
     @abstractmethod
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,10 +124,11 @@ def _sums(values_BHSC: Tensor, weights_BHWS: Tensor) -> Tensor:
 class _Stack(nn.Module):
     """Layers over known inputs, dropout between them."""
 
-    def __init__(self, kind: str, inputs: int, units: int, layers: int, dropout: float) -> None:
+    def __init__(self, sizes: Sizes, inputs: int, layers: int) -> None:
         super().__init__()
+        kind, units = sizes.kind, sizes.units
         self.layers = nn.ModuleList(Layer(kind, units if layer else inputs, units) for layer in range(layers))
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(self, vectors_NTE: Tensor, states_NLZ: Tensor, dropped: bool = False) -> tuple[Tensor, list[Tensor]]:
         """Outputs of the last layer (N, T, U), and each layer's state after the last input.
@@ -124,12 +147,10 @@ class _Stack(nn.Module):
 class PlainDecoder(RecurrentDecoder):
     """Without attention: all it knows of the source is its first state (Sutskever et al. 2014)."""
 
-    def __init__(self, kind: str, *, embedding: int, units: int, layers: int, dropout: float) -> None:
-        super().__init__()
-        self.stack = _Stack(kind, embedding, units, layers, dropout)
-        self.readout = nn.Linear(units + embedding, embedding)
-        self.dropout = Dropout(dropout)
-        self.depth, self.state_width = layers, UNITS[kind].parts * units
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.stack = _Stack(sizes, sizes.embedding, sizes.layers)
+        self.readout = nn.Linear(sizes.units + sizes.embedding, sizes.embedding)
 
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
         nothing = annotations_BSD[:, None, :, :0]
@@ -152,24 +173,12 @@ class PlainDecoder(RecurrentDecoder):
 class BahdanauDecoder(RecurrentDecoder):
     """The query of step t is s_{t−1} of the lowest layer; its context enters the cell of step t and the read-out."""
 
-    def __init__(
-        self,
-        kind: str,
-        attention: SourceAttention,
-        *,
-        embedding: int,
-        context: int,
-        units: int,
-        layers: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
+    def __init__(self, sizes: Sizes, attention: SourceAttention) -> None:
+        super().__init__(sizes)
         self.attention = attention
-        self.cell = Cell(kind, embedding, context, units, attention.columns)
-        self.upper = _Stack(kind, units, units, layers - 1, dropout)
-        self.readout = nn.Linear(units + embedding + context, embedding)
-        self.dropout = Dropout(dropout)
-        self.depth, self.state_width, self.units = layers, UNITS[kind].parts * units, units
+        self.cell = Cell(sizes.kind, sizes.embedding, sizes.context, sizes.units, attention.columns)
+        self.upper = _Stack(sizes, sizes.units, sizes.layers - 1)
+        self.readout = nn.Linear(sizes.units + sizes.embedding + sizes.context, sizes.embedding)
 
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
         return self.attention.prepare(annotations_BSD)
@@ -221,28 +230,15 @@ class LuongDecoder(RecurrentDecoder):
         feeding: h̃_{t−1} enters the lowest layer of step t beside the word (input feeding).
     """
 
-    def __init__(
-        self,
-        kind: str,
-        attention: SourceAttention,
-        *,
-        embedding: int,
-        context: int,
-        units: int,
-        layers: int,
-        dropout: float,
-        feeding: bool,
-    ) -> None:
-        super().__init__()
+    def __init__(self, sizes: Sizes, attention: SourceAttention, feeding: bool) -> None:
+        super().__init__(sizes)
         self.attention = attention
-        self.cell = Cell(kind, embedding, embedding, units, 0) if feeding else None
-        inputs, above = (units, layers - 1) if feeding else (embedding, layers)
-        self.stack = _Stack(kind, inputs, units, above, dropout)
+        embedding, units = sizes.embedding, sizes.units
+        self.cell = Cell(sizes.kind, embedding, embedding, units, 0) if feeding else None
+        self.stack = _Stack(sizes, units if feeding else embedding, sizes.layers - feeding)
         self.query = nn.Linear(units, attention.columns) if attention.columns else None
-        self.combine = nn.Linear(context + units, embedding, bias=False)
-        self.dropout = Dropout(dropout)
+        self.combine = nn.Linear(sizes.context + units, embedding, bias=False)
         self.fed = embedding if feeding else 0
-        self.depth, self.state_width, self.units = layers, UNITS[kind].parts * units, units
 
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
         return self.attention.prepare(annotations_BSD)
