@@ -39,7 +39,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure training speed against the processor's peak and against plain loops, and layer types; with FOLDER=runs/multi30k the searches, too
+bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/multi30k the searches, too
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/loops.py
 	KINETO_LOG_LEVEL=6 $(BIN)/python tests/benchmarks/layers.py 2> /dev/null
