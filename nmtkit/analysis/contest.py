@@ -1,7 +1,9 @@
 """Several models on one text: size, speed, loss, scores with intervals, and BLEU by the length of the source.
 
-A contestant may be several model folders that differ in their seed: its scores are their mean, and a resample of the
-text draws the same sentences for all of them and for all contestants (paired bootstrap, Koehn 2004).
+A contestant may be several model folders that differ in their seed: its scores are their mean. A resample draws the
+same sentences for all contestants (paired bootstrap, Koehn 2004) and, of a contestant with several runs, as many runs
+with replacement; a mean of n drawn runs varies less than the mean of n new ones by (n − 1) / n, so its distance from
+the mean of all is scaled by √(n / (n − 1)). Of one run, what is said holds for that run alone.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ class Contestant:
         bleu, chrf: means over the runs.
         spread: standard deviation of the BLEU of its runs; 0 for one.
         p_bleu, p_chrf: two-sided, of "no difference from the first contestant"; None for the first.
+        p_holm: p_bleu corrected for the number of contestants (Holm 1979).
         buckets: BLEU of the sentences of each length.
         gains: of each bucket, BLEU above that of the first contestant.
         growth: gain in the bucket of the longest less gain in that of the shortest.
@@ -75,6 +78,7 @@ class Contestant:
     spread: float
     p_bleu: float | None
     p_chrf: float | None
+    p_holm: float | None
     buckets: tuple[Interval, ...]
     gains: tuple[Interval, ...]
     growth: Interval
@@ -135,15 +139,21 @@ def contest(
     """
     lengths = np.array([len(line.split()) for line in sources])
     parts = _buckets(lengths, buckets)
-    draws = np.random.default_rng(seed).integers(len(sources), size=(resamples, len(sources)))
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(len(sources), size=(resamples, len(sources)))
     weights = np.stack(
         [np.ones(len(sources), np.int64), *(np.bincount(draw, minlength=len(sources)) for draw in draws)]
     )
     bleu, chrf = BLEU(force=True), CHRF()
-    measured = [_Scores.of(bleu, chrf, [run.outputs for run in runs], references, weights, parts) for _, runs in groups]
-    made = []
-    for (name, runs), scores in zip(groups, measured, strict=True):
-        first, rival = measured[0], scores is not measured[0]
+    measured = []
+    for _, runs in groups:
+        mixture = _mixture(generator, len(runs), resamples)
+        outputs = [run.outputs for run in runs]
+        measured.append(_Scores.of(bleu, chrf, outputs, references, weights, parts, mixture))
+    made, first = [], measured[0]
+    corrected = [None, *_holm([_p_value(scores.bleu - first.bleu) for scores in measured[1:]])]
+    for (name, runs), scores, p_holm in zip(groups, measured, corrected, strict=True):
+        rival = scores is not first
         gains = scores.buckets - first.buckets
         made.append(
             Contestant(
@@ -154,6 +164,7 @@ def contest(
                 spread=scores.spread,
                 p_bleu=_p_value(scores.bleu - first.bleu) if rival else None,
                 p_chrf=_p_value(scores.chrf - first.chrf) if rival else None,
+                p_holm=p_holm,
                 buckets=tuple(_interval(column) for column in scores.buckets.T),
                 gains=tuple(_interval(column) for column in gains.T),
                 growth=_interval(gains[:, -1] - gains[:, 0]),
@@ -168,6 +179,28 @@ def _buckets(lengths: Counts, number: int) -> list[NDArray[np.bool_]]:
     edges = sorted({int(edge) for edge in np.quantile(lengths, np.arange(1, number) / number, method="inverted_cdf")})
     place = np.searchsorted(edges, lengths, side="left")
     return [place == part for part in range(len(edges) + 1) if (place == part).any()]
+
+
+def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> NDArray[np.float64]:
+    """What a run weighs in each mean, (1 + resamples, runs): the same for all first, then by a draw of the runs."""
+    alike = np.full((1, runs), 1 / runs)
+    if runs == 1:
+        return np.ones((1 + resamples, 1))
+    drawn = generator.integers(runs, size=(resamples, runs))
+    shares = (drawn[:, :, None] == np.arange(runs)).mean(axis=1)
+    return np.concatenate([alike, alike + (shares - alike) * (runs / (runs - 1)) ** 0.5])
+
+
+def _holm(values: Sequence[float]) -> list[float]:
+    """p-values of several questions corrected so that the chance of any false answer stays what each alone claims.
+
+    Holm 1979: the k-th smallest of m is multiplied by m − k + 1, and none may be below one that was smaller.
+    """
+    corrected, least = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=lambda index: values[index])):
+        least = max(least, min(1.0, (len(values) - rank) * values[index]))
+        corrected[index] = least
+    return corrected
 
 
 @dataclass(frozen=True)
@@ -188,8 +221,9 @@ class _Scores:
         references: Sequence[Sequence[str]],
         weights: Counts,
         parts: Sequence[NDArray[np.bool_]],
+        mixture: NDArray[np.float64],
     ) -> _Scores:
-        """The mean over several outputs."""
+        """Means over several outputs, weighed by `mixture`."""
         of_bleu, of_chrf, of_parts = [], [], []
         for lines in outputs:
             counts, letters = (metric._extract_corpus_statistics(lines, references) for metric in (bleu, chrf))
@@ -198,7 +232,7 @@ class _Scores:
             of_chrf.append(np.array([chrf._compute_f_score(row) for row in (weights @ np.array(letters)).tolist()]))
             of_parts.append(np.stack([_bleu(bleu, (weights * part) @ table) for part in parts], axis=1))
         spread = float(np.std([one[0] for one in of_bleu], ddof=1)) if len(outputs) > 1 else 0.0
-        means = [np.mean(np.stack(one), axis=0) for one in (of_bleu, of_chrf, of_parts)]
+        means = [np.einsum("nr,rn...->n...", mixture, np.stack(one)) for one in (of_bleu, of_chrf, of_parts)]
         return cls(means[0], means[1], means[2], spread)
 
 
@@ -214,7 +248,8 @@ def _interval(values: NDArray[np.float64]) -> Interval:
 
 
 def _p_value(differences: NDArray[np.float64]) -> float:
-    """Twice the share of the resamples on the other side of zero, 1 where nothing differs."""
+    """Twice the share of the resamples on the other side of zero, 1 where nothing differs beyond rounding."""
+    differences = np.where(np.abs(differences) < 1e-9, 0.0, differences)
     if not differences.any():
         return 1.0
     below, above = (int((differences[1:] <= 0).sum()), int((differences[1:] >= 0).sum()))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def render(made: Contest) -> Iterator[Text | Table]:
     """Sizes and speeds, scores, BLEU by length, and what the figures say."""
-    yield Text(f"{len(made.contestants)} models on {made.sentences} sentences; compared with the first")
+    models = f"{len(made.contestants)} model{'s, compared with the first,' if len(made.contestants) > 1 else ''}"
+    yield Text(f"{models} on {made.sentences} sentences; p is two-sided")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]
     yield _named(grid(["model", "parameters", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
@@ -89,9 +90,12 @@ def said(made: Contest) -> list[str]:
     sentences = []
     for one in others:
         gain = one.bleu.value - first.bleu.value
-        sure = (one.p_bleu or 0) < 0.05
+        sure = (one.p_holm or 0) < 0.05
         verdict = ("better" if gain > 0 else "worse") if sure else "undecided, the difference may be chance"
-        sentences.append(f"{one.name} has {gain:+.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}): {verdict}.")
+        several = f", {_p(one.p_holm)} after Holm's correction for {len(others)}" if len(others) > 1 else ""
+        sentences.append(
+            f"{one.name} has {gain:+.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}{several}): {verdict}."
+        )
         growth = one.growth
         if len(made.buckets) > 1 and (growth.low > 0 or growth.high < 0):
             short, long = _name(made.buckets[0]), _name(made.buckets[-1])
@@ -101,6 +105,10 @@ def said(made: Contest) -> list[str]:
                 f"{one.gains[0].value:+.1f} at {short} (difference {growth.value:+.1f}, 95 % interval "
                 f"{growth.low:+.1f} to {growth.high:+.1f})."
             )
+    if others and any(len(one.runs) == 1 for one in made.contestants):
+        sentences.append(
+            "One run of a model says nothing about another seed of it; a grid with seeds = [1, 2, 3] would."
+        )
     return sentences
 
 

@@ -8,7 +8,7 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmtkit.analysis.contest import Run, contest
+from nmtkit.analysis.contest import Run, _holm, _mixture, contest
 
 SOURCES = ["a b", "a", "a b c d", "a b c", "x y z w v", "k", "l m n o p q", "q r"]
 REFERENCE = [
@@ -66,6 +66,50 @@ def test_seeds_are_averaged_and_resampled_together() -> None:
     same = contest([("good", [one(GOOD)]), ("twice", [one(GOOD), one(GOOD)])], SOURCES, [REFERENCE], resamples=30)
     first, twice = same.contestants
     assert first.bleu == twice.bleu and twice.p_bleu == twice.p_chrf == 1.0 and twice.growth.value == 0
+
+
+def test_seeds_vary_as_the_mean_of_new_ones_would() -> None:
+    """Of sentences that are all alike only the runs vary: their mean with standard error s / √n."""
+    sources, reference = ["a b c"] * 4, ["the cat sat on the mat"] * 4
+    outputs = [["the cat sat on the mat"] * 4, ["the cat sat on a mat"] * 4, ["the cat sat"] * 4]
+    values = [sacrebleu.corpus_bleu(lines, [reference]).score for lines in outputs]
+    (three,) = contest([("three", list(map(one, outputs)))], sources, [reference], resamples=4000).contestants
+    mixture = _mixture(np.random.default_rng(1), 3, 4000)
+    means = mixture @ np.array(values)
+    assert means[0] == pytest.approx(np.mean(values)) == pytest.approx(three.bleu.value)
+    assert np.std(means[1:]) == pytest.approx(np.std(values, ddof=1) / 3**0.5, rel=0.03)
+    (two,) = contest([("two", list(map(one, outputs[:2])))], sources, [reference], resamples=400).contestants
+    middle, away = sum(values[:2]) / 2, abs(values[0] - values[1]) / 2 * 2**0.5
+    assert (two.bleu.low, two.bleu.high) == pytest.approx((middle - away, middle + away)), "a quarter of the draws each"
+
+
+def test_two_lucky_seeds_are_not_called_better() -> None:
+    """Runs of one and the same distribution: no more than a few of many pairs may be told apart."""
+    generator = np.random.default_rng(5)
+    reference = [" ".join(generator.choice(list("abcdefgh"), 8)) for _ in range(60)]
+
+    def drawn() -> list[Run]:
+        """Three runs whose share of right words varies by seed far more than by sentence."""
+        share = generator.uniform(0.55, 0.95, 3)
+        return [
+            one([" ".join(w if generator.random() < s else "x" for w in line.split()) for line in reference])
+            for s in share
+        ]
+
+    sure = 0
+    for _ in range(20):
+        made = contest([("a", drawn()), ("b", drawn())], reference, [reference], buckets=1, resamples=200)
+        sure += (made.contestants[1].p_bleu or 0) < 0.05
+    assert sure <= 5, "with the runs left out of the resampling it is most of them"
+
+
+def test_holm_by_hand() -> None:
+    """Smallest times three, the next times two, the last once, none below one before it; at most one."""
+    assert _holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert _holm([0.5, 0.6]) == [1.0, 1.0] and _holm([]) == []
+    groups = [("bad", [one(BAD)]), ("good", [one(GOOD)]), ("same", [one(BAD)])]
+    first, good, same = contest(groups, SOURCES, [REFERENCE], buckets=1, resamples=40).contestants
+    assert first.p_holm is None and good.p_holm == pytest.approx(2 * 2 / 41) and same.p_holm == 1.0
 
 
 @settings(max_examples=25, deadline=None)

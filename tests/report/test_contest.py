@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,17 @@ def contestant(name: str, first: bool, values: tuple[float, ...], p: float = 0.2
     gains = tuple(interval(value - base) for value, base in zip(values, (10.0, 9.0, 8.0), strict=True))
     score, beside = interval(sum(values) / 3), None if first else p
     return Contestant(
-        name, runs, score, interval(50.0), 0.5, beside, beside, tuple(map(interval, values)), gains, interval(growth)
+        name,
+        runs,
+        score,
+        interval(50.0),
+        0.5,
+        beside,
+        beside,
+        beside,
+        tuple(map(interval, values)),
+        gains,
+        interval(growth),
     )
 
 
@@ -61,6 +72,17 @@ def test_sentences_say_what_is_sure() -> None:
     assert "-3.3 BLEU" in worse and worse.endswith("worse.") and "falls" in falls
     (undecided,) = said(contest(contestant("twin", False, (10.0, 9.0, 8.3), growth=0.3)))
     assert "undecided" in undecided, "and of a growth whose interval holds zero nothing is said"
+
+
+def test_many_questions_and_single_runs_are_owned_up_to() -> None:
+    """A verdict stands on the corrected p, and one run is said to be one."""
+    lucky = replace(BETTER, name="lucky", p_bleu=0.03, p_holm=0.06)
+    sentences = said(contest(BETTER, lucky))
+    assert "(p = 0.002, 0.002 after Holm's correction for 2): better" in sentences[0]
+    assert "(p = 0.030, 0.060 after Holm's correction for 2): undecided" in sentences[2]
+    assert not any("another seed" in sentence for sentence in sentences)
+    single = replace(BETTER, runs=BETTER.runs[:1])
+    assert "another seed" in said(contest(single))[-1]
 
 
 def test_the_figure_has_a_line_and_intervals_for_each() -> None:
