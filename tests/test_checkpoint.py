@@ -21,7 +21,15 @@ from nmtkit import checkpoint
 from nmtkit.batches.batch import Batch, make_batch
 from nmtkit.batches.corpus import load_corpus
 from nmtkit.models.interface import Model
-from nmtkit.models.options import RecurrentOptions, TransformerOptions, options_to_mapping
+from nmtkit.models.options import (
+    ConvolutionalOptions,
+    ModelOptions,
+    RecurrentOptions,
+    TransformerOptions,
+    options_to_mapping,
+)
+from nmtkit.models.options.recurrent import SCORES
+from nmtkit.models.options.transformer import POSITIONS
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
@@ -64,6 +72,30 @@ def test_saved_and_loaded_is_the_same_distribution_bit_for_bit(family: str, tmp_
         assert (loaded.steps, loaded.scores) == (12, {"loss": 1.5, "bleu": 30.0})
         assert loaded.options["defaults"] == {"beam": 3}
         assert loaded.options["model"] == options_to_mapping(FAMILIES[family])
+
+
+RECURRENT = {"embedding": 6, "units": 4, "encoder_units": 2, "attention": 4, "dropout": 0.0}
+SMALL: list[ModelOptions] = [
+    *(RecurrentOptions(**RECURRENT, score=score) for score in SCORES),  # type: ignore[arg-type]
+    RecurrentOptions(**RECURRENT, score="cosine", strength=0.0),  # type: ignore[arg-type]
+    RecurrentOptions(**RECURRENT, score="cosine", heads=2, extent="local-p", cell="lstm"),  # type: ignore[arg-type]
+    RecurrentOptions(**RECURRENT, order="luong", input_feeding=True, cell="rnn"),  # type: ignore[arg-type]
+    RecurrentOptions(**RECURRENT, order="none"),  # type: ignore[arg-type]
+    *(TransformerOptions(width=8, feedforward=4, heads=2, positions=one) for one in POSITIONS if one != "concatenated"),
+    TransformerOptions(width=8, feedforward=4, heads=2, positions="concatenated", position_width=2, norm="post"),
+    ConvolutionalOptions(width=4, embedding=4, encoder_layers=1, decoder_layers=1),
+]
+
+
+@pytest.mark.parametrize("options", SMALL, ids=str)
+def test_every_kind_of_parameter_is_kept(options: ModelOptions, tmp_path: Path) -> None:
+    """A cosine's strength is a single number, a location table wider than anything: the folder holds them all."""
+    made = write_folder(tmp_path / "model", options)
+    loaded = checkpoint.load(tmp_path / "model")
+    assert torch.equal(log_probs(loaded.model), log_probs(made))
+    state = made.state_dict()
+    assert state.keys() == loaded.model.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.model.state_dict().items())
 
 
 def test_best_and_last_are_two_files(folder: Path) -> None:
