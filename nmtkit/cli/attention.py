@@ -25,6 +25,7 @@ from nmtkit.console import stdout_console
 
 if TYPE_CHECKING:
     from nmtkit.analysis.attention_maps import AttentionMap, Choice
+    from nmtkit.evaluation.alignment import Gold
 
 KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
@@ -45,7 +46,9 @@ def attention(
     kind: Annotated[
         str | None, choice("To the source, or self-attention of a side (cross).", KINDS, panel=WHICH)
     ] = None,
-    layer: Annotated[int | None, count("Layer, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    layer: Annotated[
+        int | None, count("Layer from 1, an ensemble's member by member; without it the mean of all.", panel=WHICH)
+    ] = None,
     head: Annotated[int | None, count("Head, the first is 1; without it the mean of all.", panel=WHICH)] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
@@ -59,7 +62,7 @@ def attention(
     alignment: Annotated[
         str | None, _option("Word alignments in Pharaoh format: the source word looked at most; - is stdout.", "FILE")
     ] = None,
-    gold: Annotated[Path | None, _option("Alignments that people drew: print the error rate.")] = None,
+    gold: Annotated[Path | None, _option("Alignments that people drew of --target: print the error rate.")] = None,
     *,
     search: Options,
     model: Options,
@@ -70,13 +73,17 @@ def attention(
     are averaged. Local, hard and restricted attention show what they really used.
     """
     from nmtkit.analysis.attention_maps import Choice, attend
+    from nmtkit.evaluation.alignment import parse_gold
     from nmtkit.files import read_lines, read_parallel, write_text
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
+    from nmtkit.report.tables import short_hash
 
     chosen = Choice(kind or "cross", layer, head, words or bool(alignment or gold), each)
     if (alignment or gold) and (chosen.kind != "cross" or each):
         raise typer.BadParameter("--alignment and --gold align target with source once: leave --kind and --each out")
+    if gold and not target:
+        raise typer.BadParameter("--gold aligns the source with a translation that is known: add --target")
     if [json_file, alignment].count("-") > 1:
         raise typer.BadParameter("--json - and --alignment - cannot share standard output: write one to a file")
     written = [html, plot, *(Path(one) for one in (json_file, alignment) if one and one != "-")]
@@ -84,7 +91,8 @@ def attention(
     if plot:
         with usage():
             check(plot)
-    lines, *others = read_parallel(source, target) if target else [read_lines(source)]
+    lines, *others = read_parallel(source, target, *filter(None, [gold])) if target else [read_lines(source)]
+    known = parse_gold(others[1], str(gold), lines, others[0]) if gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:
         raise typer.BadParameter(f"--line {beyond[0]}: {source} has {len(lines)} lines")
@@ -99,13 +107,16 @@ def attention(
         targets = [(best.text, best.tokens) for best, *_ in translator.search(asked, settings)]
     maps = attend(translator, asked, targets, settings, chosen, numbers)
     if html:
-        write_text(html, page(maps, _said(chosen)))
+        names = " + ".join(folder.resolve().name for folder in folders)
+        whose = "a given translation" if target else "its own output"
+        said = f"model {names}, {short_hash(translator.folder_hash)}; {whose}; {_said(chosen)}"
+        write_text(html, page(maps, said))
     if plot:
         draw(maps, plot)
     if json_file:
         write_result(json_file, "".join(map(to_line, maps)))
     if alignment or gold:
-        _align(maps, alignment, gold, numbers)
+        _align(maps, alignment, [known[number - 1] for number in numbers] if gold else [])
     if not (html or plot or json_file or alignment or gold):
         console = stdout_console()
         for one in maps:
@@ -121,19 +132,15 @@ def _said(chosen: Choice) -> str:
     return ", ".join([what.get(chosen.kind, "self-attention of the source"), *parts])
 
 
-def _align(maps: list[AttentionMap], alignment: str | None, gold: Path | None, numbers: list[int]) -> None:
+def _align(maps: list[AttentionMap], alignment: str | None, gold: list[Gold]) -> None:
     from nmtkit.analysis.attention_maps import align
-    from nmtkit.evaluation.alignment import parse_gold, score, to_pharaoh
-    from nmtkit.files import read_lines
+    from nmtkit.evaluation.alignment import score, to_pharaoh
 
     links = [align(one) for one in maps]
     if alignment:
         write_result(alignment, "".join(f"{to_pharaoh(one)}\n" for one in links))
     if gold:
-        known = parse_gold(read_lines(gold), str(gold))
-        if max(numbers) > len(known):
-            raise ValueError(f"{gold} has {len(known)} lines, but line {max(numbers)} is asked for; give as many")
-        found = score(links, [known[number - 1] for number in numbers])
+        found = score(links, gold)
         stdout_console().print(
             f"alignment error rate {100 * found.error_rate:.1f} %, precision {100 * found.precision:.1f} %, recall "
             f"{100 * found.recall:.1f} % ({found.links} links)",

@@ -70,7 +70,9 @@ def translate(
     ] = None,
     attention: Annotated[
         Path | None,
-        typer.Option(help="Write what the model looked at, a line of JSON a sentence.", rich_help_panel=INSIDE),
+        typer.Option(
+            help="Write what the model looked at for the best one, a line of JSON a sentence.", rich_help_panel=INSIDE
+        ),
     ] = None,
     reference: Annotated[
         Path | None,

@@ -44,11 +44,16 @@ def to_pharaoh(links: Links) -> str:
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
-def parse_gold(lines: Sequence[str], path: str) -> list[Gold]:
-    """The lines of a gold file; ValueError names the file and the line of what is no link."""
+def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets: Sequence[str]) -> list[Gold]:
+    """The lines of a gold file; ValueError names the file and the line of what is no link.
+
+    Args:
+        sources, targets: the texts it is about, one for each line; a link beyond their words is none.
+    """
     found = []
-    for number, line in enumerate(lines, start=1):
+    for number, (line, *texts) in enumerate(zip(lines, sources, targets, strict=True), start=1):
         sure, possible = set(), set()
+        words = [len(text.split()) for text in texts]
         for word in line.split():
             link = re.fullmatch(r"([0-9]{1,6})([-p?])([0-9]{1,6})", word)
             if link is None:
@@ -57,6 +62,12 @@ def parse_gold(lines: Sequence[str], path: str) -> list[Gold]:
                     "counted from 0, and 1p2 where the link is only possible"
                 )
             pair = int(link[1]), int(link[3])
+            for side, place, size in zip(("source", "target"), pair, words, strict=True):
+                if place >= size:
+                    raise ValueError(
+                        f"{path}, line {number}: the link {word} is beyond the {side}, which has "
+                        f"{size} word{'' if size == 1 else 's'}, counted from 0"
+                    )
             possible.add(pair)
             if link[2] == "-":
                 sure.add(pair)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from nmtkit.files import replacing
 from nmtkit.report.plot import check
-from nmtkit.report.svg import heat
+from nmtkit.report.svg import heat, scale
 from nmtkit.report.tables import shown
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _where(one: AttentionMap) -> str:
 
 
 def to_line(one: AttentionMap) -> str:
-    """A line of JSON, its line feed included; weights to four digits, layer and head null where it is their mean."""
+    """A line of JSON, its line feed included; weights to six digits, layer and head null where it is their mean."""
     record = {
         "line": one.line,
         "layer": one.layer,
@@ -63,14 +63,18 @@ def to_line(one: AttentionMap) -> str:
         "target": one.target,
         "rows": one.rows,
         "columns": one.columns,
-        "weights": [[round(weight, 4) for weight in row] for row in one.weights.tolist()],
+        "weights": [[round(weight, 6) for weight in row] for row in one.weights.tolist()],
     }
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def page(maps: Sequence[AttentionMap], what: str) -> str:
-    """One page without network: every sentence with its map, or a row of maps for each layer."""
-    parts = [f'<p class="soft">{escape(what)}; darker: more weight. Rows looked, columns were looked at.</p>']
+    """One page without network: every sentence with its map, or a row of maps for each layer.
+
+    Args:
+        what: stands first: what looked, at what, and which maps.
+    """
+    parts = [f'<p class="soft">{escape(what)}. Rows looked, columns were looked at.</p>', scale("weight")]
     for _, group in groupby(maps, key=lambda one: one.line):
         own = list(group)
         title = f"<h2>{own[0].line}: {escape(own[0].source)}</h2><p>{escape(own[0].target)}</p>"

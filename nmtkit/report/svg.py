@@ -171,5 +171,22 @@ def heat(title: str, rows: Sequence[str], columns: Sequence[str], weights: Seque
     return "".join([*parts, "</svg>"])
 
 
+SHADES = 11
+"""Of the scale."""
+
+
+def scale(name: str) -> str:
+    """The shades of heat maps from 0 to 1, side by side."""
+    left = 7 * len(name) + 16
+    right = left + CELL * SHADES
+    parts = [f'<svg width="{right + 16}" height="{CELL + 4}" role="img" aria-label="{escape(name)} from 0 to 1">']
+    parts.append(f'<text class="end" x="{left - 5}" y="13">{escape(name)} 0</text>')
+    for place in range(1, SHADES):
+        shade = f'fill-opacity="{place / (SHADES - 1):.2f}"'
+        parts.append(f'<rect x="{left + CELL * place}" y="1" width="{CELL}" height="{CELL}" {shade}/>')
+    parts.append(f'<rect class="frame" x="{left - 0.5}" y="0.5" width="{CELL * SHADES + 1}" height="{CELL + 1}"/>')
+    return "".join([*parts, f'<text x="{right + 5}" y="13">1</text></svg>'])
+
+
 def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Reader
 from conftest import Data, head, refused, run_here, write_lines
+
+from nmtkit.translator import Translator
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def test_kind_layer_and_head_choose_the_map(command: list[object]) -> None:
         maps(*command, "--line", 1, *flags)[0]["weights"] for flags in (["--head", 1], ["--head", 2], ["--layer", 1])
     )
     for row_1, row_2, row in zip(first, second, mean, strict=True):
-        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-4)
+        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-6)
     assert first != second
     (own,) = maps(*command, "--line", 1, "--kind", "decoder")
     assert own["columns"] == ["<s>", *own["rows"][:-1]]
@@ -52,7 +55,7 @@ def test_each_layer_and_head_apart(command: list[object], tmp_path: Path) -> Non
     apart, (mean,) = maps(*command, "--line", 2, "--each"), maps(*command, "--line", 2)
     assert [(one["layer"], one["head"]) for one in apart] == [(1, 1), (1, 2)]
     for row_1, row_2, row in zip(apart[0]["weights"], apart[1]["weights"], mean["weights"], strict=True):
-        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-4)
+        assert row == pytest.approx([(a + b) / 2 for a, b in zip(row_1, row_2, strict=True)], abs=2e-6)
     assert run_here(*command, "--line", 2, "--each", "--plot", tmp_path / "each.svg").code == 0
     text = (tmp_path / "each.svg").read_text("utf-8")
     assert text.count("<image") == 3, "two maps and the scale"
@@ -86,22 +89,44 @@ def test_alignments_and_their_error_rate(command: list[object], data: Data, tmp_
     assert same.text.startswith("alignment error rate 0.0 %, precision 100.0 %, recall 100.0 %")
     one = run_here(*command, *flags, "--gold", tmp_path / "made", "--line", 3)
     assert one.text.startswith("alignment error rate 0.0 %")
-    few = write_lines(tmp_path / "few", ["0-0"])
-    assert "has 1 lines, but line 8 is asked for" in refused(run_here(*command, *flags, "--gold", few))
+    few, more = write_lines(tmp_path / "few", ["0-0"]), write_lines(tmp_path / "more", ["0-0"] * 9)
+    for file, size in ((few, "1 line;"), (more, "9 lines;")):
+        said = refused(run_here(*command, *flags, "--gold", file, "--line", 1))
+        assert "dev.en has 8 lines" in said and f"{file} has {size}" in said
+    words = len(head(data.folder / "dev.en", 8)[2].split())
+    beyond = write_lines(tmp_path / "beyond", ["0-0", "0-0", f"0-0 0-{words}", *["0-0"] * 5])
+    said = refused(run_here(*command, *flags, "--gold", beyond))
+    assert f"{beyond}, line 3: the link 0-{words} is beyond the target, which has {words} words" in said
+    assert "add --target" in refused(run_here(*command, "--gold", tmp_path / "made"), 2)
     assert "leave --kind and --each out" in refused(run_here(*command, "--kind", "encoder", "--alignment", "-"), 2)
 
 
-def test_a_page_and_a_picture(command: list[object], tmp_path: Path) -> None:
+def test_a_page_and_a_picture(command: list[object], data: Data, tmp_path: Path) -> None:
     page, picture = tmp_path / "maps.html", tmp_path / "map.png"
     outcome = run_here(*command, "--html", page)
     assert outcome.code == 0 and outcome.out == b""
     text = page.read_text("utf-8")
-    assert text.count("<section>") == text.count("<svg") == 8 and "attention to the source, mean of all layers" in text
+    assert text.count("<section>") == text.count("<svg") - 1 == 8, "a map of each, and the scale"
+    made_by = f"model {Path(str(command[1])).name}, {Translator.load(str(command[1])).folder_hash[:12]}; "
+    first = "attention to the source, mean of all layers, mean of all heads. Rows looked, columns were looked at."
+    assert Reader(text).texts["p"][0] == f"{made_by}its own output; {first}"
+    assert run_here(*command, "--target", data.folder / "dev.en", "--html", page).code == 0
+    assert Reader(page.read_text("utf-8")).texts["p"][0] == f"{made_by}a given translation; {first}"
     assert run_here(*command, "--line", 2, "--plot", picture).code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "choose it with --line" in refused(run_here(*command, "--plot", picture), 2)
     assert "png, svg, pdf" in refused(run_here(*command, "--line", 1, "--plot", tmp_path / "x.gif"), 2)
     assert "share standard output" in refused(run_here(*command, "--json", "-", "--alignment", "-"), 2)
+
+
+def test_the_page_of_an_ensemble_names_its_members(
+    command: list[object], model: Path, sibling: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "maps.html"
+    assert run_here("attention", sibling, *command[1:], "--line", 1, "--html", page).code == 0
+    digits = [Translator.load(folder).folder_hash[:12] for folder in (sibling, model)]
+    said = f"model {sibling.name} + {model.name}, {digits[0]} + {digits[1]}; its own output; "
+    assert Reader(page.read_text("utf-8")).texts["p"][0].startswith(said)
 
 
 def test_the_terminal_shows_every_row_in_80_columns(command: list[object]) -> None:

@@ -471,6 +471,8 @@ def test_attention_is_written_and_changes_no_translation(model: Path, data: Data
     own = run_here("attention", model, "--source", source, "--max-length", 12, "--json", "-")
     assert own.text == file.read_text("utf-8")
     for one in maps:
-        assert [sum(row) for row in one["weights"]] == pytest.approx([1.0] * len(one["rows"]), abs=0.01)
+        assert [sum(row) for row in one["weights"]] == pytest.approx([1.0] * len(one["rows"]), abs=2e-5)
+    assert run_here("translate", model, *flags, "--n-best", 2, "--attention", tmp_path / "best.jsonl").code == 0
+    assert (tmp_path / "best.jsonl").read_text("utf-8") == file.read_text("utf-8"), "of the best only"
     assert "choose one" in refused(run_here("translate", model, *flags, "--attention", file, "--per-length"), 2)
     assert f"{source} is read" in refused(run_here("translate", model, *flags, "--attention", source), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -43,12 +44,13 @@ def test_against_a_loop(sentences: list[tuple[frozenset[tuple[int, int]], ...]])
 
 @given(st.lists(links, max_size=4))
 def test_what_is_written_is_read(sentences: list[frozenset[tuple[int, int]]]) -> None:
-    read = parse_gold([to_pharaoh(one) for one in sentences], "gold")
+    five = ["a b  c d e"] * len(sentences)
+    read = parse_gold([to_pharaoh(one) for one in sentences], "gold", five, five)
     assert [one.sure for one in read] == sentences == [one.possible for one in read]
 
 
 def test_possible_links() -> None:
-    first, second = parse_gold(["0-0 1p2 3?4", ""], "gold")
+    first, second = parse_gold(["0-0 1p2 3?4", ""], "gold", ["a b c d", "a"], ["a b c d e", "a"])
     assert first.sure == {(0, 0)} and first.possible == {(0, 0), (1, 2), (3, 4)}
     assert second == Gold(frozenset(), frozenset())
 
@@ -56,7 +58,22 @@ def test_possible_links() -> None:
 @pytest.mark.parametrize("word", ["1", "1-", "a-b", "1--2", "-1-2", "1-2-3", "1.0-2", "1p-2", "٣-1"])
 def test_what_is_no_link_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match=r"^gold, line 2: .* is no link; write 1-2"):
-        parse_gold(["0-0", f"0-1 {word}"], "gold")
+        parse_gold(["0-0", f"0-1 {word}"], "gold", ["a b", "a b"], ["a b", "a b"])
+
+
+@pytest.mark.parametrize(
+    ("word", "side", "size"),
+    [("1-99", "target", "4 words"), ("2-4", "target", "4 words"), ("3p0", "source", "3 words"), ("9?9", "source", "3")],
+)
+def test_a_link_beyond_the_sentence_is_refused(word: str, side: str, size: str) -> None:
+    """The last words, from 0, are 2 and 3; those of the line before do not matter."""
+    texts = ["a b c d e f", "le chat dort"], ["a b c d e f", "the cat  sleeps ."]
+    assert parse_gold(["5-5", "2-3"], "gold", *texts)[1].sure == {(2, 3)}
+    said = f"gold, line 2: the link {word} is beyond the {side}, which has {size}"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        parse_gold(["5-5", f"2-3 {word}"], "gold", *texts)
+    with pytest.raises(ValueError, match="has 1 word, counted"):
+        parse_gold(["1-0"], "gold", ["a"], ["a"])
 
 
 def test_as_many_lines_on_both_sides() -> None:

@@ -48,7 +48,9 @@ def test_what_has_no_room_is_said() -> None:
 def test_json_is_read_back() -> None:
     record = json.loads(to_line(ONE))
     assert record["rows"] == list(ONE.rows) and record["line"] == 3
-    np.testing.assert_allclose(record["weights"], WEIGHTS, atol=1e-4)
+    np.testing.assert_allclose(record["weights"], WEIGHTS, atol=1e-6)
+    thirds = replace(ONE, weights=np.full((2, 3), 1 / 3, dtype=np.float32))
+    assert json.loads(to_line(thirds))["weights"] == [[0.333333] * 3] * 2
 
 
 def test_a_cell_for_every_weight_worth_seeing() -> None:
@@ -64,7 +66,10 @@ def test_the_page_is_whole_and_nothing_breaks_it() -> None:
     reader = Reader(text)
     assert [tag for tag, _ in reader.elements].count("section") == 2
     assert "script" not in [tag for tag, _ in reader.elements] and "i" not in [tag for tag, _ in reader.elements]
-    assert "://" not in text and "url(" not in text and reader.texts["text"][:3] == ["▁le", "</script>", "</s>"]
+    assert "://" not in text and "url(" not in text and reader.texts["text"][2:5] == ["▁le", "</script>", "</s>"]
+    assert reader.texts["text"][:2] == ["weight 0", "1"] and reader.texts["p"][0].startswith("what <i>.")
+    first = next(tag for tag, _ in reader.elements if tag in ("svg", "section"))
+    assert first == "svg" and [tag for tag, _ in reader.elements].count("svg") == 3, "one scale, before the maps"
 
 
 @pytest.mark.parametrize("name", ["$x_1$", "\\frac", "a_b^c", "é😀"])

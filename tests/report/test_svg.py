@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, stack
+from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, heat, scale, stack
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,3 +80,20 @@ def test_bars_and_stacks_are_as_long_as_their_values() -> None:
     assert [one.text for one in root.iter(f"{SVG}text")] == ["◆ beam", "▲ model"]
     thin = parsed(stack("t", [("beam", 0.01, "◆ beam"), ("model", 0.99, "▲ model")]))
     assert [one.text for one in thin.iter(f"{SVG}text")] == ["▲ model"], "no word where it has no room"
+
+
+def test_the_scale_has_the_shades_of_the_maps() -> None:
+    """Cells from left to right in tenths, each as dark as that weight is in a map, between a 0 and a 1, in a frame."""
+    root = parsed(scale("<w>"))
+    *cells, frame = root.iter(f"{SVG}rect")
+    tenths = [f"{number / 10:.2f}" for number in range(1, 11)]
+    assert [one.attrib["fill-opacity"] for one in cells] == tenths
+    of_map = parsed(heat("t", ["r"], list("abcdefghij"), [[number / 10 for number in range(1, 11)]]))
+    assert [one.attrib.get("fill-opacity") for one in of_map.iter(f"{SVG}rect")] == [*tenths, None]
+    xs, width = [float(one.attrib["x"]) for one in cells], float(cells[0].attrib["width"])
+    assert [right - left for left, right in zip(xs, xs[1:], strict=False)] == [width] * 9
+    left, right = float(frame.attrib["x"]), float(frame.attrib["x"]) + float(frame.attrib["width"])
+    assert xs[0] - width == pytest.approx(left, abs=1) and xs[-1] + width == pytest.approx(right, abs=1)
+    low, high = root.iter(f"{SVG}text")
+    assert (low.text, high.text) == ("<w> 0", "1")
+    assert float(low.attrib["x"]) < left and right < float(high.attrib["x"]) < float(root.attrib["width"])
