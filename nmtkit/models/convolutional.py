@@ -94,7 +94,10 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """A gated convolution over the last K positions, attention of its own, and a skip connection (section 3.3)."""
+    """A gated convolution over the last K positions, attention of its own, and a skip connection (section 3.3).
+
+    The context passes a linear map before it is added, as in the authors' program (fairseq) but not in equation 2.
+    """
 
     def __init__(self, width: int, embedding: int, kernel: int, dropout: float) -> None:
         super().__init__()

@@ -2,8 +2,10 @@
 
 The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
 which one sample is taken (REINFORCE). A position drawn at step t bears only on y_t and what follows, so its reward is
-the log P of the rest; what the other sentences of the batch have there on average, a piece, is the baseline, which
-leaves the expectation as it is since it does not hang on the sentence's own draws.
+the log P of the rest, or of y_t alone where nothing is handed on to the next step; what the other sentences of the
+batch have there on average, a piece, is the baseline, which leaves the expectation as it is since it does not hang on
+the sentence's own draws. The paper's baseline is a moving average, its λ_r is 1 here, and its trick of the expected
+context instead of a drawn one with probability ½ is not used.
 
 Shape key: N targets, T target positions, D hidden width, V vocabulary.
 """
@@ -25,33 +27,43 @@ class SampledLogProbs(ProjectedLogProbs):
         log_p_NT: of the positions drawn for each step, with a gradient.
         entropy_NT: of the distributions they were drawn from, in nats.
         entropy_weight: reward for an undecided distribution (λ_e), in nats a step.
+        lasting: whether a position drawn at a step bears on later steps, too.
     """
 
     def __init__(
-        self, hidden: Tensor, weight_VD: Tensor, log_p_NT: Tensor, entropy_NT: Tensor, entropy_weight: float
+        self,
+        hidden: Tensor,
+        weight_VD: Tensor,
+        log_p_NT: Tensor,
+        entropy_NT: Tensor,
+        entropy_weight: float,
+        lasting: bool,
     ) -> None:
         super().__init__(hidden, weight_VD)
-        self.log_p_NT, self.entropy_NT, self.entropy_weight = log_p_NT, entropy_NT, entropy_weight
+        self.log_p_NT, self.entropy_NT = log_p_NT, entropy_NT
+        self.entropy_weight, self.lasting = entropy_weight, lasting
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """The value is that of the cross-entropy; the gradient adds that of the draws."""
         wanted_NT = target != PAD
         with torch.no_grad():
-            advantage_NT = advantages(self.at(target), wanted_NT)
+            advantage_NT = advantages(self.at(target), wanted_NT, self.lasting)
         drawn = (advantage_NT * self.log_p_NT * wanted_NT).sum()
         undecided = (self.entropy_NT * wanted_NT).sum()
         extra = -(drawn + self.entropy_weight * undecided)
         return super().loss(target, smoothing) + extra - extra.detach()
 
 
-def advantages(log_p_NT: Tensor, wanted_NT: Tensor) -> Tensor:
-    """log P of the rest of each target from each step on, less what the others of the batch have a piece there.
+def advantages(log_p_NT: Tensor, wanted_NT: Tensor, lasting: bool) -> Tensor:
+    """log P of what each step's draw bears on, less what the others of the batch have a piece there.
 
     Args:
         log_p_NT: of the target's pieces in nats, 0 where there is none.
         wanted_NT: True where there is a piece.
+        lasting: it bears on the rest of the target; otherwise on its own piece only.
     """
-    rest_NT = log_p_NT.flip(1).cumsum(1).flip(1)
-    pieces_NT = wanted_NT.to(log_p_NT.dtype).flip(1).cumsum(1).flip(1)
-    others, count = rest_NT.sum(0, keepdim=True) - rest_NT, pieces_NT.sum(0, keepdim=True) - pieces_NT
-    return rest_NT - pieces_NT * others / count.clamp(min=1)
+    reward_NT, pieces_NT = log_p_NT, wanted_NT.to(log_p_NT.dtype)
+    if lasting:
+        reward_NT, pieces_NT = (values.flip(1).cumsum(1).flip(1) for values in (reward_NT, pieces_NT))
+    others, count = reward_NT.sum(0, keepdim=True) - reward_NT, pieces_NT.sum(0, keepdim=True) - pieces_NT
+    return reward_NT - pieces_NT * others / count.clamp(min=1)

@@ -1,7 +1,9 @@
 """The recurrent family: an encoder of recurrent layers, a bridge, and a decoder with or without attention.
 
 The classics are among its combinations: without attention (Sutskever et al. 2014; Cho et al. 2014), Bahdanau, Cho and
-Bengio (2015), Luong, Pham and Manning (2015), and the hard attention of Xu et al. (2015).
+Bengio (2015), Luong, Pham and Manning (2015), and the hard attention of Xu et al. (2015). With attention the decoder
+starts, as in Bahdanau's paper, from a tanh map of what the encoder's top layer ended with (from right to left where it
+reads both ways); in Luong's each layer takes over the state of its layer in an encoder that reads one way.
 
 Shape key: B sentences, S source positions, N = B·W hypotheses, T target positions, E embedding width, D annotation
 width, L layers of the decoder, Z width of a unit's state.
@@ -90,7 +92,7 @@ class Recurrent(Model):
         if found.log_p_NT is None or found.entropy_NT is None:
             return ProjectedLogProbs(found.hidden_NTE, self.output_weight)
         drawn = (found.log_p_NT, found.entropy_NT)
-        return SampledLogProbs(found.hidden_NTE, self.output_weight, *drawn, self.entropy_weight)
+        return SampledLogProbs(found.hidden_NTE, self.output_weight, *drawn, self.entropy_weight, self.decoder.lasting)
 
     def attention(self, memory: RecurrentMemory, target_in_NT: Tensor) -> Maps:
         weights_NHTS = self.decoder.unroll(self.target_embedding(target_in_NT), memory).weights_NHTS

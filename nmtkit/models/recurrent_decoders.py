@@ -85,10 +85,12 @@ class RecurrentDecoder(nn.Module, ABC):
 
     Attributes:
         fed: width of the output that is fed to the next step; 0: none is.
+        lasting: whether what is looked at in a step bears on later steps.
         state_width, depth: Z and L.
     """
 
     fed = 0
+    lasting = True
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -171,7 +173,11 @@ class PlainDecoder(RecurrentDecoder):
 
 
 class BahdanauDecoder(RecurrentDecoder):
-    """The query of step t is s_{t−1} of the lowest layer; its context enters the cell of step t and the read-out."""
+    """The query of step t is s_{t−1} of the lowest layer; its context enters the cell of step t and the read-out.
+
+    The read-out is tanh over [s_t; y_{t−1}; c_t], with s_t of the highest layer; Bahdanau et al. 2015, appendix A.2.2,
+    have a maxout layer over [s_{t−1}; y_{t−1}; c_t].
+    """
 
     def __init__(self, sizes: Sizes, attention: SourceAttention) -> None:
         super().__init__(sizes)
@@ -226,6 +232,8 @@ class BahdanauDecoder(RecurrentDecoder):
 class LuongDecoder(RecurrentDecoder):
     """The query of step t is s_t of the highest layer; h̃_t = tanh(W_c [c_t; s_t]) is the output.
 
+    h̃ is as wide as the embeddings; in Luong et al. 2015 as the states.
+
     Args:
         feeding: h̃_{t−1} enters the lowest layer of step t beside the word (input feeding).
     """
@@ -238,7 +246,7 @@ class LuongDecoder(RecurrentDecoder):
         self.stack = _Stack(sizes, units if feeding else embedding, sizes.layers - feeding)
         self.query = nn.Linear(units, attention.columns) if attention.columns else None
         self.combine = nn.Linear(sizes.context + units, embedding, bias=False)
-        self.fed = embedding if feeding else 0
+        self.fed, self.lasting = (embedding if feeding else 0), feeding
 
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
         return self.attention.prepare(annotations_BSD)

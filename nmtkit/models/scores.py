@@ -85,7 +85,8 @@ class GeneralScore(Score):
 class ContentScore(Score):
     """e = β cos(s, h). Graves et al. 2014, equations 5 and 6.
 
-    A cosine lies in [−1, 1] and cannot focus alone, so β = exp(b) is learned, from `strength` on; or it is 1.
+    A cosine lies in [−1, 1] and cannot focus alone, so β = exp(b) is learned, from `strength` on; or it is 1. It is one
+    constant for all steps; in the paper the controller emits it anew at each.
     """
 
     def __init__(self, strength: float | None) -> None:

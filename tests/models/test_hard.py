@@ -122,6 +122,7 @@ def gradients(model: Model, total: Tensor) -> list[Tensor]:
 CASES = {
     **{f"{order}-both": Tiny(ORDERS[order], *BOTH) for order in ORDERS},
     **{f"{order}-alone": Tiny(ORDERS[order], *ALONE) for order in ORDERS},
+    "luong-deep": Tiny(replace(ORDERS["luong"], decoder_layers=2), *BOTH),
     "bahdanau-heads": Tiny(
         replace(OPTIONS, heads=2, units=4), ([4, 5], [6, 3]), ((5, EOS), (EOS,))
     ),
@@ -199,26 +200,73 @@ def test_draws_follow_the_weights(order: str) -> None:
     assert (expected[0, :2] > 0.01).all() and (expected[1] > 0.01).all()
 
 
-def test_advantages_are_those_of_a_loop() -> None:
-    """log P of the rest, less the pieces of the rest times what a piece of the others' rests costs on average."""
+def spread(tiny: Tiny, lasting: bool) -> tuple[list[Tensor], float]:
+    """Mean and total variance of the loss's gradient over all draws, of that of the score where told so."""
+    model = tiny.build()
+    model.decoder.lasting = lasting  # type: ignore[union-attr]
+    mean, square = [torch.zeros_like(parameter) for parameter in model.parameters()], 0.0
+    for draws in tiny.all_draws():
+        with forced(draws) as asked:
+            log_probs, target = tiny.decode(model)
+        p_BTH = by_step(asked, draws).gather(3, torch.tensor(draws).unsqueeze(3)).squeeze(3)
+        probability = p_BTH[target != PAD].prod().item()
+        for whole, one in zip(mean, gradients(model, log_probs.loss(target)), strict=True):
+            whole.add_(one, alpha=probability)
+            square += probability * one.square().sum().item()
+    return mean, square - sum(one.square().sum().item() for one in mean)
+
+
+LONG = ([4, 5],), ((5, 6, 4, 7, 8, EOS),)
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        CASES["luong-both"],
+        CASES["luong-heads"],
+        CASES["luong-alone"],
+        CASES["luong-deep"],
+        Tiny(ORDERS["luong"], *LONG),
+    ],
+    ids=["both", "heads", "alone", "deep", "long"],
+)
+def test_a_position_is_rewarded_for_its_own_word_only(tiny: Tiny) -> None:
+    """Without input feeding: the same gradient on average as with the reward of the later words.
+
+    Its variance falls, most so for long targets; not for sure where one other sentence's few words are the baseline.
+    """
+    assert tiny.build().decoder.lasting is False  # type: ignore[union-attr]
+    (own, variance), (rest, larger) = spread(tiny, lasting=False), spread(tiny, lasting=True)
+    for one, other in zip(own, rest, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0)
+    if len(tiny.sources) == 1:
+        assert 0 < variance < larger / (len(tiny.targets[0]) - 1)
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_advantages_are_those_of_a_loop(lasting: bool) -> None:
+    """log P of the rest (or of the piece), less its pieces times what a piece of the others' costs there on average."""
     torch.manual_seed(0)
     lengths = (4, 1, 3, 4, 2)
     wanted = torch.tensor([[t < length for t in range(5)] for length in lengths])
     log_p = -torch.rand(5, 5, dtype=torch.float64) * wanted
-    found = advantages(log_p, wanted)
+    found = advantages(log_p, wanted, lasting)
     for n, length in enumerate(lengths):
         for t in range(length):
-            reward = sum(log_p[n, later].item() for later in range(t, length))
-            others = [log_p[m, later].item() for m in range(5) if m != n for later in range(t, lengths[m])]
-            baseline = (length - t) * (sum(others) / len(others) if others else 0.0)
+            ends = [whole if lasting else min(t + 1, whole) for whole in lengths]
+            reward = sum(log_p[n, later].item() for later in range(t, ends[n]))
+            others = [log_p[m, later].item() for m in range(5) if m != n for later in range(t, ends[m])]
+            baseline = (ends[n] - t) * (sum(others) / len(others) if others else 0.0)
             assert found[n, t].item() == pytest.approx(reward - baseline, abs=1e-12), (n, t)
 
 
 def test_advantages_by_hand() -> None:
-    found = advantages(torch.tensor([[-1.0, -2.0], [-3.0, 0.0]]), torch.tensor([[True, True], [True, False]]))
-    assert found.tolist() == [[-3.0 + 2 * 3.0, -2.0], [-3.0 + 1.5, 0.0]]
-    alone = advantages(torch.tensor([[-1.0, -2.0, -4.0]]), torch.ones(1, 3).bool())
-    assert alone.tolist() == [[-7.0, -6.0, -4.0]]
+    log_p, wanted = torch.tensor([[-1.0, -2.0], [-3.0, 0.0]]), torch.tensor([[True, True], [True, False]])
+    assert advantages(log_p, wanted, lasting=True).tolist() == [[-3.0 + 2 * 3.0, -2.0], [-3.0 + 1.5, 0.0]]
+    assert advantages(log_p, wanted, lasting=False).tolist() == [[-1.0 + 3.0, -2.0], [-3.0 + 1.0, 0.0]]
+    log_p, wanted = torch.tensor([[-1.0, -2.0, -4.0]]), torch.ones(1, 3).bool()
+    assert advantages(log_p, wanted, lasting=True).tolist() == [[-7.0, -6.0, -4.0]]
+    assert advantages(log_p, wanted, lasting=False).tolist() == log_p.tolist()
 
 
 def test_a_baseline_lowers_the_variance() -> None:
@@ -233,7 +281,7 @@ def test_a_baseline_lowers_the_variance() -> None:
             log_probs, target = tiny.decode(model)
             wanted = target != PAD
             log_p = log_probs.at(target).detach()
-            rest = advantages(log_p, wanted) if baseline else log_p.flip(1).cumsum(1).flip(1)
+            rest = advantages(log_p, wanted, lasting=True) if baseline else log_p.flip(1).cumsum(1).flip(1)
             found.append(torch.cat([one.flatten() for one in gradients(model, (rest * log_probs.log_p_NT).sum())]))
         spreads.append(torch.stack(found).var(0).sum().item())
     assert spreads[0] < 0.5 * spreads[1]

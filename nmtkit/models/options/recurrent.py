@@ -28,12 +28,13 @@ class RecurrentOptions(ModelOptions):
         bidirectional: the encoder reads from both sides.
         order: "bahdanau": the decoder's state before a word asks, the answer enters the cell of the lowest layer;
             "luong": the highest layer's state asks, the answer is combined with it; "none": no attention, all that the
-            decoder knows of the source is its first state.
+            decoder knows of the source is its first state. In either order the decoder starts as in Bahdanau's paper.
         input_feeding: in Luong's order, the output before enters the lowest layer beside the word.
         score: "additive", "dot", "scaled-dot", "general", "cosine", "location" (from the decoder's state alone) or
             "uniform" (the mean of all, a control).
         attention: width of the additive score's hidden layer, and of the keys of several heads together.
-        heads: of the attention; more than one have keys and values of their own.
+        heads: of the attention; more than one have queries, keys and values of their own, but share what the score
+            learns besides (v, W_h, W_a, β) and the position that a local extent predicts.
         strength: what a cosine is multiplied by at first, learned from there; 0: the bare cosine.
         max_positions: source positions that the location score knows; it looks at nothing beyond.
         extent: "global"; "local-m": near the position of the target word; "local-p": near a predicted position.
