@@ -101,6 +101,33 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Within, no other process gets the folder locked; ValueError where one has it. It ends with the process at latest.
+
+    A file system or operating system without such locks lets everybody in.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ValueError(
+            f"{folder}: another training goes on in it; wait for its end or choose another folder"
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a whole UTF-8 file or leaves the old one as it was; a lone surrogate is written as \\udXXX."""
     with replacing(path) as temporary:

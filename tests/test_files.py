@@ -6,12 +6,16 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmtkit import files
+from nmtkit.files import locked
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
 LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
@@ -238,3 +242,22 @@ def test_sha256(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 100_000)
     assert files.sha256(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_lock_is_one_processs_and_ends_with_it(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(ValueError, match="another training") as caught, locked(tmp_path):
+            pass
+        assert str(tmp_path) in str(caught.value)
+    with locked(tmp_path):
+        pass
+    program = "import sys, time; from nmtkit.files import locked\nwith locked(sys.argv[1]):\n"
+    program += "    print('in', flush=True)\n    time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"in\n"
+        with pytest.raises(ValueError, match="another training"), locked(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+    with locked(tmp_path):
+        assert not list(tmp_path.iterdir()), "it leaves nothing behind"

@@ -33,7 +33,9 @@ class Run:
     """One model on the text.
 
     Attributes:
+        folder, model: where it lies, and the SHA-256 of what is in it.
         parameters: trained numbers.
+        updates: that its training made; 0: not known. Its weights may be those of an earlier one.
         trained: source and target pieces a second in training; 0: not known.
         dev_loss: nats a piece when its weights were saved; None: not known.
         speed: output pieces a second of the search.
@@ -41,7 +43,10 @@ class Run:
     """
 
     name: str
+    folder: str
+    model: str
     parameters: int
+    updates: int
     trained: float
     dev_loss: float | None
     speed: float
@@ -110,7 +115,9 @@ def run(
     sources: Sequence[str],
     settings: SearchSettings,
     *,
+    folder: str,
     parameters: int,
+    updates: int,
     trained: float,
     dev_loss: float | None,
 ) -> Run:
@@ -119,7 +126,9 @@ def run(
     found = translator.search(sources, settings)
     seconds = time.perf_counter() - started
     pieces = sum(best.length for best, *_ in found)
-    return Run(name, parameters, trained, dev_loss, pieces / seconds, tuple(best.text for best, *_ in found))
+    outputs = tuple(best.text for best, *_ in found)
+    digest = translator.folder_hash
+    return Run(name, folder, digest, parameters, updates, trained, dev_loss, pieces / seconds, outputs)
 
 
 def contest(

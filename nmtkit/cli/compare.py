@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from nmtkit.cli.parameters import (
     SEARCH_OPTIONS,
     Options,
     count,
+    given,
     load_translator,
     search_settings,
     takes,
@@ -21,7 +22,7 @@ from nmtkit.cli.parameters import (
     write_result,
 )
 from nmtkit.cli.streams import keep_apart
-from nmtkit.console import note, stdout_console
+from nmtkit.console import note, stdout_console, warn
 
 if TYPE_CHECKING:
     from nmtkit.analysis.contest import Run
@@ -58,11 +59,12 @@ def compare(
 ) -> None:
     """Compare models on one text: size, speed, loss, BLEU and chrF with intervals, and BLEU by source length.
 
-    Either model folders, or --grid with --output: a configuration of train for all, and a table [variants.NAME] for
+    Either model folders, or --grid with --output: a configuration of train for all, and a table variants.NAME for
     each with what differs. Everybody has the same data and budget; seeds = [1, 2, 3] trains each variant three times
     and compares means. Differences are tested against the first by paired bootstrap.
     """
     from nmtkit.analysis.contest import contest
+    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.files import read_parallel
     from nmtkit.report.contest import draw, render, to_json
     from nmtkit.report.plot import check
@@ -73,17 +75,27 @@ def compare(
     if plot:
         with usage():
             check(plot)
-    keep_apart([source, *reference, grid], [plot, Path(json_file) if json_file and json_file != "-" else None])
+    written = [plot, Path(json_file) if json_file and json_file != "-" else None]
+    keep_apart([source, *reference, grid], written)
+    for path in written:
+        if path and not path.parent.is_dir():
+            raise typer.BadParameter(f"{path}: there is no folder {path.parent}; make it first")
     sources, *references = read_parallel(source, *reference)
     groups = {_name(folder, folders or []): [folder] for folder in folders or []}
+    if len(groups) < len(folders or []):
+        raise typer.BadParameter("a folder is named twice: name each once")
     if grid and output:
         wanted = read_grid(grid)
-        train_all(wanted, output, note)
+        with usage():
+            SearchSettings(**given(**search))  # before hours of training
+        train_all(wanted, output, note, _check)
         groups = wanted.folders(output)
-    measured = [(name, [_run(name, folder, sources, search, model) for folder in own]) for name, own in groups.items()]
+    translators = Translators(search, model)
+    measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
     made = contest(measured, sources, references, buckets=buckets)
     if json_file:
-        write_result(json_file, json.dumps(to_json(made), indent=1, ensure_ascii=False) + "\n")
+        record = {**to_json(made), "made_by": _made_by(source, reference, search)}
+        write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     if plot:
         draw(made, plot)
     if json_file != "-":
@@ -97,23 +109,83 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
 
 
-def _run(name: str, folder: Path, sources: list[str], search: Options, model: Options) -> Run:
-    """Load a model and let it translate."""
-    from nmtkit import checkpoint
-    from nmtkit.analysis.contest import run
-    from nmtkit.models.build import parameters
-    from nmtkit.training.loop import read_history
+def _check(words: Sequence[str]) -> None:
+    """Refuse a training that would fail: what `nmtkit WORDS --check` says."""
+    import typer.main
 
-    translator = load_translator([folder], model)
-    lines = [line for line in read_history(folder / "history.jsonl") if "tokens_per_second" in line]
-    speeds = [line["tokens_per_second"] for line in lines]
-    scores = checkpoint.read_scores(folder, model["weights"] or "best")
-    return run(
-        name,
-        translator,
-        sources,
-        search_settings(translator, search, n_best=1),
-        parameters=parameters(translator.model),
-        trained=sum(speeds) / len(speeds) if speeds else 0.0,
-        dev_loss=scores.get("loss"),
-    )
+    from nmtkit.cli.main import app
+
+    name, *rest = words
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    try:
+        code = command.main([*rest, "--check"], prog_name=f"nmtkit {name}", standalone_mode=False)
+    except typer.BadParameter as error:
+        raise ValueError(f"{' '.join(words)}: {error.message}") from None
+    if code:
+        raise ValueError(f"nothing was trained, for nmtkit {' '.join(words)} would fail, see above")
+
+
+def _made_by(source: Path, references: Sequence[Path], search: Options) -> dict[str, Any]:
+    """Of what, with what and by what a contest was held."""
+    import shlex
+    import sys
+
+    import nmtkit
+    from nmtkit.files import sha256
+
+    return {
+        "nmtkit": nmtkit.__version__,
+        "command": shlex.join(["nmtkit", *sys.argv[1:]]),
+        "source": {"file": str(source), "sha256": sha256(source)},
+        "references": [{"file": str(path), "sha256": sha256(path)} for path in references],
+        "search": given(**search),
+    }
+
+
+class Translators:
+    """Loads models one after the other and lets each translate; says where they are hard to compare."""
+
+    def __init__(self, search: Options, model: Options) -> None:
+        self._search, self._model = search, model
+        self._first: Mapping[str, Any] | None = None
+
+    def run(self, name: str, folder: Path, sources: list[str]) -> Run:
+        """Load a model and let it translate."""
+        from nmtkit import checkpoint
+        from nmtkit.analysis.contest import run
+        from nmtkit.models.build import parameters
+        from nmtkit.training.loop import read_history
+
+        translator = load_translator([folder], self._model)
+        history = read_history(folder / "history.jsonl")
+        speeds = [line["tokens_per_second"] for line in history if "tokens_per_second" in line]
+        scores = checkpoint.read_scores(folder, self._model["weights"] or "best")
+        return run(
+            name,
+            translator,
+            sources,
+            search_settings(translator, self._search, n_best=1),
+            folder=str(folder),
+            parameters=parameters(translator.model),
+            updates=max((int(line["step"]) for line in history), default=0),
+            trained=sum(speeds) / len(speeds) if speeds else 0.0,
+            dev_loss=scores.get("loss") if self._comparable(folder, translator.options) else None,
+        )
+
+    def _comparable(self, folder: Path, options: Mapping[str, Any]) -> bool:
+        """Whether its dev loss is of the same pieces of the same text as the first one's."""
+        first = self._first = self._first or options
+        languages = [one.get("languages", {}) for one in (first, options)]
+        if languages[0] != languages[1]:
+            pairs = [f"{one.get('source')} to {one.get('target')}" for one in languages]
+            warn(f"{folder} was trained to translate {pairs[1]}, the first {pairs[0]}: is it the same text for both?")
+        facts = [
+            (one.get("tokenizer", {}).get("sha256"), *(one.get("data", {}).get(f"dev {side}") for side in SIDES))
+            for one in (first, options)
+        ]
+        if facts[0] != facts[1]:
+            note(f"{folder}: no dev loss is shown, for its pieces or its dev text are not those of the first")
+        return facts[0] == facts[1]
+
+
+SIDES = ("source", "target")

@@ -11,6 +11,7 @@ import typer
 
 from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
+from nmtkit.console import note
 from nmtkit.models.options import PRESETS
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ def train(
         ),
     ] = None,
     dropout: Annotated[float | None, real("Instead of the preset's.", panel=MODEL)] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
+    ] = False,
     *,
     training: Options,
     machine: Options,
@@ -98,9 +102,8 @@ def train(
     from nmtkit.settings import from_mapping
     from nmtkit.tokenizer.build import TokenizerOptions
     from nmtkit.tokenizer.tokenizer import Tokenizer
+    from nmtkit.training import recipe
     from nmtkit.training.options import TrainingOptions
-    from nmtkit.training.recipe import Data, Run
-    from nmtkit.training.recipe import train as run_training
 
     given_tables = tables(context)
     of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
@@ -111,17 +114,19 @@ def train(
         if tokenizer and of_tokenizer:
             named = ", ".join(of_tokenizer)
             raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
-    run_training(
-        Run(
-            data=Data(train, dev, source_lang, target_lang),
-            output=output,
-            model=model,
-            training=options,
-            tokenizer=Tokenizer.load(tokenizer) if tokenizer else new_tokenizer,
-            command=shlex.join(["nmtkit", *sys.argv[1:]]),
-            **given(**machine),
-        )
+    run = recipe.Run(
+        data=recipe.Data(train, dev, source_lang, target_lang),
+        output=output,
+        model=model,
+        training=options,
+        tokenizer=Tokenizer.load(tokenizer) if tokenizer else new_tokenizer,
+        command=shlex.join(["nmtkit", *sys.argv[1:]]),
+        **given(**machine),
     )
+    if check:
+        note(recipe.check(run))
+    else:
+        recipe.train(run)
 
 
 def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:

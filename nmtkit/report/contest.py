@@ -24,7 +24,7 @@ def render(made: Contest) -> Iterator[Text | Table]:
     models = f"{len(made.contestants)} model{'s, compared with the first,' if len(made.contestants) > 1 else ''}"
     yield Text(f"{models} on {made.sentences} sentences; p is two-sided")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]
-    yield _named(grid(["model", "parameters", "train pieces/s", "search pieces/s", "dev loss"], sizes))
+    yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     if len(made.buckets) > 1:
         most = max(score.value for one in made.contestants for score in one.buckets)
@@ -48,6 +48,7 @@ def _sizes(one: Contestant) -> list[str]:
     trained = [run.trained for run in runs if run.trained]
     return [
         f"{runs[0].parameters:,}",
+        "–".join(f"{number:,}" for number in sorted({run.updates for run in runs})),
         f"{sum(trained) / len(trained):,.0f}" if trained else "–",
         f"{sum(run.speed for run in runs) / len(runs):,.0f}",
         f"{sum(losses) / len(losses):.3f}" if losses else "–",
@@ -134,7 +135,7 @@ def build(made: Contest) -> Figure:
     few = len(made.contestants) <= MOST_WITH_INTERVALS
     figure = Figure(figsize=(6.4, 4.2) if few else (8.4, 5.2), layout="constrained")
     axes = figure.subplots()
-    places = [(bucket.first + bucket.last) / 2 for bucket in made.buckets]
+    places = range(len(made.buckets))  # evenly: most lengths are short, and true distances would crowd them
     for number, one in enumerate(made.contestants):
         (line,) = axes.plot(places, [score.value for score in one.buckets], label=one.name)
         dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # as many looks as marks times dashes
@@ -145,10 +146,12 @@ def build(made: Contest) -> Figure:
             [max(0.0, score.value - score.low) for score in one.buckets],
             [max(0.0, score.high - score.value) for score in one.buckets],
         ]
-        aside = [place + 0.15 * (number - (len(made.contestants) - 1) / 2) for place in places]
+        aside = [place + 0.04 * (number - (len(made.contestants) - 1) / 2) for place in places]
         values = [score.value for score in one.buckets]
         axes.errorbar(aside, values, yerr=beyond, fmt="none", ecolor=line.get_color(), capsize=3, elinewidth=0.8)
-    axes.set_xlabel("words of the source")
+    axes.set_xticks(places, [f"{_name(bucket)}\n({bucket.sentences})" for bucket in made.buckets], fontsize="small")
+    axes.set_xlabel("words of the source (sentences)")
+    axes.set_ylim(bottom=0)
     axes.set_ylabel("BLEU (95 % intervals)" if few else "BLEU")
     if few:
         axes.legend(fontsize="small")

@@ -16,22 +16,26 @@ The file is a configuration of `nmtkit train` for all of them, and a table for e
     preset = "bahdanau"
     model = { normaliser = "sparsemax" }
 
-A variant's table `model` is laid over that of all, or stands alone where it names a `family`.
+A variant's table `model` is laid over that of all. One of another family than they have (its table names it, or its
+preset is of it) takes neither the preset nor the table `model` of all.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmtkit.files import open_text, write_text
+from nmtkit.models.options import PRESETS
 from nmtkit.settings import nearest
 
 OWN = ("preset", "dropout", "learning-rate", "warmup", "label-smoothing", "model")
@@ -90,38 +94,96 @@ def read_grid(path: Path) -> Grid:
     return Grid(values, variants, tuple(seeds))
 
 
-def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
+INTERRUPTED = 130
+"""Exit code of a training that saved its state because it was asked to stop."""
+Check = Callable[[Sequence[str]], None]
+"""Raises where a call of nmtkit with these words would fail."""
+
+
+def train_all(grid: Grid, output: Path, say: Callable[[str], None], check: Check | None = None) -> None:
     """Train every variant with every seed, one after the other; what is finished is not trained again.
 
     The first makes its tokenizer, which all others share.
 
+    Args:
+        check: asked about every training before the first begins.
+
     Raises:
         ValueError: where a training fails, which has said why.
+        KeyboardInterrupt: where one was interrupted and has saved its state.
     """
-    shared: Path | None = None
-    common = dict(grid.common)
-    for name, folders in grid.folders(output).items():
-        for seed, folder in zip(grid.seeds, folders, strict=True):
-            output.mkdir(parents=True, exist_ok=True)
-            config = output / f"{folder.name}.toml"
-            write_text(config, to_toml({**common, **_merged(common, grid.variants[name]), "seed": seed}))
-            command = [sys.executable, "-m", "nmtkit", "train", "--config", str(config), "--output", str(folder)]
-            if shared is not None:
-                command += ["--tokenizer", str(shared)]
-            say(f"{folder.name}: nmtkit {' '.join(command[3:])}")
-            if subprocess.run(command, check=False).returncode:
-                raise ValueError(f"{folder.name}: training failed, see above; mend it, and the same command goes on")
-            if shared is None:
-                shared = folder
-                common = {key: value for key, value in common.items() if key.replace("_", "-") not in OF_TOKENIZER}
+    output.mkdir(parents=True, exist_ok=True)
+    trainings = [
+        (name, seed, folder)
+        for name, folders in grid.folders(output).items()
+        for seed, folder in zip(grid.seeds, folders, strict=True)
+    ]
+    first = trainings[0][2]
+    if check:
+        made = (first / "tokenizer.model").exists()
+        for name, seed, folder in trainings:
+            check(_prepare(grid, name, seed, folder, first if made and folder != first else None))
+    for name, seed, folder in trainings:
+        words = _prepare(grid, name, seed, folder, None if folder == first else first)
+        say(f"{folder.name}: nmtkit {' '.join(words)}")
+        code = call([sys.executable, "-m", "nmtkit", *words])
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            raise ValueError(f"{folder.name}: training failed, see above; mend it, and the same command goes on")
+
+
+def _prepare(grid: Grid, name: str, seed: int, folder: Path, tokenizer: Path | None) -> list[str]:
+    """Write the configuration of a training beside its folder; the words that call it."""
+    common = {
+        key: value
+        for key, value in grid.common.items()
+        if tokenizer is None or key.replace("_", "-") not in OF_TOKENIZER
+    }
+    config = folder.with_name(f"{folder.name}.toml")
+    write_text(config, to_toml({**_merged(common, grid.variants[name]), "seed": seed}))
+    shared = [] if tokenizer is None else ["--tokenizer", str(tokenizer)]
+    return ["train", "--config", str(config), "--output", str(folder), *shared]
+
+
+def call(command: Sequence[str]) -> int:
+    """Run a command to its end and return its exit code; what asks us to stop asks the command, once each time.
+
+    It has a session of its own: a Ctrl-C in the terminal would reach it besides, and twice means at once.
+    """
+    with subprocess.Popen(command, start_new_session=True) as process:
+        if threading.current_thread() is not threading.main_thread():
+            return process.wait()
+
+        def forward(number: int, frame: object) -> None:
+            process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+
+        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant's own values; of tables those of the common one below them, unless it names a family of its own."""
-    return {
-        key: {**common.get(key, {}), **value} if isinstance(value, Mapping) and "family" not in value else value
-        for key, value in own.items()
+    """A variant's values over those of all; tables are laid over each other, unless its model is of another family."""
+    mine, theirs = _family(own), _family(common)
+    named = "family" in own.get("model", {})
+    if mine is not None and mine != theirs and (theirs is not None or named):
+        common = {key: value for key, value in common.items() if key not in ("preset", "model")}
+    tables = {
+        key: {**common.get(key, {}), **value} if isinstance(value, Mapping) else value for key, value in own.items()
     }
+    return {**common, **tables}
+
+
+def _family(values: Mapping[str, Any]) -> str | None:
+    """The family that a table or a preset names."""
+    model, preset = values.get("model", {}), values.get("preset")
+    if isinstance(model, Mapping) and "family" in model:
+        return str(model["family"])
+    return PRESETS[preset].family if isinstance(preset, str) and preset in PRESETS else None
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

@@ -20,13 +20,13 @@ from nmtkit.console import note, warn
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
-from nmtkit.models.build import parameters
+from nmtkit.models.build import build, parameters
 from nmtkit.models.interface import Model
 from nmtkit.models.options import ModelOptions, options_to_mapping
 from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
-from nmtkit.training.loop import Scores, Trainer, Weights
+from nmtkit.training.loop import Scores, Trainer, Weights, read_history
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.validation import DevSet, validate
 from nmtkit.translator import Translator
@@ -92,16 +92,58 @@ def train(run: Run) -> None:
     tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
     options = _continue_folder(run, tokenizer) if resuming else _begin_folder(run, tokenizer)
-    files.remove_leftovers(run.output)
-    files.remove_leftovers(run.output / "training")
-    torch.manual_seed(run.training.seed)
-    model = checkpoint.build_model(options, tokenizer, "model options").to(device)
-    trainer = _trainer(run, options, tokenizer, model, train_corpus, dev)
-    trainer.resume()
-    _say_where(run, trainer, parameters(model))
-    trainer.run()
+    with files.locked(run.output):
+        files.remove_leftovers(run.output)
+        files.remove_leftovers(run.output / "training")
+        torch.manual_seed(run.training.seed)
+        model = checkpoint.build_model(options, tokenizer, "model options").to(device)
+        trainer = _trainer(run, options, tokenizer, model, train_corpus, dev)
+        trainer.resume()
+        _say_where(run, trainer, parameters(model))
+        trainer.run()
     if trainer.position.step:
         note(f"done: {trainer.over()}; best at update {trainer.position.best_step}; the model is in {run.output}")
+
+
+def check(run: Run) -> str:
+    """What `train` would do, in one line; it reads no text and writes nothing.
+
+    Raises:
+        ValueError, OSError: where it would fail for its options, a file that is not there, or the folder it goes on
+            with, also one that has made more updates than are asked for.
+    """
+    pick_device(run.device)
+    for path in run.data.paths().values():
+        files.open_text(path).close()
+    made = 0
+    if (run.output / checkpoint.OPTIONS).exists():
+        own = Tokenizer.load(run.output)
+        given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else own
+        _refuse_changes(run, checkpoint.read_options(run.output), _configuration(run, given))
+        made = max((int(line["step"]) for line in read_history(run.output / "history.jsonl")), default=0)
+        if made > run.training.updates:
+            raise ValueError(
+                f"{run.output} has made {made} updates, more than updates = {run.training.updates}: ask for as many, "
+                "or choose another --output"
+            )
+    elif run.output.exists() and not run.output.is_dir():
+        raise ValueError(f"{run.output}: is a file; name a folder for the model")
+    joint = run.tokenizer.joint
+    if isinstance(run.tokenizer, Tokenizer):
+        sizes = run.tokenizer.source.size, run.tokenizer.target.size
+    else:
+        sizes = run.tokenizer.vocab_size, run.tokenizer.vocab_size
+    _refuse_ties(run.model, joint)
+    tied = replace(run.model, tie_source=joint if run.model.tie_source is None else run.model.tie_source)
+    with torch.device("meta"):
+        size = parameters(build(tied, source_size=sizes[0], target_size=sizes[1]))
+    where = f", {made} of them made" if made else ""
+    return f"{run.output}: {run.model.family}, {size:,} parameters, {run.training.updates} updates{where}"
+
+
+def _refuse_ties(model: ModelOptions, joint: bool) -> None:
+    if model.tie_source and not joint:
+        raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
 
 
 def _read(data: Data, part: str) -> dict[str, list[str]]:
@@ -113,8 +155,7 @@ def _begin_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
     """Write what describes a new model; options.json comes last and makes it a model folder."""
     if run.output.exists() and not run.output.is_dir():
         raise ValueError(f"{run.output}: is a file; name a folder for the model")
-    if run.model.tie_source and not tokenizer.joint:
-        raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
+    _refuse_ties(run.model, tokenizer.joint)
     configuration = _configuration(run, tokenizer)
     checkpoint.build_model(configuration, tokenizer, "model options")  # refuses what cannot be built before writing
     run.output.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ BAD = ["the cat", "a dog", "we saw the house", "one two three", "they went home"
 
 
 def one(outputs: list[str], name: str = "m") -> Run:
-    return Run(name, 10, 5.0, 1.5, 7.0, tuple(outputs))
+    return Run(name, "runs/m", "0ab1", 10, 3, 5.0, 1.5, 7.0, tuple(outputs))
 
 
 def test_scores_are_sacrebleus_and_the_intervals_those_of_a_loop() -> None:

@@ -10,6 +10,9 @@ import pytest
 import sacrebleu
 from conftest import Data, head, refused, run_here, write_lines
 
+import nmtkit
+from nmtkit.files import sha256
+
 
 @pytest.fixture
 def command(model: Path, sibling: Path, data: Data) -> list[object]:
@@ -22,7 +25,7 @@ def test_folders_are_compared_with_the_first(command: list[object], data: Data, 
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     references = head(data.folder / "dev.en", 8)
-    for folder, contestant in zip(command[1:3], found["contestants"], strict=True):
+    for folder, contestant, updates in zip(command[1:3], found["contestants"], (24, 16), strict=True):
         outputs = run_here("translate", folder, "--input", data.folder / "dev.fr", "--max-length", 12).lines
         (run,) = contestant["runs"]
         assert run["outputs"] == outputs
@@ -30,7 +33,13 @@ def test_folders_are_compared_with_the_first(command: list[object], data: Data, 
         facts = json.loads(run_here("info", folder, "--json", "-").out)
         assert run["parameters"] == facts["parameters"] and run["dev_loss"] == pytest.approx(facts["scores"]["loss"])
         assert run["trained"] > 0 and run["speed"] > 0
+        assert run["updates"] == updates and run["folder"] == str(folder) and run["model"] == facts["hash"]
     assert sum(bucket["sentences"] for bucket in found["buckets"]) == 8 and 1 <= len(found["buckets"]) <= 2
+    made_by = found["made_by"]
+    assert made_by["source"] == {"file": str(data.folder / "dev.fr"), "sha256": sha256(data.folder / "dev.fr")}
+    assert made_by["references"] == [{"file": str(data.folder / "dev.en"), "sha256": sha256(data.folder / "dev.en")}]
+    assert made_by["search"] == {"max_length": 12} and made_by["nmtkit"] == nmtkit.__version__
+    assert made_by["command"].startswith("nmtkit")
     shown = run_here(*command)
     assert shown.code == 0 and max(map(len, shown.lines)) <= 80 and "compared with the first" in shown.text
     picture = tmp_path / "a.svg"
@@ -71,3 +80,45 @@ def test_what_does_not_go_together_is_refused(command: list[object], data: Data,
     assert "png, svg, pdf" in refused(run_here(*command, "--plot", "a.gif"), 2)
     read = data.folder / "dev.en"
     assert f"{read} is read" in refused(run_here(*command, "--json", read), 2)
+    assert "no folder" in refused(run_here(*command, "--json", tmp_path / "none" / "x.json"), 2)
+    assert "named twice" in refused(run_here(*command[:2], *command[1:]), 2)
+
+
+def test_nothing_is_trained_before_everything_was_checked(data: Data, tmp_path: Path) -> None:
+    """A variant that cannot be, a setting of the search, a finished variant changed: told before the first update."""
+    common = (
+        f'train = "{data.folder}/train"\ndev = "{data.folder}/dev"\nsource-lang = "fr"\ntarget-lang = "en"\n'
+        'vocab-size = 400\nupdates = 1\nvalidate-every = 1\ndevice = "cpu"\n[model]\nunits = 8\nembedding = 8\n'
+        '[variants.a]\npreset = "rnn-tiny"\n'
+    )
+    file, output = tmp_path / "grid.toml", tmp_path / "runs"
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en", "--max-length", 5]
+    words = ["compare", "--grid", file, "--output", output, *texts, "--device", "cpu"]
+    for variant, said in (
+        ('[variants.b]\npreset = "rnn-tiny"\nmodel = { score = "dot" }\n', ["b-1.toml", "encoder_units = 4"]),
+        ('[variants.b]\npreset = "rnn-tny"\n', ["b-1.toml", "did you mean 'rnn-tiny'"]),
+        ('[variants.b]\npreset = "rnn-tiny"\nmodel = { scoer = "dot" }\n', ["b-1.toml", "did you mean 'score'"]),
+    ):
+        file.write_text(common + variant)
+        outcome = run_here(*words)
+        line = outcome.err.splitlines()[-1]
+        assert outcome.code == 1 and line.startswith("nmtkit: ") and all(part in line for part in said), line
+        assert not (output / "a-1").exists() and "a-1: recurrent" in outcome.err
+    file.write_text(common)
+    assert "--min-length 9" in refused(run_here(*words, "--min-length", 9), 2) and not (output / "a-1").exists()
+    assert run_here(*words, "--json", tmp_path / "a.json").code == 0
+    file.write_text(common.replace("units = 8", "units = 4") + '[variants.b]\npreset = "rnn-tiny"\n')
+    changed = run_here(*words)
+    assert changed.code == 1 and "was begun with another configuration" in changed.err and not (output / "b-1").exists()
+
+
+def test_models_that_are_hard_to_compare_are_said_so(model: Path, copied: Path, data: Data, tmp_path: Path) -> None:
+    """Another pair of languages, or a loss of other pieces: which is left out."""
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en", "--max-length", 5]
+    options = json.loads((copied / "options.json").read_text())
+    options["languages"]["target"], options["data"]["dev target"] = "de", "0" * 64
+    (copied / "options.json").write_text(json.dumps(options))
+    outcome = run_here("compare", model, copied, *texts, "--json", tmp_path / "a.json")
+    assert outcome.code == 0 and "trained to translate fr to de, the first fr to en" in " ".join(outcome.err.split())
+    first, second = json.loads((tmp_path / "a.json").read_text())["contestants"]
+    assert first["runs"][0]["dev_loss"] > 0 and second["runs"][0]["dev_loss"] is None

@@ -32,6 +32,7 @@ WHERE: dict[str, dict[str, str]] = {
             "test_every_flag_is_in_the_folder",
         ),
         "--tokenizer": "test_a_joint_one_for_train",
+        "--check": "test_check_says_what_would_be_trained_and_writes_nothing",
         "--threads": "test_impossible_values_are_refused_before_anything_is_written",
         "--config": "test_a_file_gives_all_that_train_needs",
         "--joint-vocab": "test_a_file_gives_all_that_train_needs",

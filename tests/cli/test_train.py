@@ -208,3 +208,37 @@ def test_ctrl_c_saves_and_the_same_command_ends_with_the_same_weights(data: Data
     for weights in ("best", "last"):
         found, expected = (facts(folder, "--weights", weights) for folder in (tmp_path / "run", model))
         assert (found["hash"], found["scores"]) == (expected["hash"], expected["scores"])
+
+
+def test_check_says_what_would_be_trained_and_writes_nothing(data: Data, model: Path, tmp_path: Path) -> None:
+    """The size that is said is that of the model which then is made; what would fail fails."""
+    small = ["--vocab-size", 390, "--updates", 2, "--seed", 3]
+    flags = [*data.flags(tmp_path / "run"), *small]
+    said = run_here("train", *flags, "--check")
+    assert said.code == 0 and said.out == b"" and not (tmp_path / "run").exists()
+    assert run_here("train", *flags, "--quiet").code == 0
+    size = facts(tmp_path / "run")["parameters"]
+    assert f"{tmp_path / 'run'}: transformer, {size:,} parameters, 2 updates" in " ".join(said.err.split())
+    again = " ".join(run_here("train", *flags, "--check").err.split())
+    assert f"{size:,} parameters, 2 updates, 2 of them made" in again
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    ready = run_here("train", *data.flags(tmp_path / "other"), "--tokenizer", tmp_path / "run", "--check")
+    assert f"{size:,} parameters" in " ".join(ready.err.split())
+    assert "learning_rate was" in refused(run_here("train", *flags, "--learning-rate", 0.5, "--check"))
+    assert "has made 2 updates, more than updates = 1" in refused(run_here("train", *flags, "--updates", 1, "--check"))
+    missing = [*flags, "--train", tmp_path / "none"]
+    assert f"{tmp_path / 'none'}.fr" in refused(run_here("train", *missing, "--check"))
+    taken = write_lines(tmp_path / "file", ["x"])
+    assert "is a file" in refused(run_here("train", *flags, "--output", taken, "--check"))
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+def test_two_trainings_do_not_share_a_folder(data: Data, copied: Path) -> None:
+    """The second is refused while the first goes on, and may go on itself when that has ended."""
+    from nmtkit.files import locked
+
+    with locked(copied):
+        outcome = run_here("train", *data.flags(copied), *TRAINED)
+        line = outcome.err.splitlines()[-1]
+        assert outcome.code == 1 and line.startswith(f"nmtkit: {copied}: another training goes on in it")
+    assert run_here("train", *data.flags(copied), *TRAINED).code == 0

@@ -20,7 +20,8 @@ def interval(value: float, reach: float = 1.0) -> Interval:
 
 def contestant(name: str, first: bool, values: tuple[float, ...], p: float = 0.2, growth: float = 0.0) -> Contestant:
     """Two runs; its BLEU by length, above a first one that has 10, 9, 8."""
-    runs = tuple(Run(name, 1234567, speed, loss, 2 * speed, ("x",)) for speed, loss in ((1000.0, 2.0), (3000.0, 3.0)))
+    facts = ((1000.0, 2.0), (3000.0, 3.0))
+    runs = tuple(Run(name, "runs/m", "0ab1", 1234567, 800, speed, loss, 2 * speed, ("x",)) for speed, loss in facts)
     gains = tuple(interval(value - base) for value, base in zip(values, (10.0, 9.0, 8.0), strict=True))
     score, beside = interval(sum(values) / 3), None if first else p
     return Contestant(
@@ -55,7 +56,7 @@ def test_tables_hold_means_over_the_seeds() -> None:
             console.print(part)
     text = capture.get()
     rows = [line.split() for line in text.splitlines()]
-    assert ["attention", "1,234,567", "2,000", "4,000", "2.500"] in rows
+    assert ["attention", "1,234,567", "800", "2,000", "4,000", "2.500"] in rows
     assert ["attention", "12.0", "(11.0–13.0)", "±0.5", "0.002", "50.0", "(49.0–51.0)", "0.002"] in rows
     assert ["none", "10.0", "9.0", "8.0", "▆▆▅"] in rows, "of 13: 5.4, 4.8 and 4.3 of 7 steps"
     gains = ["attention", "11.0", "+1.0", "12.0", "+3.0", "13.0", "+5.0", "▇▇█"]
@@ -89,7 +90,9 @@ def test_the_figure_has_a_line_and_intervals_for_each() -> None:
     figure = build(contest(BETTER))
     (axes,) = figure.axes
     first, second = (line for line in axes.lines if not line.get_label().startswith("_"))
-    assert list(first.get_xdata()) == list(second.get_xdata()) == [2.5, 5.0, 13.0]
+    assert list(first.get_xdata()) == list(second.get_xdata()) == [0, 1, 2]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1–4\n(30)", "5\n(20)", "6–20\n(10)"]
+    assert axes.get_ylim()[0] == 0
     assert list(second.get_ydata()) == [11.0, 12.0, 13.0]
     bars = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
     assert len(bars) == 2

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +57,11 @@ def test_toml_is_read_back(values: dict[str, Any]) -> None:
 def commands(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[list[str]]:
     ran: list[list[str]] = []
 
-    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def call(command: list[str]) -> int:
         ran.append(command[3:])
-        return subprocess.CompletedProcess(command, code)
+        return code
 
-    monkeypatch.setattr(grid.subprocess, "run", run)
+    monkeypatch.setattr(grid, "call", call)
     return ran
 
 
@@ -91,20 +95,123 @@ def test_every_variant_has_the_common_options_and_its_own(tmp_path: Path, monkey
     assert len(said) == 4 and said[0].startswith("none-3: nmtkit train --config")
 
 
+APART = [
+    ('[model]\nfamily = "recurrent"\nunits = 8\n', {"model": {"family": "transformer", "width": 16}}),
+    ('preset = "rnn-tiny"\n[model]\nunits = 8\n', {"model": {"family": "transformer", "width": 16}}),
+    ('[model]\nfamily = "recurrent"\nunits = 8\n', {"preset": "transformer-tiny", "model": {"width": 16}}),
+    ("[model]\nunits = 8\n", {"model": {"family": "transformer", "width": 16}}),
+]
+"""What all have of a model, and what a variant of another family says."""
+
+
+@pytest.mark.parametrize(("common", "own"), APART)
 def test_a_variant_of_another_family_takes_nothing_of_the_common_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    common: str, own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, output = tmp_path / "grid.toml", tmp_path / "runs"
     commands(monkeypatch)
+    before, after = common.split("[model]")
+    variant = to_toml({"variants.other": {}}) + "".join(
+        f"{key} = {{ {to_toml(value).strip().replace(chr(10), ', ')} }}\n"
+        if isinstance(value, dict)
+        else to_toml({key: value})
+        for key, value in own.items()
+    )
     file.write_text(
-        'train = "t"\n[training]\nupdates = 3\n[model]\nfamily = "recurrent"\nunits = 8\n'
-        '[variants.gru]\nmodel = { score = "dot" }\n[variants.other]\nmodel = { family = "transformer", width = 16 }\n'
+        f'train = "t"\n{before}[training]\nupdates = 3\n[model]{after}'
+        '[variants.gru]\nmodel = { score = "dot" }\n' + variant
     )
     train_all(read_grid(file), output, print)
     gru, other = (tomllib.loads((output / f"{name}-1.toml").read_text()) for name in ("gru", "other"))
-    assert gru["model"] == {"family": "recurrent", "units": 8, "score": "dot"}
-    assert other["model"] == {"family": "transformer", "width": 16}
+    assert gru["model"]["units"] == 8 and gru["model"]["score"] == "dot"
+    assert {key: other[key] for key in ("preset", "model") if key in other} == own
     assert gru["training"] == other["training"] == {"updates": 3}
+
+
+def test_a_variant_of_the_same_family_takes_the_common_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, output = tmp_path / "grid.toml", tmp_path / "runs"
+    commands(monkeypatch)
+    file.write_text(
+        '[model]\nfamily = "recurrent"\nunits = 8\n'
+        '[variants.named]\nmodel = { family = "recurrent", cell = "rnn" }\n[variants.preset]\npreset = "bahdanau"\n'
+    )
+    train_all(read_grid(file), output, print)
+    named, preset = (tomllib.loads((output / f"{name}-1.toml").read_text()) for name in ("named", "preset"))
+    assert named["model"] == {"family": "recurrent", "units": 8, "cell": "rnn"}
+    assert preset["model"] == {"family": "recurrent", "units": 8} and preset["preset"] == "bahdanau"
+
+
+def test_all_trainings_are_checked_before_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how the tokenizer is made, while there is none; with the shared one as soon as there is."""
+    file, output, ran = tmp_path / "grid.toml", tmp_path / "runs", commands(monkeypatch)
+    file.write_text(GRID)
+    asked: list[tuple[list[str], dict[str, Any]]] = []
+
+    def check(words: Sequence[str]) -> None:
+        asked.append((list(words), tomllib.loads(Path(words[words.index("--config") + 1]).read_text())))
+        assert not ran, "before anything is trained"
+
+    train_all(read_grid(file), output, print, check)
+    assert [words[4] for words, _ in asked] == [str(output / name) for name in ("none-3", "none-4", "dot-3", "dot-4")]
+    assert all("--tokenizer" not in words and values["vocab-size"] == 300 for words, values in asked)
+    (output / "none-3").mkdir()
+    (output / "none-3" / "tokenizer.model").write_bytes(b"")
+    asked, ran[:] = [], []
+    train_all(read_grid(file), output, print, check)
+    assert ["--tokenizer" in words for words, _ in asked] == [False, True, True, True]
+
+    def refuse(words: Sequence[str]) -> None:
+        if "dot-4" in words[4]:
+            raise ValueError("no")
+
+    ran[:] = []
+    with pytest.raises(ValueError, match="no"):
+        train_all(read_grid(file), output, print, refuse)
+    assert not ran
+
+
+CHILD = """
+import signal, sys, time
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append("INT"))
+signal.signal(signal.SIGTERM, lambda *_: heard.append("TERM"))
+print("ready", flush=True)
+while not heard:
+    time.sleep(0.01)
+time.sleep(0.3)
+print(*heard, flush=True)
+sys.exit(130)
+"""
+PARENT = """
+import sys
+from nmtkit.training.grid import call
+sys.exit(call([sys.executable, "-c", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "heard"), [(signal.SIGINT, "INT"), (signal.SIGTERM, "TERM"), (signal.SIGHUP, "TERM")]
+)
+@pytest.mark.parametrize("group", [False, True])
+def test_what_stops_the_grid_stops_its_training_once(number: signal.Signals, heard: str, group: bool) -> None:
+    """Sent to the process alone or, as a terminal does, to its whole group; and the training is waited for."""
+    command = [sys.executable, "-c", PARENT, CHILD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        if group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.stdout.read() == f"{heard}\n"
+    assert process.returncode == 130
+
+
+def test_a_training_that_is_interrupted_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, ran = tmp_path / "grid.toml", commands(monkeypatch, code=130)
+    file.write_text(GRID)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(read_grid(file), tmp_path / "runs", print)
+    assert len(ran) == 1
 
 
 def test_a_training_that_fails_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
