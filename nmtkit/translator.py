@@ -149,7 +149,7 @@ class Translator:
         self,
         lines: Sequence[str],
         settings: SearchSettings,
-        first_line: int = 1,
+        first_line: int | None = 1,
         *,
         listener: Listener | None = None,
         watch: Watch | None = None,
@@ -157,7 +157,7 @@ class Translator:
         """The `n_best` translations of each line, best first (fewer where the beam holds fewer).
 
         Args:
-            first_line: number of the first line, for warnings.
+            first_line: number of the first line, for warnings; None: no warnings.
             listener: hears of lines that could not be translated, which then have none; without it the error is raised.
             watch: makes what looks on.
         """
@@ -246,7 +246,7 @@ class Translator:
         budget_steps: int = 10_000,
         budget_seconds: float | None = None,
         references: Sequence[Sequence[str]] = (),
-        first_line: int = 1,
+        first_line: int | None = 1,
         listener: Listener | None = None,
     ) -> list[Certified | None]:
         """The translation of each line with the highest J of all within the limit, proved so or with a gap.
@@ -254,7 +254,8 @@ class Translator:
         Args:
             budget_steps: most model steps for a line.
             budget_seconds: most seconds for a line, on average over a batch; None: only the steps count.
-            references: sets of known translations, a line each; a good one shortens the search.
+            references: sets of known translations, a line each; a good one shortens the search, one that the model
+                cannot hold does nothing.
             listener: hears of lines that could not be searched, whose result is None; without it the error is raised.
 
         Raises:
@@ -265,7 +266,7 @@ class Translator:
                 "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
             )
         sources = self._sources(lines, settings, first_line)
-        known = [[self.encode_target(text) for text in row] for row in zip(*references, strict=True)]
+        known = [list(filter(self.holds, map(self.encode_target, row))) for row in zip(*references, strict=True)]
         forced = self.score_tokens(lines, known, settings) if known else [[] for _ in lines]
 
         def search_batch(chosen: list[int], memory: Any) -> list[Certified]:
@@ -366,29 +367,51 @@ class Translator:
         """The length limit of each line's translation, EOS counted."""
         return self._sources(lines, settings, None).limits(range(len(lines)))
 
+    def encode_source(self, text: str, settings: SearchSettings) -> tuple[int, ...]:
+        """Source ids of a text as the model reads it, cut where it is too long, EOS last."""
+        most, _ = self._most_source(settings)
+        return (*self.tokenizer.source.encode(text)[:most], EOS)
+
     def encode_target(self, text: str) -> tuple[int, ...]:
         """Target ids of a text, EOS last."""
         return (*self.tokenizer.target.encode(text), EOS)
+
+    def holds(self, tokens: Sequence[int]) -> bool:
+        """Whether the model has a position for each of these target ids, EOS last."""
+        return self.model.longest is None or len(tokens) <= self.model.longest
 
     def decode_target(self, tokens: Sequence[int]) -> str:
         """The text of target ids. A line feed, which the model can spell in bytes, becomes a space: one line a text."""
         return self.tokenizer.target.decode([token for token in tokens if token != EOS]).replace("\n", " ")
 
     def _sources(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None) -> Sources:
-        """The lines, cut to `max_source` pieces (said so where a line number is given).
+        """The lines, cut where they are too long (said so where a line number is given).
 
         A blank line can only be translated by EOS.
         """
         ids, lengths = [], []
+        most, reason = self._most_source(settings)
         for number, line in enumerate(lines):
             pieces = self.tokenizer.source.encode(line)
-            if len(pieces) > settings.max_source and first_line is not None:
-                cut = f"{len(pieces)} pieces, cut to the first {settings.max_source} (max_source)"
-                warn(f"line {first_line + number}: {cut}")
-            pieces = pieces[: settings.max_source]
+            if len(pieces) > most and first_line is not None:
+                warn(f"line {first_line + number}: {len(pieces)} pieces, cut to the first {most} ({reason})")
+            pieces = pieces[:most]
             ids.append([*pieces, EOS])
-            lengths.append(settings.lengths(len(pieces)) if line.strip() else (1, 1))
+            lengths.append(self._lengths(len(pieces), settings) if line.strip() else (1, 1))
         return Sources(ids, lengths, first_line or 1)
+
+    def _most_source(self, settings: SearchSettings) -> tuple[int, str]:
+        """The most source pieces that are read, EOS not counted, and what says so."""
+        longest = self.model.longest
+        if longest is None or settings.max_source < longest:
+            return settings.max_source, "max_source"
+        return longest - 1, f"max_positions = {longest}, end of sentence counted"
+
+    def _lengths(self, source_pieces: int, settings: SearchSettings) -> tuple[int, int]:
+        """The fewest and the most target pieces of a line, EOS counted, none beyond what the model can hold."""
+        fewest, most = settings.lengths(source_pieces)
+        longest = self.model.longest or most
+        return min(fewest, longest), min(most, longest)
 
     def _beam(
         self, sources: Sources, chosen: list[int], memory: Any, settings: SearchSettings, watcher: Watcher | None

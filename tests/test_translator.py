@@ -14,10 +14,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_toys import FAMILIES, independent_total, model, only_line, parallel, tokenizer, write_folder
+from training_toys import FAMILIES, LEARNED, independent_total, model, only_line, parallel, tokenizer, write_folder
 
 import nmtkit.translator
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.models.ensemble import Ensemble
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
@@ -365,6 +366,92 @@ def test_an_overlong_line_is_cut_with_a_warning_that_names_it(capsys: pytest.Cap
     exact = replace(chosen, max_source=max(lengths))
     toy.translate(lines, **vars(exact))
     assert not capsys.readouterr().err
+
+
+LONG = ["cat", "the red dog sees the house", "", "dog dog dog dog dog dog"]
+"""2, 20, 0 and 18 pieces."""
+
+
+def short(*families: str) -> Translator:
+    """A model that holds eight positions, the end of sentence counted, or an ensemble with one; far from its end."""
+    options = {**FAMILIES, "learned": LEARNED["transformer"], "convolutional": LEARNED["convolutional"]}
+    members = [model(options[family], seed=7, shake=0.6).double().eval() for family in families]
+    with torch.no_grad():
+        for member in members:
+            member.output_weight[EOS] /= 4  # type: ignore[index, operator]
+    return Translator(members[0] if len(members) == 1 else Ensemble(members), tokenizer())
+
+
+SHORT = pytest.mark.parametrize("families", [("learned",), ("convolutional",), ("recurrent", "learned")])
+
+
+@SHORT
+def test_a_line_is_cut_to_what_the_model_can_hold(
+    families: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy, settings = short(*families), SearchSettings(beam=2)
+    found = toy.search(LONG, settings, first_line=11)
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: line 12: 20 pieces, cut to the first 7 (max_positions = 8, end of sentence counted)",
+        "warning: line 14: 18 pieces, cut to the first 7 (max_positions = 8, end of sentence counted)",
+    ]
+    cut = [[*ids[:-1][:7], EOS] for ids in map(source_ids, LONG)]
+    assert [toy.encode_source(line, settings) for line in LONG] == [tuple(ids) for ids in cut]
+    assert toy.encode_source("x" * 12, replace(settings, max_source=5)) == (*source_ids("x" * 12)[:5], EOS)
+    for ids, (best, *_) in zip(cut, found, strict=True):
+        assert best.total == pytest.approx(independent_total(toy.model, ids, best.tokens), abs=1e-9)
+    assert max(best.length for (best, *_) in found) == 8
+    toy.search(LONG, replace(settings, max_source=6))
+    assert all("cut to the first 6 (max_source)" in line for line in capsys.readouterr().err.splitlines())
+    assert toy.search(LONG, settings, None) == found and not capsys.readouterr().err
+
+
+@SHORT
+def test_no_output_is_longer_than_the_model_can_hold(families: tuple[str, ...]) -> None:
+    toy = short(*families)
+    for rules, limits in (
+        ({}, [8, 8, 1, 8]),
+        ({"max_length": 30}, [8, 8, 1, 8]),
+        ({"max_length": 3}, [3, 3, 1, 3]),
+        ({"max_length_ratio": 1.0}, [2, 7, 1, 7]),
+        ({"min_length": 20}, [8, 8, 1, 8]),
+    ):
+        chosen = SearchSettings(beam=2, **rules)
+        assert toy.limits(LONG, chosen) == limits
+        lengths = [best[0].length for best in toy.search(LONG, chosen)]
+        assert all(length <= limit for length, limit in zip(lengths, limits, strict=True))
+        assert lengths == limits or "min_length" not in rules
+
+
+@SHORT
+def test_every_search_takes_overlong_lines(families: tuple[str, ...]) -> None:
+    toy, settings = short(*families), SearchSettings(beam=2, n_best=2)
+    plain = toy.search(LONG, settings)
+    lists = toy.search_by_length(LONG, settings)
+    best = [max((one for of in lengths for one in of), key=lambda one: one.score) for lengths in lists]
+    assert [one.tokens for one in best] == [one.tokens for one, *_ in plain]
+    assert [max(one.length for of in lengths for one in of) for lengths in lists] == [8, 8, 1, 8]
+    swept, _ = toy.sweep(LONG, settings, [2], [0.7])
+    assert [one[0].tokens for one in swept[2, 0.7]] == [one[0].tokens for one in plain]
+    overlong = ["rot katze hund haus baum"] * len(LONG)
+    exact = toy.search_exactly(LONG, settings, budget_steps=3)
+    assert toy.search_exactly(LONG, settings, budget_steps=3, references=[overlong]) == exact
+    assert [one.limit for one in exact if one] == [8, 8, 1, 8]
+    (attended,) = toy.attention([LONG[1]], [plain[1][0].tokens], settings)
+    assert {layer.shape[1:] for layer in attended.cross} == {(plain[1][0].length, 8)}
+
+
+@SHORT
+def test_a_given_translation_longer_than_the_model_can_hold_is_refused(families: tuple[str, ...]) -> None:
+    toy, settings = short(*families), SearchSettings()
+    fitting, overlong = [4] * 7 + [EOS], [4] * 8 + [EOS]
+    assert toy.holds(fitting) and not toy.holds(overlong) and translator().holds(overlong)
+    with pytest.raises(ValueError, match="9 positions are more than this model has learned") as caught:
+        toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
+    assert only_line(caught.value, "max_positions = 8")
+    ears = Ears()
+    found = toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
+    assert list(ears.failures) == [14] and list(map(len, found)) == [1, 1, 1, 0]
 
 
 def test_score_tokens_takes_any_number_of_candidates_for_each_line() -> None:

@@ -30,6 +30,7 @@ from nmtkit.evaluation.metrics import bleu
 from nmtkit.models.build import build
 from nmtkit.models.interface import Model
 from nmtkit.models.options import (
+    ConvolutionalOptions,
     ModelOptions,
     RecurrentOptions,
     TransformerOptions,
@@ -54,6 +55,13 @@ TRANSFORMER = TransformerOptions(
 )
 RECURRENT = RecurrentOptions(embedding=16, units=16, attention=8, dropout=0.0, tie_source=True)
 FAMILIES: dict[str, ModelOptions] = {"transformer": TRANSFORMER, "recurrent": RECURRENT}
+LEARNED: dict[str, ModelOptions] = {
+    "transformer": replace(TRANSFORMER, positions="learned", max_positions=8),
+    "convolutional": ConvolutionalOptions(
+        width=16, embedding=16, encoder_layers=1, decoder_layers=1, max_positions=8, dropout=0.0, tie_source=True
+    ),
+}
+"""Models that hold seven pieces and the end of sentence on either side."""
 
 INTERRUPTED = 77
 """Exit status of a child that training left by KeyboardInterrupt."""

@@ -79,16 +79,18 @@ def attend(
         numbers: of the lines; None: from 1 on.
 
     Raises:
-        ValueError: where the model has no such map.
+        ValueError: where the model has no such map, and for a target that it cannot hold.
     """
     maps = []
-    attended = translator.attention(lines, [tokens for _, tokens in targets], settings)
     numbers = numbers or range(1, len(lines) + 1)
-    for number, line, (text, tokens), one in zip(numbers, lines, targets, attended, strict=True):
+    for number, line, (text, tokens) in zip(numbers, lines, targets, strict=True):
+        try:
+            (one,) = translator.attention([line], [tokens], settings)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
         layers = {"cross": one.cross, "decoder": one.decoder, "encoder": one.encoder}[choice.kind]
         source, target = translator.tokenizer.source, translator.tokenizer.target
-        end = target.pieces([tokens[-1]])
-        read = (*source.pieces(source.encode(line)[: settings.max_source]), *end)
+        read = (*source.pieces(translator.encode_source(line, settings)[:-1]), *target.pieces(tokens[-1:]))
         written = tuple(target.pieces(tokens))
         before = ("<s>", *written[:-1])  # while a piece is predicted, the one before is the last that was read
         rows, columns = {"cross": (written, read), "decoder": (written, before), "encoder": (read, read)}[choice.kind]

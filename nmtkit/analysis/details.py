@@ -48,13 +48,13 @@ class Detail:
 def explain(translator: Translator, records: Sequence[Record], settings: SearchSettings) -> list[Detail]:
     """One detail for each record, by another search of these sentences and a forced pass over ŷ and y*."""
     lines = [record.source for record in records]
-    _, seen = observe(translator, lines, [record.reference.tokens for record in records], settings)
+    _, seen = observe(translator, lines, [record.reference.tokens for record in records], settings, None)
     own = translator.attention(lines, [record.output.tokens for record in records], settings)
     known = translator.attention(lines, [record.reference.tokens for record in records], settings)
     source, target = translator.tokenizer.source, translator.tokenizer.target
     details = []
     for record, (steps, path), for_output, for_reference in zip(records, seen, own, known, strict=True):
-        pieces = source.pieces(source.encode(record.source)[: settings.max_source])
+        pieces = source.pieces(translator.encode_source(record.source, settings)[:-1])
         lost = len(path.steps) if path else 0
         first, last = max(0, lost - 1 - AROUND), lost + AROUND
         details.append(

@@ -85,8 +85,11 @@ def read_training_text(
 def measure(
     translator: Translator, records: Sequence[Record], text: TrainingText, settings: SearchSettings
 ) -> Fit | None:
-    """Losses on a sample of the training text and on the references; None where either has no piece."""
-    drawn = text.drawn()
+    """Losses on a sample of the training text and on the references; None where either has no piece.
+
+    Pairs whose target the model cannot hold, and so was not trained on, are left out.
+    """
+    drawn = [index for index in text.drawn() if translator.holds(translator.encode_target(text.targets[index]))]
     forced = translator.score(
         [text.sources[index] for index in drawn], [text.targets[index] for index in drawn], settings
     )

@@ -54,7 +54,8 @@ def widen(
     found = list(records)
     for width in sorted(width for width in widths if width > settings.beam):
         left = [index for index, record in enumerate(found) if record.verdict == Verdict.BEAM and not _width(record)]
-        wider = translator.search([found[index].source for index in left], replace(settings, beam=width, n_best=1))
+        lines = [found[index].source for index in left]
+        wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
         for index, (output, *_) in zip(left, wider, strict=True):
             loss = found[index].loss
             if loss is not None and output.score >= found[index].reference.score - tolerance:
@@ -107,6 +108,7 @@ def _certificates(
         budget_steps=budget.steps,
         budget_seconds=budget.seconds,
         references=list(known),
+        first_line=None,
     )
     made = []
     for record, one in zip(records, certified, strict=True):

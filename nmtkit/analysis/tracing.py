@@ -58,7 +58,7 @@ def trace(
             reference = _reference(translator, forced[index][0], references[index], path)
             if reference.ending != "finished" and any(one.text == references[index] for one in found[index]):
                 reference = replace(reference, ending="same text")
-        pieces = translator.tokenizer.source.pieces(translator.tokenizer.source.encode(line))
+        pieces = translator.tokenizer.source.pieces(translator.encode_source(line, settings)[:-1])
         outputs = tuple(_scored(translator, one, one.text) for one in found[index])
         traced = Trace(first_line + index, line, tuple(pieces), limits[index], steps, outputs, reference)
         results.append((found[index], traced))
@@ -74,13 +74,14 @@ def observe(
     lines: Sequence[str],
     followed: Sequence[tuple[int, ...] | None],
     settings: SearchSettings,
-    first_line: int = 1,
+    first_line: int | None = 1,
     listener: Listener | None = None,
 ) -> tuple[list[list[Translation]], list[Seen]]:
     """The translations of each line, and what the beam looked at.
 
     Args:
         followed: ids of a translation of each line, EOS last; None: nothing to follow.
+        first_line: number of the first line, for warnings; None: no warnings.
     """
     notes: dict[int, tuple[Recorder, Follower, int]] = {}
 

@@ -44,10 +44,11 @@ def judge(
         first: number of the first sentence.
 
     Raises:
-        ValueError: where the forced score of an output is not the one that the search gave it.
+        ValueError: where the forced score of an output is not the one that the search gave it, and for a reference
+            that the model cannot hold.
     """
     limits = translator.limits(sources, settings)
-    references = _references(translator, sources, texts, limits, settings, question)
+    references = _references(translator, sources, texts, limits, settings, question, first)
     judges = [_judging(source, row) for source, row in zip(sources, references, strict=True)]
     followed = [row[index].tokens for row, index in zip(references, judges, strict=True)]
     found, paths = _search(translator, sources, followed, settings, first)
@@ -76,7 +77,7 @@ def judge(
             other_pieces=output.tokens != translator.encode_target(output.text),
             loss=_loss(paths[index]) if same is None else None,
             divergence=diverge(candidate, references[index][reference], pieces) if same is None else None,
-            source_pieces=min(len(translator.tokenizer.source.encode(sources[index])), settings.max_source),
+            source_pieces=len(translator.encode_source(sources[index], settings)) - 1,
         )
         records.append(record)
     return records
@@ -119,10 +120,17 @@ def _references(
     limits: Sequence[int],
     settings: SearchSettings,
     question: Question,
+    first: int,
 ) -> list[tuple[Candidate, ...]]:
     """All references of each source under their best segmentation, by one forced pass."""
     choices = [[_segmentations(translator, text, question.segmentations) for text in row] for row in texts]
     targets = [[tokens for segmentations in row for tokens in segmentations] for row in choices]
+    for number, row in enumerate(targets, first):
+        if not all(map(translator.holds, row)):
+            raise ValueError(
+                f"sentence {number}: a reference of {max(map(len, row))} pieces is longer than the model can hold "
+                f"(max_positions = {translator.model.longest}, end of sentence counted): leave the sentence out"
+            )
     rows = []
     for index, scores in enumerate(translator.score_tokens(sources, targets, settings)):
         remaining = iter(scores)
@@ -142,7 +150,7 @@ def _segmentations(translator: Translator, text: str, number: int) -> list[tuple
         return [standard]
     joined = translator.decode_target(standard)
     others = [(*ids, EOS) for ids in translator.tokenizer.target.nbest(text, number)]
-    same = [tokens for tokens in others if translator.decode_target(tokens) == joined]
+    same = [tokens for tokens in others if translator.holds(tokens) and translator.decode_target(tokens) == joined]
     return list(dict.fromkeys([standard, *same]))[:number]
 
 

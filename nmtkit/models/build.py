@@ -149,7 +149,9 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
     else:
         front = TokenFront(embedding(source_size, width, std))
     output = target.weight if tie_output else embedding(target_size, width, std).weight
-    return make(front, target, output, **rest)
+    model = make(front, target, output, **rest)
+    model.longest = options.longest
+    return model
 
 
 def parameters(model: nn.Module) -> int:

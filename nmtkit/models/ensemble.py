@@ -51,11 +51,12 @@ class MeanLogProbs(LogProbs):
 
 
 class Ensemble(Model):
-    """Models that share a target vocabulary and read the same source, as one."""
+    """Models that share a target vocabulary and read the same source, as one; as long as all of them can hold."""
 
     def __init__(self, members: Sequence[Model]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.longest = min((one.longest for one in members if one.longest is not None), default=None)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
         return Members(tuple(member.encode(source, mask_BS) for member in self.members))  # type: ignore[operator]

@@ -167,7 +167,13 @@ class Maps:
 
 
 class Model(nn.Module, ABC):
-    """An encoder-decoder. Memory and state are values: passed in, returned, never kept on the module."""
+    """An encoder-decoder. Memory and state are values: passed in, returned, never kept on the module.
+
+    Attributes:
+        longest: most positions on either side, end of sentence counted; None: any number.
+    """
+
+    longest: int | None = None
 
     @property
     def device(self) -> torch.device:

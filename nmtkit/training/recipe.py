@@ -243,8 +243,9 @@ def _short(value: Any) -> str:
 
 
 def _corpora(run: Run, texts: Mapping[str, list[str]], tokenizer: Tokenizer) -> tuple[Corpus, DevSet]:
-    """Both corpora as ids, and one line of counts about them."""
-    limits = (run.training.max_source, run.training.max_target)
+    """Both corpora as ids, without what the model cannot hold, and one line of counts about them."""
+    asked, longest = (run.training.max_source, run.training.max_target), run.model.longest
+    limits = tuple(most if longest is None else min(most, longest - 1) for most in asked)
     corpus = load_corpus(texts["train source"], texts["train target"], tokenizer, *limits)
     dev = load_corpus(texts["dev source"], texts["dev target"], tokenizer, *limits)
     known = set(zip(texts["train source"], texts["train target"], strict=True))

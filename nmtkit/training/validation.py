@@ -38,6 +38,6 @@ def dev_loss(translator: Translator, corpus: Corpus, batch_tokens: int) -> float
 
 def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> dict[str, float]:
     """`loss` (nats a piece, no smoothing, no dropout) and `bleu` of the model in evaluation mode."""
-    found = translator.search(dev.source_lines, settings)
+    found = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
     outputs = [translations[0].text for translations in found]
     return {"loss": dev_loss(translator, dev.corpus, batch_tokens), "bleu": bleu(outputs, [list(dev.target_lines)])}

@@ -10,8 +10,10 @@ import torch
 from conftest import Data, head
 from hypothesis import given
 from hypothesis import strategies as st
+from training_toys import LEARNED, model, tokenizer
 
 from nmtkit.analysis.attention_maps import KINDS, AttentionMap, Choice, align, attend, joined, words
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import BOS, EOS
 from nmtkit.translator import Translator
 
@@ -66,6 +68,24 @@ def test_the_map_of_the_output_and_of_a_given_translation(model: Path, data: Dat
         attend(translator, lines, targets, settings, Choice(kind, layer=2))
     with pytest.raises(ValueError, match="there is no head 3: the model has 2"):
         attend(translator, lines, targets, settings, Choice(kind, head=3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_names_are_those_of_the_cut_source(kind: str) -> None:
+    """A model that holds seven pieces and the end of sentence; "house" is beyond."""
+    translator = Translator(model(LEARNED["transformer"]).eval(), tokenizer())
+    line, target = "the red dog sees the house", ("rot", translator.encode_target("rot"))
+    source = translator.tokenizer.source
+    everything = source.pieces(source.encode(line))
+    for max_source, read in ((1000, 7), (7, 7), (4, 4)):
+        settings = SearchSettings(max_source=max_source)
+        (found,) = attend(translator, [line], [target], settings, Choice(kind))
+        assert found.weights.shape == (len(found.rows), len(found.columns))
+        assert kind == "decoder" or found.columns == (*everything[:read], "</s>")
+        np.testing.assert_allclose(found.weights.sum(1), 1.0, atol=1e-5)
+    targets = [target, ("dog" * 9, translator.encode_target("dog" * 9))]
+    with pytest.raises(ValueError, match=r"^line 9: .* positions are more than .*max_positions = 8"):
+        attend(translator, [line, "cat"], targets, SearchSettings(), Choice(kind), [4, 9])
 
 
 def test_words_by_hand() -> None:

@@ -17,6 +17,7 @@ from toys import TableModel, brute_force
 
 from nmtkit.analysis.blame import blame
 from nmtkit.analysis.records import Report, Verdict
+from nmtkit.analysis.search_errors import Budget
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translation, Translator
@@ -200,6 +201,35 @@ def test_unreachable() -> None:
     assert {record.limit for record in report.records} == {4}
     assert verdicts(ask(toy(table), "aaaa", beam=1, max_length=5)) == [MODEL]
     assert ask(toy(table), "aaaa", max_length=None).records[0].limit == 12  # 2 · 1 source piece + 10
+
+
+def test_a_reference_that_the_model_cannot_hold_is_refused_by_its_number() -> None:
+    """It has no J; another segmentation of one that it can hold is not tried."""
+    table = {(): {AB: 0.2, A: 0.5, B: 0.3}, (A,): {B: 0.9, EOS: 0.1}}
+    translator = toy(*[table] * 2)
+    translator.model.longest = 2
+    report = ask(translator, "ab", "a", reference_segmentations=2)
+    assert [record.reference.length for record in report.records] == [2, 2]
+    assert {record.limit for record in report.records} == {2}
+    with pytest.raises(ValueError, match=r"^sentence 2: a reference of 3 pieces .*max_positions = 2") as caught:
+        ask(translator, sets=[["ab", "a"], ["a", "aba"]])
+    assert "\n" not in str(caught.value)
+
+
+def test_that_a_line_was_cut_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not again by wider beams and exact search, which see some of the lines only."""
+
+    class Twice(Numbers):
+        def encode(self, text: str) -> list[int]:
+            return super().encode(text) * (1 + (text != "1"))
+
+    translator = toy(*[GREEDY_IS_BEATEN] * 3)
+    translator.tokenizer = SimpleNamespace(source=Twice(), target=Pieces())
+    report = ask(translator, "a", "b", "b", beam=1, max_source=1, exact=Budget())
+    assert verdicts(report) == [EQUAL, BEAM, BEAM] and [record.source_pieces for record in report.records] == [1, 1, 1]
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: line {number}: 2 pieces, cut to the first 1 (max_source)" for number in (2, 3)
+    ]
 
 
 def test_blank_lines() -> None:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from conftest import Data, head
+from training_toys import LEARNED, tokenizer
+from training_toys import model as toy_model
 
 from nmtkit.analysis.blame import blame
 from nmtkit.analysis.details import explain
+from nmtkit.analysis.search_errors import Budget
 from nmtkit.analysis.tracing import trace
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.translator import Translator
 
 
@@ -45,6 +49,21 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
                 assert prefix[-1] == one.piece and len(prefix) == mine.length
                 if one.reference:
                     assert prefix == detail.reference[: mine.length]
+
+
+def test_a_line_longer_than_the_model_can_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its pieces and maps, like the record, are of the seven pieces that are read; that is said once."""
+    translator = Translator(toy_model(LEARNED["convolutional"], shake=0.5).eval(), tokenizer())
+    lines, settings = ["cat", "the red dog sees the house"], SearchSettings(beam=1)
+    report = blame(translator, lines, [["katze", "rot hund"]], settings, exact=Budget(steps=3))
+    assert [record.source_pieces for record in report.records] == [2, 7]
+    assert [record.limit for record in report.records] == [8, 8]
+    (detail,) = explain(translator, report.records[1:], settings)
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: line 2: 20 pieces, cut to the first 7 ")
+    source = translator.tokenizer.source
+    assert detail.source == (*source.pieces(source.encode(lines[1])[:7]), "</s>")
+    assert {len(row) for layer in (*detail.output_map, *detail.reference_map) for row in layer} == {8}
 
 
 def test_nothing_to_explain(model: Path) -> None:

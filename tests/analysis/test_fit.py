@@ -52,6 +52,15 @@ def test_what_cannot_be_produced_is_left_out() -> None:
     assert fit.train_loss == pytest.approx(-math.log(0.9 * 0.8) / 2)
 
 
+def test_pairs_that_the_model_cannot_hold_are_left_out() -> None:
+    """It was not trained on "aa", of three pieces with the end of sentence."""
+    translator = toy(GREEDY_IS_BEATEN, KNOWN)
+    translator.model.longest = 2
+    fit = ask(translator, "b", "a", beam=1, training=TrainingText(["2", "2"], ["a", "aa"], 2)).fit
+    assert fit is not None and fit.pairs == 1
+    assert fit.train_loss == pytest.approx(-math.log(0.9 * 0.8) / 2)
+
+
 def test_a_sample_is_drawn_from_lines_with_both_sides() -> None:
     lines = [str(number) for number in range(100)]
     targets = ["" if number % 2 else "a" for number in range(100)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_toys import FAMILIES, independent_total, model, tokenizer
+from training_toys import FAMILIES, LEARNED, independent_total, model, tokenizer
 
 import nmtkit.translator
 from nmtkit import __version__
@@ -268,6 +268,17 @@ def test_a_reference_that_cannot_be_scored_does_not_lose_the_others(monkeypatch:
     monkeypatch.setattr(nmtkit.translator, "forced_log_probs", failing)
     traced = trace(toy, LINES, SETTINGS, references, listener=Heard())
     assert [one.reference is None for _, one in traced] == [False] * (len(LINES) - 1) + [True]
+
+
+def test_a_line_longer_than_the_model_can_hold_is_traced_as_it_is_read() -> None:
+    """Seven pieces and the end of sentence; a reference of more has no trace."""
+    toy = Translator(model(LEARNED["transformer"], shake=0.6).eval(), tokenizer())
+    lines, references = ["the red dog sees the house", "cat"], ["rot", "rot katze hund haus baum"]
+    (_, one), (_, other) = trace(toy, lines, SearchSettings(beam=2), references)
+    pieces = [tokenizer().source.pieces(tokenizer().source.encode(line)) for line in lines]
+    assert (one.source_pieces, other.source_pieces) == (tuple(pieces[0][:7]), tuple(pieces[1]))
+    assert one.limit == other.limit == 8 and one.outputs and other.outputs
+    assert one.reference is not None and other.reference is None
 
 
 @pytest.mark.parametrize("rules", [{"min_length": 5}, {"no_repeat_ngram": 1}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.models.build import average, build, parameters
+from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import Model
 from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions, preset
 
@@ -223,6 +225,20 @@ def test_each_dropout_changes_training_only(options: ModelOptions, name: str) ->
             assert (len(found) == 1) == (draws == 1)
             losses |= found
     assert len(losses) > 10
+
+
+def test_a_model_knows_how_much_it_can_hold() -> None:
+    """An ensemble as much as the least of its members; so do copies."""
+    short, seven = make(CONVOLUTIONAL), make(dataclasses.replace(TRANSFORMER, positions="learned", max_positions=7))
+    endless, features = make(RECURRENT), make(CONVOLUTIONAL, features=True)
+    assert [one.longest for one in (short, seven, endless, features)] == [11, 7, None, 11]
+    assert copy.deepcopy(seven).longest == 7
+    for members, longest in (([short, endless, seven], 7), ([endless, short], 11), ([endless, endless], None)):
+        ensemble = Ensemble(members)
+        assert ensemble.longest == longest
+        positions = torch.full((1, longest or 40), 4)
+        memory = ensemble.encode(positions, torch.ones_like(positions, dtype=torch.bool))
+        assert ensemble.decode(memory, positions).dense().shape == (*positions.shape, 9)
 
 
 def test_average() -> None:

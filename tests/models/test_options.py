@@ -205,5 +205,25 @@ def test_reading_leaves_the_mapping_alone() -> None:
     assert options == RecurrentOptions(units=8)
 
 
+@pytest.mark.parametrize(
+    ("options", "longest"),
+    [
+        (TransformerOptions(), None),
+        (TransformerOptions(positions="none"), None),
+        (TransformerOptions(positions="concatenated"), None),
+        (TransformerOptions(positions="learned"), 1024),
+        (TransformerOptions(positions="learned", max_positions=7), 7),
+        (ConvolutionalOptions(), 1024),
+        (ConvolutionalOptions(max_positions=7), 7),
+        (ConvolutionalOptions(positions="sinusoidal"), None),
+        (RecurrentOptions(), None),
+        (RecurrentOptions(score="location", max_positions=7), None),
+    ],
+    ids=repr,
+)
+def test_learned_positions_end_somewhere(options: ModelOptions, longest: int | None) -> None:
+    assert options.longest == longest and "longest" not in options_to_mapping(options)
+
+
 def test_families_are_known_by_their_names() -> None:
     assert {name: family.family for name, family in FAMILIES.items()} == {name: name for name in FAMILIES}

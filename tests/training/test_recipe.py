@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_toys import FAMILIES, fingerprints, only_line, tokenizer, toy_run, write_data
+from training_toys import FAMILIES, LEARNED, fingerprints, only_line, tokenizer, toy_run, write_data
 
 import nmtkit
 from nmtkit import checkpoint
@@ -140,6 +140,37 @@ def test_what_cannot_be_made_is_refused_before_the_folder_is(changes: dict[str, 
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         train(run)
     assert only_line(caught.value)
+    assert not run.output.exists()
+
+
+@pytest.mark.parametrize("family", LEARNED)
+def test_pairs_that_the_model_cannot_hold_are_left_out_before_the_first_update(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They hold seven pieces and the end; the search of the first validation could go on to 2 · 3 + 10."""
+    run = once(tmp_path, model=LEARNED[family])
+    train(run)
+    sides = tokenizer()
+    pairs = zip(
+        *((tmp_path / f"train.{x}").read_text(encoding="utf-8").splitlines() for x in ("en", "de")), strict=True
+    )
+    lengths = [(len(sides.source.encode(x)), len(sides.target.encode(y))) for x, y in pairs]
+    kept = [pair for pair in lengths if max(pair) <= 7]
+    assert (6, 7) in kept and (5, 8) in lengths and len(kept) == 9
+    told = capsys.readouterr().err
+    assert "data: 30 pairs, 0 empty, 21 over-long, " in told and "training on 9 pairs " in told
+    assert f"({sum(x + 1 for x, _ in kept)} source and {sum(y + 1 for _, y in kept)} target pieces)" in told
+    assert "dev: 4 pairs, 0 empty, 3 over-long" in told and "cut to" not in told
+    assert checkpoint.load(run.output).steps == 1
+
+
+def test_the_limits_named_are_those_in_force(tmp_path: Path) -> None:
+    run = once(tmp_path, model=replace(LEARNED["transformer"], max_positions=4))  # type: ignore[call-arg]
+    lines(tmp_path / "train.en", "cat " * 9)
+    lines(tmp_path / "train.de", "katze")
+    for limits, named in (({}, (3, 3)), ({"max_target": 2}, (3, 2)), ({"max_source": 1}, (1, 3))):
+        with pytest.raises(ValueError, match=f"longer than {named[0]} source, {named[1]} target pieces"):
+            train(replace(run, training=replace(run.training, **limits)))
     assert not run.output.exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sacrebleu
 import torch
-from training_toys import FAMILIES, independent_total, model, parallel, tokenizer, toy_run
+from training_toys import FAMILIES, LEARNED, independent_total, model, parallel, tokenizer, toy_run
 
 from nmtkit import checkpoint
 from nmtkit.batches.corpus import load_corpus
@@ -61,6 +61,23 @@ def test_bleu_is_of_the_outputs_and_blank_or_long_pairs_count_for_bleu_only() ->
     assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(outputs, [target], force=True).score, abs=1e-9)
     assert found["loss"] == pytest.approx(mean_loss(made, source, target), abs=1e-5)
     assert set(found) == {"loss", "bleu"}
+
+
+@pytest.mark.parametrize("family", LEARNED)
+def test_lines_that_the_model_cannot_hold_are_cut_without_a_word(
+    family: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were counted when training began; the loss leaves them out."""
+    made = model(LEARNED[family], shake=0.4).double().eval()
+    translator, sides = Translator(made, tokenizer()), tokenizer()
+    fits = [len(sides.source.encode(x)) < 8 > len(sides.target.encode(y)) for x, y in zip(SOURCE, TARGET, strict=True)]
+    assert len(set(fits)) == 2
+    found = validate(translator, DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, sides, 7, 7)), SETTINGS, 60)
+    assert not capsys.readouterr().err
+    fitting = [[line for line, fit in zip(side, fits, strict=True) if fit] for side in (SOURCE, TARGET)]
+    assert found["loss"] == pytest.approx(mean_loss(made, *fitting), abs=1e-9)
+    outputs = translator.translate(SOURCE, **vars(SETTINGS))
+    assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(outputs, [TARGET], force=True).score, abs=1e-9)
 
 
 class Parrot(Translator):

@@ -34,6 +34,11 @@ class ModelOptions:
     def __post_init__(self) -> None:
         check("dropout", self.dropout, 0.0, 0.99, "choose a probability from 0 to 0.99, for example 0.1")
 
+    @property
+    def longest(self) -> int | None:
+        """Most positions on either side, end of sentence counted; None: any number."""
+        return None
+
     def _positive(self, *names: str) -> None:
         for name in names:
             check(name, getattr(self, name), 1, 65536, "choose a whole number from 1 to 65536")

@@ -44,3 +44,7 @@ class ConvolutionalOptions(ModelOptions):
             raise ValueError(f"positions = {self.positions!r} is not possible: choose {either(choices)}")
         having = f"positions = {self.positions!r}"
         self._only(self.positions == "learned", having, "positions = 'learned'", "max_positions")
+
+    @property
+    def longest(self) -> int | None:
+        return self.max_positions if self.positions == "learned" else None

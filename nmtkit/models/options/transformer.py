@@ -79,3 +79,7 @@ class TransformerOptions(ModelOptions):
     def embedding(self) -> int:
         """Width of the embeddings."""
         return self.width - self.position_width if self.positions == "concatenated" else self.width
+
+    @property
+    def longest(self) -> int | None:
+        return self.max_positions if self.positions == "learned" else None
