@@ -104,7 +104,9 @@ def attention(
     if others:
         targets = [(text, translator.encode_target(text)) for text in (others[0][number - 1] for number in numbers)]
     else:
-        targets = [(best.text, best.tokens) for best, *_ in translator.search(asked, settings)]
+        first_line = None if line else 1  # a warning would number chosen lines from 1 on
+        found = translator.search(asked, settings, first_line=first_line)
+        targets = [(best.text, best.tokens) for best, *_ in found]
     maps = attend(translator, asked, targets, settings, chosen, numbers)
     if html:
         names = " + ".join(folder.resolve().name for folder in folders)

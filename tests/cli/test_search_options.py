@@ -25,9 +25,9 @@ def test_all_search_options_reach_the_search(
     seen: list[SearchSettings] = []
     search = Translator.search
 
-    def noted(self: Translator, lines: list[str], settings: SearchSettings) -> Any:
+    def noted(self: Translator, lines: list[str], settings: SearchSettings, **more: Any) -> Any:
         seen.append(settings)
-        return search(self, lines, settings)
+        return search(self, lines, settings, **more)
 
     monkeypatch.setattr(Translator, "search", noted)
     config = tmp_path / "options.toml"
