@@ -381,8 +381,8 @@ def test_parameter_counts_of_the_variants() -> None:
         return parameters(make(dataclasses.replace(plain, **options))) - default
 
     assert change(norm="post") == -2 * 2 * 8
-    assert change(positions="learned") == 2 * 9 * 8
-    assert change(positions="concatenated") == -3 * 9 * 3 + (8 * 5 + 5)
+    assert change(positions="learned", max_positions=9) == 2 * 9 * 8
+    assert change(positions="concatenated", position_width=3) == -3 * 9 * 3 + (8 * 5 + 5)
     assert change(positions="none") == change(neighbourhood=1) == 0
 
 
