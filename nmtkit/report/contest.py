@@ -27,10 +27,9 @@ def render(made: Contest) -> Iterator[Text | Table]:
     yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     if len(made.buckets) > 1:
-        most = max(score.value for one in made.contestants for score in one.buckets)
         yield Text("BLEU by words of the source (sentences in brackets), and gain over the first:")
-        headings = ["model", *(f"{_name(bucket)} ({bucket.sentences})" for bucket in made.buckets), f"0–{most:.0f}"]
-        yield _named(grid(headings, list(_lengths(made, most))))
+        for start in range(0, len(made.buckets), ACROSS):
+            yield _named(_lengths(made, slice(start, start + ACROSS)))
     for sentence in said(made):
         yield Text(f"• {sentence}")
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
@@ -74,15 +73,22 @@ def _name(bucket: Bucket) -> str:
 
 BARS = "▁▂▃▄▅▆▇█"
 """BLEU from 0 to the highest of all, in a terminal."""
+ACROSS = 6
+"""Buckets beside each other that 80 columns hold."""
 
 
-def _lengths(made: Contest, most: float) -> Iterator[list[str]]:
-    """A row for each model; its last column draws the others."""
+def _lengths(made: Contest, part: slice) -> Table:
+    """A row for each model; where the buckets end a last column draws all of them."""
+    most = max(score.value for one in made.contestants for score in one.buckets)
+    last = part.stop >= len(made.buckets)
+    rows = []
     for number, one in enumerate(made.contestants):
-        gains = [f" {gain.value:+.1f}" if number else "" for gain in one.gains]
+        gains = [f"\n{gain.value:+.1f}" if number else "" for gain in one.gains[part]]
         drawn = "".join(BARS[round((len(BARS) - 1) * score.value / (most or 1))] for score in one.buckets)
-        scores = (f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets, gains, strict=True))
-        yield [one.name, *scores, drawn]
+        scores = (f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets[part], gains, strict=True))
+        rows.append([one.name, *scores, *([drawn] if last else [])])
+    named = (f"{_name(bucket)}\n({bucket.sentences})" for bucket in made.buckets[part])
+    return grid(["model", *named, *([f"0–{most:.0f}"] if last else [])], rows)
 
 
 def said(made: Contest) -> list[str]:

@@ -1,6 +1,6 @@
 """Training speed of the recurrent family against the same model as a plain loop of PyTorch modules, in one run.
 
-    python tests/benchmarks/loops.py --updates 30
+    python tests/benchmarks/loops.py --updates 20
 
 The plain loop is what a straightforward program does: packed `nn.GRU` or `nn.LSTM` encoder, one call of the decoder's
 `nn.GRU` or `nn.LSTM`, one attention and one read-out a step, then the logits of all steps and `cross_entropy`. Sizes,
@@ -165,7 +165,7 @@ def compare(name: str, options: RecurrentOptions, batches: list[Batch], size: in
 def main() -> None:
     """Measure what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=30)
+    parser.add_argument("--updates", type=int, default=10)
     arguments = parser.parse_args()
     keep_freed_memory()
     multi30k = os.environ.get("MULTI30K")

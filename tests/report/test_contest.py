@@ -59,9 +59,24 @@ def test_tables_hold_means_over_the_seeds() -> None:
     assert ["attention", "1,234,567", "800", "2,000", "4,000", "2.500"] in rows
     assert ["attention", "12.0", "(11.0–13.0)", "±0.5", "0.002", "50.0", "(49.0–51.0)", "0.002"] in rows
     assert ["none", "10.0", "9.0", "8.0", "▆▆▅"] in rows, "of 13: 5.4, 4.8 and 4.3 of 7 steps"
-    gains = ["attention", "11.0", "+1.0", "12.0", "+3.0", "13.0", "+5.0", "▇▇█"]
-    assert gains in rows
-    assert all(words in text for words in ("1–4 (30)", "5 (20)", "6–20 (10)", "bleu-signature", "chrf-signature"))
+    assert ["attention", "11.0", "12.0", "13.0", "▇▇█"] in rows and ["+1.0", "+3.0", "+5.0"] in rows
+    assert ["1–4", "5", "6–20"] in rows and ["model", "(30)", "(20)", "(10)", "0–13"] in rows
+    assert all(words in text for words in ("bleu-signature", "chrf-signature"))
+
+
+def test_ten_lengths_fit_in_a_terminal() -> None:
+    """80 columns, with nothing cut short."""
+    made = contest(BETTER)
+    wide = [replace(one, buckets=one.buckets[:1] * 10, gains=(interval(-12.3),) * 10) for one in made.contestants]
+    made = replace(made, contestants=tuple(wide), buckets=(Bucket(11, 12, 1234),) * 10)
+    console = Console(width=80)
+    with console.capture() as capture:
+        for part in render(made):
+            console.print(part)
+    text = capture.get()
+    gains = [line.split() for line in text.splitlines() if set(line.split()) == {"-12.3"}]
+    assert list(map(len, gains)) == [6, 4] and "…" not in text and text.count("(1234)") == 10
+    assert text.count("\n attention ") == 4, "sizes, scores, and two tables of lengths"
 
 
 def test_sentences_say_what_is_sure() -> None:
