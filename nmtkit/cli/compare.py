@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nmtkit.analysis.contest import Run
 
 GRID, OUTPUT = "Grid", "Output"
+SIDES = ("source", "target")
 
 
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
@@ -186,6 +187,3 @@ class Translators:
         if facts[0] != facts[1]:
             note(f"{folder}: no dev loss is shown, for its pieces or its dev text are not those of the first")
         return facts[0] == facts[1]
-
-
-SIDES = ("source", "target")
