@@ -35,6 +35,25 @@ class TransformerState(Rows):
     caches: tuple[Cache, ...]
 
 
+@dataclass(frozen=True)
+class LayerSizes:
+    """Of a layer.
+
+    Attributes:
+        width, feedforward, heads: D, the width of the feed-forward network's hidden layer, and H.
+        dropout, attention_dropout, activation_dropout: probabilities.
+        norm: what stands around each sublayer.
+    """
+
+    width: int
+    feedforward: int
+    heads: int
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    norm: Norm = PreNorm
+
+
 class FeedForward(nn.Module):
     """max(0, x W₁ + b₁) W₂ + b₂. Vaswani et al. 2017, equation 2."""
 
@@ -54,21 +73,13 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward network, each with layer norm and a skip connection around."""
 
-    def __init__(
-        self,
-        width: int,
-        feedforward: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        activation_dropout: float,
-        norm: Norm = PreNorm,
-    ) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.self_norm, self.feedforward_norm = norm(width), norm(width)
-        self.self_attention = MultiHeadAttention(width, heads, attention_dropout)
-        self.feedforward = FeedForward(width, feedforward, activation_dropout)
-        self.dropout = Dropout(dropout)
+        width = sizes.width
+        self.self_norm, self.feedforward_norm = sizes.norm(width), sizes.norm(width)
+        self.self_attention = MultiHeadAttention(width, sizes.heads, sizes.attention_dropout)
+        self.feedforward = FeedForward(width, sizes.feedforward, sizes.activation_dropout)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
         """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
@@ -92,19 +103,10 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(EncoderLayer):
     """An encoder layer with cross-attention between its two sublayers; its self-attention looks back only."""
 
-    def __init__(
-        self,
-        width: int,
-        feedforward: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        activation_dropout: float,
-        norm: Norm = PreNorm,
-    ) -> None:
-        super().__init__(width, feedforward, heads, dropout, attention_dropout, activation_dropout, norm)
-        self.cross_norm = norm(width)
-        self.cross_attention = MultiHeadAttention(width, heads, attention_dropout)
+    def __init__(self, sizes: LayerSizes) -> None:
+        super().__init__(sizes)
+        self.cross_norm = sizes.norm(sizes.width)
+        self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
 
     def parallel(
         self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
@@ -190,9 +192,9 @@ class Transformer(Model):
             make_positions(positions, embedding, position_width, max_positions) for _ in range(2)
         )
         self.dropout = Dropout(dropout)
-        sizes = (width, feedforward, heads, dropout, attention_dropout, activation_dropout, around)
-        self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(decoder_layers))
+        sizes = LayerSizes(width, feedforward, heads, dropout, attention_dropout, activation_dropout, around)
+        self.encoder = nn.ModuleList(EncoderLayer(sizes) for _ in range(encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(sizes) for _ in range(decoder_layers))
         self.encoder_norm, self.decoder_norm = last(width), last(width)
         self.readout = nn.Identity() if embedding == width else readout(width, embedding)
         self.neighbourhood = neighbourhood

@@ -17,7 +17,7 @@ from nmtkit.models.build import build
 from nmtkit.models.cells import Cell, Encoder
 from nmtkit.models.layers import Cache, Dropout, FeatureFront, Positions, TokenFront, embedding, sinusoids
 from nmtkit.models.options import RecurrentOptions, TransformerOptions
-from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
+from nmtkit.models.transformer import DecoderLayer, EncoderLayer, LayerSizes, Transformer
 from nmtkit.specials import PAD
 
 HEADS, CHANNELS = 2, 3
@@ -269,7 +269,7 @@ def copy_rest(ours: EncoderLayer, theirs: nn.Module) -> None:
 
 def test_encoder_layer_is_that_of_pytorch() -> None:
     torch.manual_seed(1)
-    ours = EncoderLayer(8, 12, 2, 0.0, 0.0, 0.0).double()
+    ours = EncoderLayer(LayerSizes(8, 12, 2)).double()
     shake(ours)
     theirs = nn.TransformerEncoderLayer(8, 2, 12, 0.0, norm_first=True, batch_first=True, dtype=torch.float64)
     copy_attention(ours.self_attention, theirs.self_attn)
@@ -282,7 +282,7 @@ def test_encoder_layer_is_that_of_pytorch() -> None:
 
 def test_decoder_layer_is_that_of_pytorch() -> None:
     torch.manual_seed(2)
-    ours = DecoderLayer(8, 12, 4, 0.0, 0.0, 0.0).double()
+    ours = DecoderLayer(LayerSizes(8, 12, 4)).double()
     shake(ours)
     theirs = nn.TransformerDecoderLayer(8, 4, 12, 0.0, norm_first=True, batch_first=True, dtype=torch.float64)
     copy_attention(ours.self_attention, theirs.self_attn)

@@ -28,7 +28,7 @@ from nmtkit.models.interface import Model, stack_targets
 from nmtkit.models.norms import PostNorm
 from nmtkit.models.options import TransformerOptions, options_from_mapping, preset
 from nmtkit.models.options.transformer import NORMS, POSITIONS
-from nmtkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
+from nmtkit.models.transformer import DecoderLayer, EncoderLayer, LayerSizes, Transformer
 
 Array = npt.NDArray[np.float64]
 Weights = dict[str, Array]
@@ -218,7 +218,7 @@ def test_an_encoder_layer_alone(norm: str, reach: int | None) -> None:
 
 def test_post_norm_layers_are_those_of_pytorch() -> None:
     torch.manual_seed(4)
-    ours = DecoderLayer(8, 12, 4, 0.0, 0.0, 0.0, PostNorm).double()
+    ours = DecoderLayer(LayerSizes(8, 12, 4, norm=PostNorm)).double()
     for parameter in ours.parameters():
         parameter.add_(0.2 * torch.randn_like(parameter))
     theirs = torch.nn.TransformerDecoderLayer(8, 4, 12, 0.0, norm_first=False, batch_first=True, dtype=torch.float64)
