@@ -83,7 +83,7 @@ def _lengths(made: Contest, part: slice) -> Table:
     last = part.stop >= len(made.buckets)
     rows = []
     for number, one in enumerate(made.contestants):
-        gains = [f"\n{gain.value:+.1f}" if number else "" for gain in one.gains[part]]
+        gains = [f"\n{gain.value:+z.1f}" if number else "" for gain in one.gains[part]]
         drawn = "".join(BARS[round((len(BARS) - 1) * score.value / (most or 1))] for score in one.buckets)
         scores = (f"{score.value:.1f}{gain}" for score, gain in zip(one.buckets[part], gains, strict=True))
         rows.append([one.name, *scores, *([drawn] if last else [])])
@@ -101,16 +101,16 @@ def said(made: Contest) -> list[str]:
         verdict = ("better" if gain > 0 else "worse") if sure else "undecided, the difference may be chance"
         several = f", {_p(one.p_holm)} after Holm's correction for {len(others)}" if len(others) > 1 else ""
         sentences.append(
-            f"{one.name} has {gain:+.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}{several}): {verdict}."
+            f"{one.name} has {gain:+z.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}{several}): {verdict}."
         )
         growth = one.growth
         if len(made.buckets) > 1 and (growth.low > 0 or growth.high < 0):
             short, long = _name(made.buckets[0]), _name(made.buckets[-1])
             turn = "grows" if growth.low > 0 else "falls"
             sentences.append(
-                f"Its gain {turn} with the source's length: {one.gains[-1].value:+.1f} at {long} words against "
-                f"{one.gains[0].value:+.1f} at {short} (difference {growth.value:+.1f}, 95 % interval "
-                f"{growth.low:+.1f} to {growth.high:+.1f})."
+                f"Its gain {turn} with the source's length: {one.gains[-1].value:+z.1f} at {long} words against "
+                f"{one.gains[0].value:+z.1f} at {short} (difference {growth.value:+z.1f}, 95 % interval "
+                f"{growth.low:+z.1f} to {growth.high:+z.1f})."
             )
     if others and any(len(one.runs) == 1 for one in made.contestants):
         sentences.append(

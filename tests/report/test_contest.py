@@ -79,6 +79,15 @@ def test_ten_lengths_fit_in_a_terminal() -> None:
     assert text.count("\n attention ") == 4, "sizes, scores, and two tables of lengths"
 
 
+def test_a_gain_that_rounds_to_nothing_has_no_minus() -> None:
+    console, tiny = Console(width=100), contestant("twin", False, (9.96, 9.0, 8.0))
+    with console.capture() as capture:
+        for part in render(contest(tiny)):
+            console.print(part)
+    assert ["+0.0", "+0.0", "+0.0"] in [line.split() for line in capture.get().splitlines()]
+    assert "twin has +0.0 BLEU" in said(contest(tiny))[0]
+
+
 def test_sentences_say_what_is_sure() -> None:
     better, grows = said(contest(BETTER))
     assert "attention has +3.0 BLEU over none (p = 0.002): better" in better
