@@ -91,8 +91,11 @@ def train(run: Run) -> None:
     resuming = (run.output / checkpoint.OPTIONS).exists()
     tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
-    options = _continue_folder(run, tokenizer) if resuming else _begin_folder(run, tokenizer)
+    if not resuming:
+        _make_folder(run, tokenizer)
     with files.locked(run.output):
+        begun = (run.output / checkpoint.OPTIONS).exists()  # maybe by another training in the meantime
+        options = _continue_folder(run, tokenizer) if begun else _begin_folder(run, tokenizer)
         files.remove_leftovers(run.output)
         files.remove_leftovers(run.output / "training")
         torch.manual_seed(run.training.seed)
@@ -151,14 +154,18 @@ def _read(data: Data, part: str) -> dict[str, list[str]]:
     return dict(zip(paths, files.read_parallel(*paths.values()), strict=True))
 
 
-def _begin_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Write what describes a new model; options.json comes last and makes it a model folder."""
+def _make_folder(run: Run, tokenizer: Tokenizer) -> None:
+    """An empty folder, unless no model could be built for it."""
     if run.output.exists() and not run.output.is_dir():
         raise ValueError(f"{run.output}: is a file; name a folder for the model")
     _refuse_ties(run.model, tokenizer.joint)
-    configuration = _configuration(run, tokenizer)
-    checkpoint.build_model(configuration, tokenizer, "model options")  # refuses what cannot be built before writing
+    checkpoint.build_model(_configuration(run, tokenizer), tokenizer, "model options")
     run.output.mkdir(parents=True, exist_ok=True)
+
+
+def _begin_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Write what describes a new model; options.json comes last and makes it a model folder."""
+    configuration = _configuration(run, tokenizer)
     tokenizer.save(run.output)
     defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
     options = {**configuration, "defaults": to_mapping(defaults), "provenance": _provenance(run)}

@@ -237,8 +237,10 @@ def test_two_trainings_do_not_share_a_folder(data: Data, copied: Path) -> None:
     """The second is refused while the first goes on, and may go on itself when that has ended."""
     from nmtkit.files import locked
 
+    before = (copied / "options.json").read_bytes()
     with locked(copied):
         outcome = run_here("train", *data.flags(copied), *TRAINED)
         line = outcome.err.splitlines()[-1]
         assert outcome.code == 1 and line.startswith(f"nmtkit: {copied}: another training goes on in it")
+    assert (copied / "options.json").read_bytes() == before, "nor does it leave a trace"
     assert run_here("train", *data.flags(copied), *TRAINED).code == 0

@@ -22,6 +22,7 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.options import RecurrentOptions
 from nmtkit.tokenizer.build import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training import recipe
 from nmtkit.training.recipe import Data, Run, train
 from nmtkit.translator import Translator
 
@@ -269,6 +270,23 @@ def test_the_folder_is_made_with_its_parents_and_what_it_says_is_true(
     assert present == {
         "options.json", "tokenizer.model", "weights.safetensors", "last.safetensors", "history.jsonl", "training",
     }  # fmt: skip
+
+
+def test_a_folder_that_another_training_begins_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and its lock: what has another seed refuses it, as it would later."""
+    run, make = once(tmp_path), recipe._make_folder
+
+    def slowly(*arguments: Any) -> None:
+        make(*arguments)
+        monkeypatch.setattr(recipe, "_make_folder", make)
+        train(replace(run, training=replace(run.training, seed=run.training.seed + 1)))
+
+    monkeypatch.setattr(recipe, "_make_folder", slowly)
+    with pytest.raises(ValueError, match="training seed was"):
+        train(run)
+    assert options_of(run)["training"]["seed"] == run.training.seed + 1
 
 
 def test_prefixes_may_have_dots(tmp_path: Path) -> None:
