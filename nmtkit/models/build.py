@@ -71,6 +71,7 @@ def _attention(options: RecurrentOptions) -> SourceAttention:
         width=options.attention,
         positions=options.max_positions if options.score == "location" else None,
         hard=options.hard,
+        expected_share=options.expected_share,
     )
 
 
@@ -105,6 +106,7 @@ def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **r
         bidirectional=options.bidirectional,
         whole=not attends,
         dropout=options.dropout,
+        reward_weight=options.reward_weight,
         entropy_weight=options.entropy_weight,
     )
 

@@ -1,11 +1,14 @@
 """The loss of a model that draws the positions it looks at (hard attention, Xu et al. 2015, section 4.1).
 
 The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
-which one sample is taken (REINFORCE). A position drawn at step t bears only on y_t and what follows, so its reward is
-the log P of the rest, or of y_t alone where nothing is handed on to the next step; what the other sentences of the
-batch have there on average, a piece, is the baseline, which leaves the expectation as it is since it does not hang on
-the sentence's own draws. The paper's baseline is a moving average, its λ_r is 1 here, and its trick of the expected
-context instead of a drawn one with probability ½ is not used.
+which one sample is taken (REINFORCE), its second part weighed by λ_r: with λ_r = 1 the estimate is unbiased, with less
+of it the noise of the draws drowns the first part less. A position drawn at step t bears only on y_t and what follows,
+so its reward is the log P of the rest, or of y_t alone where nothing is handed on to the next step; what the other
+sentences of the batch have there on average, a piece, is the baseline, which leaves the expectation as it is since it
+does not hang on the sentence's own draws. The paper's baseline is a moving average.
+
+As in the paper some draws are replaced by the expected context, the weighted sum of soft attention, whose gradient has
+no noise; here a coin is thrown for every word, there for every sentence.
 
 Shape key: N targets, T target positions, D hidden width, V vocabulary.
 """
@@ -24,8 +27,9 @@ class SampledLogProbs(ProjectedLogProbs):
 
     Args:
         hidden: (N, T, D).
-        log_p_NT: of the positions drawn for each step, with a gradient.
+        log_p_NT: of the positions drawn for each step, with a gradient; 0 where the context is the expected one.
         entropy_NT: of the distributions they were drawn from, in nats.
+        reward_weight: of the gradient of the draws (λ_r).
         entropy_weight: reward for an undecided distribution (λ_e), in nats a step.
         lasting: whether a position drawn at a step bears on later steps, too.
     """
@@ -36,12 +40,14 @@ class SampledLogProbs(ProjectedLogProbs):
         weight_VD: Tensor,
         log_p_NT: Tensor,
         entropy_NT: Tensor,
+        *,
+        reward_weight: float,
         entropy_weight: float,
         lasting: bool,
     ) -> None:
         super().__init__(hidden, weight_VD)
         self.log_p_NT, self.entropy_NT = log_p_NT, entropy_NT
-        self.entropy_weight, self.lasting = entropy_weight, lasting
+        self.reward_weight, self.entropy_weight, self.lasting = reward_weight, entropy_weight, lasting
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """The value is that of the cross-entropy; the gradient adds that of the draws."""
@@ -50,7 +56,7 @@ class SampledLogProbs(ProjectedLogProbs):
             advantage_NT = advantages(self.at(target), wanted_NT, self.lasting)
         drawn = (advantage_NT * self.log_p_NT * wanted_NT).sum()
         undecided = (self.entropy_NT * wanted_NT).sum()
-        extra = -(drawn + self.entropy_weight * undecided)
+        extra = -(self.reward_weight * drawn + self.entropy_weight * undecided)
         return super().loss(target, smoothing) + extra - extra.detach()
 
 

@@ -31,7 +31,7 @@ class Recurrent(Model):
         units: of each direction of the encoder.
         whole: the bridge reads the last states of both directions; otherwise that of the direction that ended at the
             first word, if there are two (Bahdanau et al. 2015, appendix A.2.2).
-        entropy_weight: of hard attention, for an undecided distribution.
+        reward_weight, entropy_weight: of hard attention, see `SampledLogProbs`.
     """
 
     def __init__(
@@ -48,12 +48,14 @@ class Recurrent(Model):
         bidirectional: bool,
         whole: bool,
         dropout: float,
+        reward_weight: float,
         entropy_weight: float,
     ) -> None:
         super().__init__()
         annotation = units * (1 + bidirectional)
         self.front, self.target_embedding, self.output_weight = front, target_embedding, output_weight
-        self.dropout, self.units, self.entropy_weight = Dropout(dropout), units, entropy_weight
+        self.dropout, self.units = Dropout(dropout), units
+        self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
         self.bidirectional, self.whole = bidirectional, whole
         self.encoder = nn.ModuleList(
             Encoder(kind, annotation if layer else embedding, units, bidirectional) for layer in range(layers)
@@ -91,8 +93,15 @@ class Recurrent(Model):
         found = self.decoder.unroll(self.dropout(self.target_embedding(target_in_NT)), memory)
         if found.log_p_NT is None or found.entropy_NT is None:
             return ProjectedLogProbs(found.hidden_NTE, self.output_weight)
-        drawn = (found.log_p_NT, found.entropy_NT)
-        return SampledLogProbs(found.hidden_NTE, self.output_weight, *drawn, self.entropy_weight, self.decoder.lasting)
+        return SampledLogProbs(
+            found.hidden_NTE,
+            self.output_weight,
+            found.log_p_NT,
+            found.entropy_NT,
+            reward_weight=self.reward_weight,
+            entropy_weight=self.entropy_weight,
+            lasting=self.decoder.lasting,
+        )
 
     def attention(self, memory: RecurrentMemory, target_in_NT: Tensor) -> Maps:
         weights_NHTS = self.decoder.unroll(self.target_embedding(target_in_NT), memory).weights_NHTS

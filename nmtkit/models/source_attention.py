@@ -23,8 +23,8 @@ class Look:
     Attributes:
         weights_BHWS: of every position.
         context_BWD: the weighted sum of the values, heads side by side.
-        log_p_BW, entropy_BW: of a position that was drawn (summed over heads), and of the distribution it was drawn
-            from, in nats; None where nothing is drawn.
+        log_p_BW, entropy_BW: of a position that was drawn (summed over heads; 0 where the context is the expected one),
+            and of the distribution it was drawn from, in nats; None where nothing is drawn.
     """
 
     weights_BHWS: Tensor
@@ -37,7 +37,8 @@ class SourceAttention(nn.Module):
     """Several heads score keys of their own and sum values of their own (Vaswani et al. 2017); one head has neither
     projection, as in the papers that introduced the scores.
 
-    Hard attention (Xu et al. 2015) looks at one position: one drawn from the weights in training, the heaviest else.
+    Hard attention (Xu et al. 2015) looks at one position: the heaviest, and in training one drawn from the weights, or
+    in some queries at all of them like soft attention.
 
     Args:
         score: of one head, whose keys are `width` / `heads` wide where there are several.
@@ -45,6 +46,7 @@ class SourceAttention(nn.Module):
         width: of all keys of several heads together.
         positions: how many source positions the score knows; None: any.
         hard: one position instead of a weighted sum.
+        expected_share: of the queries that hard attention answers with the weighted sum in training.
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class SourceAttention(nn.Module):
         width: int,
         positions: int | None,
         hard: bool,
+        expected_share: float,
     ) -> None:
         super().__init__()
         self.score, self.extent, self.normaliser = score, extent, normaliser
-        self.heads, self.positions, self.hard = heads, positions, hard
+        self.heads, self.positions, self.hard, self.expected_share = heads, positions, hard, expected_share
         self.key = self.value = None
         own = score.columns
         if heads > 1:
@@ -112,11 +115,12 @@ class SourceAttention(nn.Module):
         return Look(weights_BHWS, context_BWD, log_p_BW, entropy_BW)
 
     def _choose(self, p_BHWS: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """One position of each row."""
+        """One position of each row, or in training all of them for a share of the queries, for all heads alike."""
         if not self.training:
             return nn.functional.one_hot(p_BHWS.argmax(-1), p_BHWS.shape[-1]).to(p_BHWS.dtype), None, None
         drawn = torch.multinomial(p_BHWS.detach().flatten(0, 2), 1).view(*p_BHWS.shape[:3], 1)
-        chosen = torch.zeros_like(p_BHWS).scatter_(3, drawn, 1.0)
-        log_p_BW = p_BHWS.gather(3, drawn).squeeze(3).log().sum(1)
+        expected_B1W1 = torch.rand_like(p_BHWS[:, :1, :, :1]) < self.expected_share
+        chosen_BHWS = torch.where(expected_B1W1, p_BHWS, torch.zeros_like(p_BHWS).scatter_(3, drawn, 1.0))
+        log_p_BW = p_BHWS.gather(3, drawn).squeeze(3).log().sum(1) * ~expected_B1W1[:, 0, :, 0]
         logs_BHWS = p_BHWS.masked_fill(p_BHWS == 0, 1.0).log()  # 0 log 0 is 0, and so is its gradient
-        return chosen, log_p_BW, -(p_BHWS * logs_BHWS).sum(3).sum(1)
+        return chosen_BHWS, log_p_BW, -(p_BHWS * logs_BHWS).sum(3).sum(1)

@@ -22,8 +22,8 @@ from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build, parameters
 from nmtkit.models.interface import Model
-from nmtkit.models.options import ModelOptions, options_to_mapping
-from nmtkit.settings import to_mapping
+from nmtkit.models.options import ModelOptions, options_from_mapping, options_to_mapping
+from nmtkit.settings import from_mapping, to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import Scores, Trainer, Weights, read_history
@@ -228,7 +228,16 @@ def _provenance(run: Run) -> dict[str, Any]:
 
 
 def _refuse_changes(run: Run, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """A folder is only continued with the configuration and the data it was begun with."""
+    """A folder is only continued with the configuration and the data it was begun with.
+
+    An option that is not written there is younger than the folder: its default holds, as it does for translating.
+    """
+    where = str(run.output / checkpoint.OPTIONS)
+    stored = {
+        **stored,
+        "model": options_to_mapping(options_from_mapping(stored["model"], f"{where}: model")),
+        "training": to_mapping(from_mapping(TrainingOptions, stored["training"], f"{where}: training")),
+    }
     differences = []
     for section, values in wanted.items():
         for key in sorted({*values, *stored.get(section, {})}):

@@ -233,6 +233,24 @@ def test_check_says_what_would_be_trained_and_writes_nothing(data: Data, model: 
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
 
+def test_an_option_younger_than_the_folder_has_its_default(data: Data, copied: Path) -> None:
+    """The folder goes on with the default of what it does not say, and with nothing else."""
+    path = copied / "options.json"
+    options = json.loads(path.read_text())
+    assert options["model"].pop("norm") == "pre" and options["training"].pop("clip_norm") == 1.0
+    path.write_text(json.dumps(options))
+    flags = [*data.flags(copied), *TRAINED, "--check"]
+    tiny = (data.folder / "tiny.toml").read_text()
+    assert "[model]\n" in tiny and "[training]\n" in tiny
+    changed = tiny.replace("[model]\n", '[model]\nnorm = "post"\n').replace(
+        "[training]\n", "[training]\nclip_norm = 2.0\n"
+    )
+    config = write_lines(copied.parent / "other.toml", changed.splitlines())
+    line = refused(run_here("train", *flags, "--config", config))
+    assert "model norm was pre, now post; training clip_norm was 1.0, now 2.0. Go on" in line
+    assert run_here("train", *flags).code == 0
+
+
 def test_two_trainings_do_not_share_a_folder(data: Data, copied: Path) -> None:
     """The second is refused while the first goes on, and may go on itself when that has ended."""
     from nmtkit.files import locked

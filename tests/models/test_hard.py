@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from unittest import mock
 
@@ -25,7 +25,16 @@ from nmtkit.models.options import RecurrentOptions
 from nmtkit.specials import EOS, PAD
 
 OPTIONS = RecurrentOptions(
-    embedding=4, units=3, attention=4, hard=True, entropy_weight=0.0, dropout=0.0, cell="gru", tie_output=False
+    embedding=4,
+    units=3,
+    attention=4,
+    hard=True,
+    expected_share=0.0,
+    reward_weight=1.0,
+    entropy_weight=0.0,
+    dropout=0.0,
+    cell="gru",
+    tie_output=False,
 )
 ORDERS = {
     "bahdanau": OPTIONS,
@@ -35,6 +44,13 @@ ORDERS = {
 BOTH = ([4, 5], [6, 7, 3]), ((5, 6, EOS), (7, EOS))
 ALONE = ([4, 5, 3],), ((6, 4, EOS),)
 EACH = pytest.mark.parametrize("order", list(ORDERS))
+
+
+def soft(options: RecurrentOptions) -> dict[str, Any]:
+    """The fields of the same model with soft attention, for which those of hard attention are not to be set."""
+    of_hard = ("hard", "expected_share", "reward_weight", "entropy_weight")
+    return {field.name: getattr(options, field.name) for field in fields(options) if field.name not in of_hard}
+
 
 Draws = Sequence[Sequence[Sequence[int]]]
 """The position that each head of each step of each sentence looks at: [b][t][h]."""
@@ -158,6 +174,107 @@ def test_expectation_of_the_gradient_is_that_of_the_bound(name: str) -> None:
     if "entmax" not in tiny.options.normaliser:
         scores = [one for (place, _), one in zip(model.named_parameters(), estimate, strict=True) if "score" in place]
         assert all(one.abs().max() > 1e-4 for one in scores)
+
+
+Coins = Sequence[Sequence[bool]]
+"""Whether a step of a sentence reads the expected context: [b][t]."""
+
+
+@contextmanager
+def tossed(coins: Coins, share: float) -> Iterator[None]:
+    """`torch.rand_like` falls below the share where the coins say so, whether asked for a step or for all of them."""
+    asked = 0
+
+    def rand_like(shaped: Tensor) -> Tensor:
+        nonlocal asked
+        sentences, heads, steps, _ = shaped.shape
+        assert (sentences, heads) == (len(coins), 1)
+        told = torch.tensor(coins)[:, asked : asked + steps]
+        asked += steps
+        return torch.where(told, share - 1e-6, share).to(shaped.dtype).view(shaped.shape)
+
+    with mock.patch.object(torch, "rand_like", rand_like):
+        yield
+    assert asked == len(coins[0])
+
+
+@pytest.mark.parametrize("name", ["bahdanau-alone", "luong-fed-alone", "luong-alone", "bahdanau-both", "luong-heads"])
+def test_expectation_where_some_words_read_the_expected_context(name: str) -> None:
+    """Over coins c and draws s: Σ_c p(c) Σ_s p(s|c) ∇loss = −∇ Σ_c p(c) Σ_s p(s|c) log p(y|s,c)."""
+    plain, share = CASES[name], 0.3
+    tiny = replace(plain, options=replace(plain.options, expected_share=share))
+    model = tiny.build()
+    estimate = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    bound, total = torch.zeros((), dtype=torch.float64), 0.0
+    steps = [len(target) for target in tiny.targets]
+    for flat in itertools.product((False, True), repeat=sum(steps)):
+        thrown = iter(flat)
+        coins = [[next(thrown) if t < length else False for t in range(max(steps))] for length in steps]
+        chance = share ** sum(flat) * (1 - share) ** (len(flat) - sum(flat))
+        for draws in tiny.all_draws():
+            unread = ((b, t) for b, length in enumerate(steps) for t in range(length) if coins[b][t])
+            if any(any(draws[b][t]) for b, t in unread):  # nothing hangs on those: the first position stands for all
+                continue
+            with forced(draws), tossed(coins, share):
+                log_probs, target = tiny.decode(model)
+            wanted = target != PAD
+            probability = chance * log_probs.log_p_NT[wanted].sum().exp()
+            for whole, one in zip(estimate, gradients(model, log_probs.loss(target)), strict=True):
+                whole.add_(one, alpha=probability.item())
+            with forced(draws), tossed(coins, share):
+                log_probs, _ = tiny.decode(model)
+            bound = bound + chance * log_probs.log_p_NT[wanted].sum().exp() * log_probs.at(target).sum()
+            total += probability.item()
+    assert total == pytest.approx(1.0, abs=1e-9)
+    for (place, _), one, other in zip(model.named_parameters(), estimate, gradients(model, -bound), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=0, msg=place)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_nothing_but_expected_contexts_is_soft_attention(name: str) -> None:
+    """Loss and gradients are those of the same weights with soft attention."""
+    plain, found = CASES[name], []
+    for options in (replace(plain.options, expected_share=1.0), RecurrentOptions(**soft(plain.options))):
+        tiny = replace(plain, options=options)
+        model = tiny.build()
+        log_probs, target = tiny.decode(model)
+        found.append((log_probs.loss(target, 0.1), gradients(model, log_probs.loss(target, 0.1))))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-12, rtol=0)
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
+
+
+@EACH
+def test_the_reward_weighs_the_gradient_of_the_draws_alone(order: str) -> None:
+    """With weight 0 that of log P at the drawn positions is left; the rest is proportional to the weight."""
+    plain = Tiny(ORDERS[order], *BOTH)
+    draws, found = list(plain.all_draws())[9], {}
+    for weight in (0.0, 0.25, 1.0):
+        tiny = replace(plain, options=replace(plain.options, reward_weight=weight))
+        model = tiny.build()
+        with forced(draws):
+            log_probs, target = tiny.decode(model)
+        found[weight] = gradients(model, log_probs.loss(target))
+    with forced(draws):
+        log_probs, target = tiny.decode(model)
+    path = gradients(model, -log_probs.at(target).sum())
+    for own, none, part, whole in zip(path, found[0.0], found[0.25], found[1.0], strict=True):
+        torch.testing.assert_close(none, own, atol=1e-12, rtol=0)
+        torch.testing.assert_close(part - none, 0.25 * (whole - none), atol=1e-12, rtol=0)
+    assert max((whole - none).abs().max() for whole, none in zip(found[1.0], found[0.0], strict=True)) > 1e-3
+
+
+@EACH
+def test_as_many_expected_contexts_as_asked_for(order: str) -> None:
+    """Counted where no position is drawn, over many passes; padding is not asked about."""
+    tiny = Tiny(replace(ORDERS[order], expected_share=0.3), *BOTH)
+    model, count = tiny.build(), 400
+    found = torch.zeros(2, 3)
+    for _ in range(count):
+        with torch.no_grad():
+            log_probs, target = tiny.decode(model)
+        found += (log_probs.log_p_NT == 0) / count
+    assert (found[target != PAD] - 0.3).abs().max() < 5 * (0.3 * 0.7 / count) ** 0.5
 
 
 @EACH

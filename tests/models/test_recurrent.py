@@ -197,6 +197,8 @@ REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
             ("strength", 2.0, "score", "cosine"),
             ("max_positions", 9, "score", "location"),
             ("sigmoid_bias", False, "normaliser", "sigmoid"),
+            ("expected_share", 0.0, "hard", True),
+            ("reward_weight", 1.0, "hard", True),
             ("entropy_weight", 0.5, "hard", True),
             ("window", 3, "extent", "local-m"),
         )
@@ -226,6 +228,9 @@ REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
     ({"strength": -1.0}, ["strength = -1.0", "0 (the bare cosine) to 1000"],
      [{"strength": 0.0, "score": "cosine", "encoder_units": 128}]),
     ({"entropy_weight": -0.1}, ["entropy_weight = -0.1", "0 to 100"], [{"entropy_weight": 0.0, "hard": True}]),
+    ({"expected_share": 1.5}, ["expected_share = 1.5", "0 (draw always) to 1"],
+     [{"expected_share": 1.0, "hard": True}]),
+    ({"reward_weight": 2.0}, ["reward_weight = 2.0", "to 1 (unbiased)"], [{"reward_weight": 0.0, "hard": True}]),
     *(({name: 0}, [f"{name} = 0", "from 1 to 65536"], [{name: 1, **rest}])
       for name, rest in (("window", {"extent": "local-m"}), ("max_positions", {"score": "location"}),
                          ("encoder_units", {}))),

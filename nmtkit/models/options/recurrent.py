@@ -43,6 +43,8 @@ class RecurrentOptions(ModelOptions):
         sigmoid_bias: the sigmoid's energies are lowered by the log of the source's length, so that the weights of long
             sources do not grow.
         hard: one position instead of a weighted sum: drawn in training, the heaviest else (Xu et al. 2015).
+        expected_share: of the words for which hard attention reads the weighted sum after all in training.
+        reward_weight: of the gradient of hard attention's draws; 1: unbiased, less: less noise.
         entropy_weight: reward of hard attention for not deciding early, in nats.
     """
 
@@ -66,6 +68,8 @@ class RecurrentOptions(ModelOptions):
     normaliser: str = "softmax"
     sigmoid_bias: bool = True
     hard: bool = False
+    expected_share: float = 0.5
+    reward_weight: float = 0.01
     entropy_weight: float = 0.002
 
     def __post_init__(self) -> None:
@@ -79,6 +83,8 @@ class RecurrentOptions(ModelOptions):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} = {getattr(self, name)!r} is not known; choose {either(choices)}")
         check("strength", self.strength, 0.0, 1000.0, "choose 0 (the bare cosine) to 1000")
+        check("expected_share", self.expected_share, 0.0, 1.0, "choose 0 (draw always) to 1 (never)")
+        check("reward_weight", self.reward_weight, 0.0, 1.0, "choose 0 (none) to 1 (unbiased)")
         check("entropy_weight", self.entropy_weight, 0.0, 100.0, "choose 0 to 100")
         self._check_combination()
 
@@ -92,7 +98,7 @@ class RecurrentOptions(ModelOptions):
             ("score", "cosine", "strength"),
             ("score", "location", "max_positions"),
             ("normaliser", "sigmoid", "sigmoid_bias"),
-            ("hard", True, "entropy_weight"),
+            ("hard", True, "expected_share", "reward_weight", "entropy_weight"),
         ):
             value = getattr(self, option)
             self._only(value == needed, f"{option} = {value!r}", f"{option} = {needed!r}", *names)
