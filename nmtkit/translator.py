@@ -367,6 +367,11 @@ class Translator:
         """The length limit of each line's translation, EOS counted."""
         return self._sources(lines, settings, None).limits(range(len(lines)))
 
+    def limit_in_words(self, settings: SearchSettings) -> str:
+        """The rule for the most target pieces."""
+        longest = self.model.longest
+        return settings.limit_in_words if longest is None else f"{settings.limit_in_words} and {longest}"
+
     def encode_source(self, text: str, settings: SearchSettings) -> tuple[int, ...]:
         """Source ids of a text as the model reads it, cut where it is too long, EOS last."""
         most, _ = self._most_source(settings)

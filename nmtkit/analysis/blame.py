@@ -139,7 +139,7 @@ def _provenance(
         beam=settings.beam,
         length_alpha=settings.length_alpha,
         length_penalty=settings.length_penalty,
-        length_limit=settings.limit_in_words,
+        length_limit=translator.limit_in_words(settings),
         patience=settings.patience,
         free_eos=settings.free_eos,
         forbid_unk=settings.forbid_unk,

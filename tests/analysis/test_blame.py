@@ -211,6 +211,7 @@ def test_a_reference_that_the_model_cannot_hold_is_refused_by_its_number() -> No
     report = ask(translator, "ab", "a", reference_segmentations=2)
     assert [record.reference.length for record in report.records] == [2, 2]
     assert {record.limit for record in report.records} == {2}
+    assert report.provenance.length_limit == "4 and 2", "what was asked for, and what the model can hold"
     with pytest.raises(ValueError, match=r"^sentence 2: a reference of 3 pieces .*max_positions = 2") as caught:
         ask(translator, sets=[["ab", "a"], ["a", "aba"]])
     assert "\n" not in str(caught.value)
