@@ -24,7 +24,7 @@ from nmtkit.files import replacing, write_json
 from nmtkit.models.build import build
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import Model
-from nmtkit.models.options import options_from_mapping
+from nmtkit.models.options import options_of_folder
 from nmtkit.settings import nearest
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
@@ -182,7 +182,7 @@ def read_scores(folder: Path, weights: str) -> dict[str, float]:
 
 def build_model(options: Mapping[str, Any], tokenizer: Tokenizer, where: str) -> Model:
     """The freshly initialised model that a folder's options describe."""
-    model_options = options_from_mapping(options["model"], where)
+    model_options = options_of_folder(options["model"], where)
     return build(model_options, source_size=tokenizer.source.size, target_size=tokenizer.target.size)
 
 

@@ -1,11 +1,12 @@
 """The loss of a model that draws the positions it looks at (hard attention, Xu et al. 2015, section 4.1).
 
 The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
-which one sample is taken (REINFORCE), its second part weighed by λ_r: with λ_r = 1 the estimate is unbiased, with less
-of it the noise of the draws drowns the first part less. A position drawn at step t bears only on y_t and what follows,
-so its reward is the log P of the rest, or of y_t alone where nothing is handed on to the next step; what the other
-sentences of the batch have there on average, a piece, is the baseline, which leaves the expectation as it is since it
-does not hang on the sentence's own draws. The paper's baseline is a moving average.
+which one sample is taken (REINFORCE), its second part weighed by λ_r: with λ_r = 1 and no label smoothing, which the
+reward does not know, the estimate is unbiased; with less of it the noise of the draws drowns the first part less. A
+position drawn at step t bears only on y_t and what follows, so its reward is the log P of the rest, or of y_t alone
+where nothing is handed on to the next step; what the other sentences of the batch have there on average, a piece, is
+the baseline, which leaves the expectation as it is since it does not hang on the sentence's own draws. The paper's
+baseline is a moving average.
 
 As in the paper some draws are replaced by the expected context, the weighted sum of soft attention, whose gradient has
 no noise; here a coin is thrown for every word, there for every sentence.

@@ -22,7 +22,7 @@ from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build, parameters
 from nmtkit.models.interface import Model
-from nmtkit.models.options import ModelOptions, options_from_mapping, options_to_mapping
+from nmtkit.models.options import ModelOptions, options_of_folder, options_to_mapping
 from nmtkit.settings import from_mapping, to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -95,7 +95,8 @@ def train(run: Run) -> None:
         _make_folder(run, tokenizer)
     with files.locked(run.output):
         begun = (run.output / checkpoint.OPTIONS).exists()  # maybe by another training in the meantime
-        options = _continue_folder(run, tokenizer) if begun else _begin_folder(run, tokenizer)
+        pairs = {"train": len(train_corpus), "dev": len(dev.corpus)}
+        options = _continue_folder(run, tokenizer) if begun else _begin_folder(run, tokenizer, pairs)
         files.remove_leftovers(run.output)
         files.remove_leftovers(run.output / "training")
         torch.manual_seed(run.training.seed)
@@ -163,12 +164,17 @@ def _make_folder(run: Run, tokenizer: Tokenizer) -> None:
     run.output.mkdir(parents=True, exist_ok=True)
 
 
-def _begin_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Write what describes a new model; options.json comes last and makes it a model folder."""
+def _begin_folder(run: Run, tokenizer: Tokenizer, pairs: Mapping[str, int]) -> dict[str, Any]:
+    """Write what describes a new model; options.json comes last and makes it a model folder.
+
+    Args:
+        pairs: as many as the model can hold of the data.
+    """
     configuration = _configuration(run, tokenizer)
     tokenizer.save(run.output)
     defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
-    options = {**configuration, "defaults": to_mapping(defaults), "provenance": _provenance(run)}
+    provenance = {**_provenance(run), "pairs": dict(pairs)}
+    options = {**configuration, "defaults": to_mapping(defaults), "provenance": provenance}
     checkpoint.save_options(run.output, options)
     return options
 
@@ -230,12 +236,12 @@ def _provenance(run: Run) -> dict[str, Any]:
 def _refuse_changes(run: Run, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """A folder is only continued with the configuration and the data it was begun with.
 
-    An option that is not written there is younger than the folder: its default holds, as it does for translating.
+    An option that is not written there is younger than the folder, and what held before it still does.
     """
     where = str(run.output / checkpoint.OPTIONS)
     stored = {
         **stored,
-        "model": options_to_mapping(options_from_mapping(stored["model"], f"{where}: model")),
+        "model": options_to_mapping(options_of_folder(stored["model"], f"{where}: model")),
         "training": to_mapping(from_mapping(TrainingOptions, stored["training"], f"{where}: training")),
     }
     differences = []

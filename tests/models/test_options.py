@@ -17,6 +17,7 @@ from nmtkit.models.options import (
     RecurrentOptions,
     TransformerOptions,
     options_from_mapping,
+    options_of_folder,
     options_to_mapping,
     preset,
 )
@@ -143,6 +144,19 @@ def test_presets_survive_json(name: str) -> None:
     families = {"transformer": "transformer", "convs2s": "convolutional"}
     assert mapping["family"] == families.get(name.split("-")[0], "recurrent")
     assert options_from_mapping(mapping, "options.json") == options
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_hard_attention_of_an_older_folder_is_what_it_was(hard: bool) -> None:
+    """It drew always and had the whole reward; what it says itself stands, and configurations have the defaults."""
+    mapping = options_to_mapping(RecurrentOptions(hard=hard))
+    older = {key: value for key, value in mapping.items() if key not in ("expected_share", "reward_weight")}
+    read = options_of_folder(older, "options.json")
+    assert isinstance(read, RecurrentOptions)
+    assert (read.expected_share, read.reward_weight) == ((0.0, 1.0) if hard else (0.5, 0.01))
+    assert options_of_folder(mapping, "options.json") == options_from_mapping(older, "x") == RecurrentOptions(hard=hard)
+    with pytest.raises(ValueError, match="options.json"):
+        options_of_folder([], "options.json")  # type: ignore[arg-type]
 
 
 def test_presets_grow() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,9 +173,10 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 
 @pytest.mark.parametrize("count", [len(COVER)], ids=[f"{len(COVER)}-of-{len(ALL)}"])
 def test_how_many_variants_there_are(count: int) -> None:
-    """Three orders of attention × cells × directions × depths of 309 attentions, and 12 models without."""
-    soft, hard = (8 + 7) * 3 * 5, 2 * 7 * 2 * 3  # one head or two: scores × extents × normalisers
-    assert len(ALL) == 3 * 3 * 2 * 2 * (soft + hard) + 3 * 2 * 2 == 11136
+    """Three orders of attention × cells × directions × depths of 303 attentions, and 12 models without."""
+    soft, hard = 2 * 7 * 3 * 5, 2 * 7 * 2 * 3  # one head or two: scores × extents × normalisers
+    uniform = 3 * 3  # one head, and no normaliser that is sparse
+    assert len(ALL) == 3 * 3 * 2 * 2 * (soft + hard + uniform) + 3 * 2 * 2 == 10920
     assert count <= 60
 
 
@@ -191,16 +193,16 @@ REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
         for change in ({"hard": True}, {"heads": 2}, {"extent": "local-m"}, {"score": "dot"}, {"normaliser": "entmax"})
     ),
     *(
-        ({name: value}, [f"{name} = {value}", f"choose {option} = {needed!r}", f"leave {name} at"],
+        ({name: value}, [f"{name} = {json.dumps(value)}", f"choose {option} = {said}", f"leave {name} at"],
          [{option: needed, "encoder_units": 128}])
-        for name, value, option, needed in (
-            ("strength", 2.0, "score", "cosine"),
-            ("max_positions", 9, "score", "location"),
-            ("sigmoid_bias", False, "normaliser", "sigmoid"),
-            ("expected_share", 0.0, "hard", True),
-            ("reward_weight", 1.0, "hard", True),
-            ("entropy_weight", 0.5, "hard", True),
-            ("window", 3, "extent", "local-m"),
+        for name, value, option, needed, said in (
+            ("strength", 2.0, "score", "cosine", "'cosine'"),
+            ("max_positions", 9, "score", "location", "'location'"),
+            ("sigmoid_bias", False, "normaliser", "sigmoid", "'sigmoid'"),
+            ("expected_share", 0.0, "hard", True, "true"),
+            ("reward_weight", 1.0, "hard", True, "true"),
+            ("entropy_weight", 0.5, "hard", True, "true"),
+            ("window", 3, "extent", "local-m", "'local-m'"),
         )
     ),
     *(
@@ -219,6 +221,9 @@ REFUSED: list[tuple[dict[str, Any], list[str], list[dict[str, Any]]]] = [
     ({"hard": True, "normaliser": "sigmoid"}, ["hard", "another normaliser than 'sigmoid'"],
      [{"normaliser": "softmax"}]),
     ({"hard": True, "extent": "local-p"}, ["hard", "another extent than 'local-p'"], [{"extent": "local-m"}]),
+    *(({"score": "uniform", "normaliser": normaliser}, [f"normaliser = '{normaliser}'", "score = 'uniform'"],
+       [{"score": "dot", "encoder_units": 128}, {"normaliser": "softmax"}, {"normaliser": "sigmoid"}])
+      for normaliser in ("sparsemax", "entmax")),
     ({"hard": True, "score": "uniform"}, ["hard", "another score than 'uniform'"], [{"score": "location"}]),
     ({"cell": "elman"}, ["cell = 'elman'", "'gru', 'lstm' or 'rnn'"], [{"cell": "rnn"}]),
     ({"order": "Luong"}, ["order = 'Luong'", "'bahdanau', 'luong' or 'none'"], [{"order": "luong"}]),

@@ -2,7 +2,14 @@
 
 from nmtkit.models.options.base import ModelOptions
 from nmtkit.models.options.convolutional import ConvolutionalOptions
-from nmtkit.models.options.presets import FAMILIES, PRESETS, options_from_mapping, options_to_mapping, preset
+from nmtkit.models.options.presets import (
+    FAMILIES,
+    PRESETS,
+    options_from_mapping,
+    options_of_folder,
+    options_to_mapping,
+    preset,
+)
 from nmtkit.models.options.recurrent import RecurrentOptions
 from nmtkit.models.options.transformer import TransformerOptions
 
@@ -14,6 +21,7 @@ __all__ = [
     "RecurrentOptions",
     "TransformerOptions",
     "options_from_mapping",
+    "options_of_folder",
     "options_to_mapping",
     "preset",
 ]

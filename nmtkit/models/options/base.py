@@ -11,6 +11,11 @@ def check(name: str, value: float, low: float, high: float, fix: str) -> None:
         raise ValueError(f"{name} = {value} is not possible: {fix}")
 
 
+def toml(value: object) -> str:
+    """A value as it is written in a configuration."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def either(choices: tuple[str, ...]) -> str:
     quoted = [repr(choice) for choice in choices]
     return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
@@ -49,5 +54,6 @@ class ModelOptions:
             value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
             if not used and value != default:
                 raise ValueError(
-                    f"{name} = {value!r} does nothing with {having}: choose {needs}, or leave {name} at {default!r}"
+                    f"{name} = {toml(value)} does nothing with {having}: choose {needs}, or leave {name} at "
+                    f"{toml(default)}"
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nmtkit.models.options.base import ModelOptions, check, either
+from nmtkit.models.options.base import ModelOptions, check, either, toml
 
 CELLS = ("gru", "lstm", "rnn")
 ORDERS = ("bahdanau", "luong", "none")
@@ -44,7 +44,7 @@ class RecurrentOptions(ModelOptions):
             sources do not grow.
         hard: one position instead of a weighted sum: drawn in training, the heaviest else (Xu et al. 2015).
         expected_share: of the words for which hard attention reads the weighted sum after all in training.
-        reward_weight: of the gradient of hard attention's draws; 1: unbiased, less: less noise.
+        reward_weight: of the gradient of hard attention's draws; 1: unbiased without label smoothing, less: less noise.
         entropy_weight: reward of hard attention for not deciding early, in nats.
     """
 
@@ -101,9 +101,14 @@ class RecurrentOptions(ModelOptions):
             ("hard", True, "expected_share", "reward_weight", "entropy_weight"),
         ):
             value = getattr(self, option)
-            self._only(value == needed, f"{option} = {value!r}", f"{option} = {needed!r}", *names)
+            self._only(value == needed, f"{option} = {toml(value)}", f"{option} = {toml(needed)}", *names)
         local = "extent = 'local-m' or 'local-p'"
         self._only(self.extent != "global", "extent = 'global'", local, "window")
+        if self.score == "uniform" and self.normaliser in ("sparsemax", "entmax"):
+            raise ValueError(
+                f"normaliser = {self.normaliser!r} does nothing with score = 'uniform', whose energies are all alike: "
+                "choose another score, or leave normaliser at 'softmax'"
+            )
         if self.heads > 1:
             self._check_heads()
         elif self.order != "none" and self.score in ("dot", "scaled-dot", "cosine") and self.units != self.annotation:
