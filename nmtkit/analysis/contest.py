@@ -168,13 +168,13 @@ def contest(
             Contestant(
                 name=name,
                 runs=tuple(runs),
-                bleu=_interval(scores.bleu),
-                chrf=_interval(scores.chrf),
+                bleu=_score(scores.bleu),
+                chrf=_score(scores.chrf),
                 spread=scores.spread,
                 p_bleu=_p_value(scores.bleu - first.bleu) if rival else None,
                 p_chrf=_p_value(scores.chrf - first.chrf) if rival else None,
                 p_holm=p_holm,
-                buckets=tuple(_interval(column) for column in scores.buckets.T),
+                buckets=tuple(_score(column) for column in scores.buckets.T),
                 gains=tuple(_interval(column) for column in gains.T),
                 growth=_interval(gains[:, -1] - gains[:, 0]),
             )
@@ -248,6 +248,11 @@ class _Scores:
 def _bleu(metric: BLEU, rows: Counts) -> NDArray[np.float64]:
     """Corpus BLEU of summed statistics, row by row."""
     return np.array([metric._compute_score_from_stats(row).score for row in rows.tolist()])
+
+
+def _score(values: NDArray[np.float64]) -> Interval:
+    """An interval of scores, which end at 0 and 100, even where the means of new seeds were stretched beyond."""
+    return _interval(np.clip(values, 0.0, 100.0))
 
 
 def _interval(values: NDArray[np.float64]) -> Interval:

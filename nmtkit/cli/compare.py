@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,7 +90,7 @@ def compare(
         wanted = read_grid(grid)
         with usage():
             SearchSettings(**given(**search))  # before hours of training
-        train_all(wanted, output, note, _check)
+        train_all(wanted, output, note, partial(_check, grid))
         groups = wanted.folders(output)
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
@@ -110,8 +111,8 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
 
 
-def _check(words: Sequence[str]) -> None:
-    """Refuse a training that would fail: what `nmtkit WORDS --check` says."""
+def _check(grid: Path, words: Sequence[str]) -> None:
+    """Refuse a training of a grid that would fail: what `nmtkit WORDS --check` says."""
     import typer.main
 
     from nmtkit.cli.main import app
@@ -121,9 +122,9 @@ def _check(words: Sequence[str]) -> None:
     try:
         code = command.main([*rest, "--check"], prog_name=f"nmtkit {name}", standalone_mode=False)
     except typer.BadParameter as error:
-        raise ValueError(f"{' '.join(words)}: {error.message}") from None
+        raise ValueError(f"{grid}: nmtkit {' '.join(words)}: {error.message}") from None
     if code:
-        raise ValueError(f"nothing was trained, for nmtkit {' '.join(words)} would fail, see above")
+        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above")
 
 
 def _made_by(source: Path, references: Sequence[Path], search: Options) -> dict[str, Any]:
@@ -178,12 +179,19 @@ class Translators:
         first = self._first = self._first or options
         languages = [one.get("languages", {}) for one in (first, options)]
         if languages[0] != languages[1]:
-            pairs = [f"{one.get('source')} to {one.get('target')}" for one in languages]
-            warn(f"{folder} was trained to translate {pairs[1]}, the first {pairs[0]}: is it the same text for both?")
+            ways = [f"{one.get('source')} to {one.get('target')}" for one in languages]
+            warn(f"{folder} was trained to translate {ways[1]}, the first {ways[0]}: is it the same text for both?")
         facts = [
             (one.get("tokenizer", {}).get("sha256"), *(one.get("data", {}).get(f"dev {side}") for side in SIDES))
             for one in (first, options)
         ]
-        if facts[0] != facts[1]:
-            note(f"{folder}: no dev loss is shown, for its pieces or its dev text are not those of the first")
-        return facts[0] == facts[1]
+        pairs = [one.get("provenance", {}).get("pairs") for one in (first, options)]
+        if None not in pairs and pairs[0] != pairs[1]:
+            used = ["{train} pairs and validated on {dev}".format(**one) for one in pairs]
+            warn(
+                f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
+            )
+        comparable = facts[0] == facts[1] and (None in pairs or pairs[0]["dev"] == pairs[1]["dev"])
+        if not comparable:
+            note(f"{folder}: no dev loss is shown, for its pieces or its dev pairs are not those of the first")
+        return comparable

@@ -120,8 +120,12 @@ def said(made: Contest) -> list[str]:
 
 
 def to_json(made: Contest) -> dict[str, Any]:
-    """Every figure, and the outputs."""
-    return asdict(made)
+    """Every figure, and the outputs; null for what is not known."""
+    record = asdict(made)
+    for one in record["contestants"]:
+        for run in one["runs"]:
+            run.update({name: run[name] or None for name in ("updates", "trained")})
+    return record
 
 
 def draw(made: Contest, path: Path) -> None:

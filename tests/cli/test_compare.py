@@ -12,6 +12,7 @@ from conftest import Data, head, refused, run_here, write_lines
 
 import nmtkit
 from nmtkit.files import sha256
+from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_nothing_is_trained_before_everything_was_checked(data: Data, tmp_path: 
         file.write_text(common + variant)
         outcome = run_here(*words)
         line = outcome.err.splitlines()[-1]
-        assert outcome.code == 1 and line.startswith("nmtkit: ") and all(part in line for part in said), line
+        assert outcome.code == 1 and line.startswith(f"nmtkit: {file}: ") and all(part in line for part in said), line
         assert not (output / "a-1").exists() and "a-1: recurrent" in outcome.err
     file.write_text(common)
     assert "--min-length 9" in refused(run_here(*words, "--min-length", 9), 2) and not (output / "a-1").exists()
@@ -110,6 +111,40 @@ def test_nothing_is_trained_before_everything_was_checked(data: Data, tmp_path: 
     file.write_text(common.replace("units = 8", "units = 4") + '[variants.b]\npreset = "rnn-tiny"\n')
     changed = run_here(*words)
     assert changed.code == 1 and "was begun with another configuration" in changed.err and not (output / "b-1").exists()
+
+
+def test_what_a_model_had_no_room_for_is_said(data: Data, tmp_path: Path) -> None:
+    """Learned positions leave long pairs out: their loss is not that of all, and there was less to learn from."""
+    file, output = tmp_path / "grid.toml", tmp_path / "runs"
+    file.write_text(
+        f'train = "{data.folder}/train"\ndev = "{data.folder}/dev"\nsource-lang = "fr"\ntarget-lang = "en"\n'
+        'vocab-size = 400\nupdates = 1\nvalidate-every = 1\ndevice = "cpu"\n'
+        '[model]\nfamily = "transformer"\nwidth = 8\nheads = 2\nfeedforward = 8\n'
+        "encoder_layers = 1\ndecoder_layers = 1\n"
+        '[variants.all]\n[variants.some]\nmodel = { positions = "learned", max_positions = 40 }\n'
+        '[variants.roomy]\nmodel = { positions = "learned", max_positions = 4000 }\n'
+    )
+    texts: list[Any] = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en", "--max-length", 5]
+    outcome = run_here("compare", "--grid", file, "--output", output, *texts, "--json", tmp_path / "a.json")
+    assert outcome.code == 0, outcome.err
+    kept = {
+        name: json.loads((output / f"{name}-1" / "options.json").read_text())["provenance"]["pairs"]
+        for name in ("all", "some", "roomy")
+    }
+    assert kept["all"] == kept["roomy"] == {"train": 200, "dev": 8}
+    tokenizer = Tokenizer.load(output / "all-1")
+    for part, count in kept["some"].items():
+        pairs = zip(*(head(data.folder / f"{part}.{side}", 999) for side in ("fr", "en")), strict=True)
+        fits = [max(map(len, map(tokenizer.source.encode, pair))) < 40 for pair in pairs if any(pair)]
+        assert 0 < sum(fits) == count < len(fits)
+    said = " ".join(outcome.err.split())
+    some = "{train} pairs and validated on {dev}".format(**kept["some"])
+    assert f"some-1 was trained on {some}, the first on 200 pairs and validated on 8" in said
+    assert "roomy-1 was" not in said and said.count("no dev loss is shown") == 1
+    losses = [one["runs"][0]["dev_loss"] for one in json.loads((tmp_path / "a.json").read_text())["contestants"]]
+    assert losses[0] and losses[2] and losses[1] is None
+    speeds = [one["runs"][0]["trained"] for one in json.loads((tmp_path / "a.json").read_text())["contestants"]]
+    assert speeds == [None] * 3, "a hundred updates are needed for a speed"
 
 
 def test_models_that_are_hard_to_compare_are_said_so(model: Path, copied: Path, data: Data, tmp_path: Path) -> None:
