@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ Matrix = NDArray[np.float32]
 
 KINDS = ("cross", "decoder", "encoder")
 """Attention of the target to the source, of the target to itself, of the source to itself."""
+BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")
+"""How SentencePiece writes letters that are no pieces."""
 SPACE = "▁"
 """How SentencePiece writes the space before a word."""
 
@@ -147,7 +150,12 @@ def words(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
             found.append(("", []))
         name, group = found[-1]
         found[-1] = (name + piece.replace(SPACE, ""), [*group, place])
-    return found
+    return [(_spelled(name), group) for name, group in found]
+
+
+def _spelled(name: str) -> str:
+    """Bytes, which stand for letters that the vocabulary lacks, as those letters."""
+    return re.sub(BYTES, lambda found: bytes.fromhex(found[0][3:-1].replace("><0x", "")).decode(errors="replace"), name)
 
 
 def align(one: AttentionMap) -> Links:

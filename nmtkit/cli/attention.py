@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ from nmtkit.cli.parameters import (
     write_result,
 )
 from nmtkit.cli.streams import keep_apart
-from nmtkit.console import stdout_console
+from nmtkit.console import note, stdout_console
 
 if TYPE_CHECKING:
     from nmtkit.analysis.attention_maps import AttentionMap, Choice
@@ -74,7 +75,7 @@ def attention(
     """
     from nmtkit.analysis.attention_maps import Choice, attend
     from nmtkit.evaluation.alignment import parse_gold
-    from nmtkit.files import read_lines, read_parallel, write_text
+    from nmtkit.files import read_parallel, write_text
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
     from nmtkit.report.tables import short_hash
@@ -91,7 +92,7 @@ def attention(
     if plot:
         with usage():
             check(plot)
-    lines, *others = read_parallel(source, target, *filter(None, [gold])) if target else [read_lines(source)]
+    lines, *others = read_parallel(source, *filter(None, [target, gold]))
     known = parse_gold(others[1], str(gold), lines, others[0]) if gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:
@@ -99,6 +100,7 @@ def attention(
     if plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
+    _say_who_has_none(folders, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
     asked = [lines[number - 1] for number in numbers]
     if others:
@@ -124,6 +126,16 @@ def attention(
         for one in maps:
             for part in render(one, console.width):
                 console.print(part)
+
+
+def _say_who_has_none(folders: Sequence[Path], kind: str) -> None:
+    """Of an ensemble, whose map is that of the members which have one."""
+    from nmtkit.checkpoint import read_options
+
+    for folder in folders if len(folders) > 1 else []:
+        options = read_options(folder)["model"]
+        if options["family"] != "transformer" and (kind != "cross" or options.get("order") == "none"):
+            note(f"{folder} has no such attention: what is shown is that of the others")
 
 
 def _said(chosen: Choice) -> str:

@@ -41,8 +41,8 @@ def prompting(path: Path | None) -> bool:
 
 
 def open_output(path: Path | None, stack: ExitStack) -> TextIO:
-    """Standard output as UTF-8 with plain line ends, or a file that appears when it is whole."""
-    if path is None:
+    """Standard output (None or "-") as UTF-8 with plain line ends, or a file that appears when it is whole."""
+    if path is None or str(path) == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         return sys.stdout
     from nmtkit.files import replacing

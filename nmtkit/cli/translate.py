@@ -98,7 +98,7 @@ def translate(
     _check(n_best, exact, per_length, trace, attention, reference)
     if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
-    streams.keep_apart([input_file, reference], [output_file, trace, attention])
+    streams.keep_apart([input_file, reference], [output_file or Path("-"), trace, attention])
     translator = load_translator(folders, model)
     settings = search_settings(translator, search, n_best=n_best)
     _check_settings(settings, exact, per_length)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nmtkit.analysis.attention_maps import AttentionMap
 
 SHADES = " ░▒▓█"
-"""Weights from 0 to 1 in a terminal."""
+"""Weights from 0 to the highest of a map in a terminal."""
 NAME, HEAD = 14, 10
 """Letters of a row's name, and lines of a column's."""
 MARK = "<!--MAPS-->"
@@ -40,9 +40,11 @@ def render(one: AttentionMap, width: int) -> Iterator[Text]:
     for line in range(high):
         letters = (name[:HEAD].rjust(high)[line].ljust(cell) for name in names[:seen])
         yield Text(" " * (NAME + 1) + "".join(letters).rstrip())
+    most = float(one.weights.max(initial=0)) or 1.0
     for name, row in zip(one.rows, one.weights.tolist(), strict=True):
-        shades = (SHADES[round((len(SHADES) - 1) * min(1.0, weight))] * cell for weight in row[:seen])
+        shades = (SHADES[round((len(SHADES) - 1) * weight / most)] * cell for weight in row[:seen])
         yield Text(f"{shown(name).plain[:NAME]:>{NAME}} {''.join(shades)}".rstrip())
+    yield Text(f"{SHADES[-1] * 2:>{NAME}} is a weight of {most:.2g}", style="dim")
     if seen < len(names):
         yield Text(f"{len(names) - seen} more columns have no room here; --html or --plot shows all")
 

@@ -92,6 +92,7 @@ def test_words_by_hand() -> None:
     assert words(["▁Jane", "▁vis", "it", "s", "</s>"]) == [("Jane", [0]), ("visits", [1, 2, 3]), ("</s>", [4])]
     assert words(["<s>", "Ja", "ne", "▁"]) == [("<s>", [0]), ("Jane", [1, 2]), ("", [3])]
     assert words([]) == []
+    assert words(["▁", "<0xC3>", "<0xA9>", "t<0x", "<0x2A>", "<0xFF>"]) == [("ét<0x*\ufffd", [0, 1, 2, 3, 4, 5])]
     weights = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25], [0.0, 0.0, 1.0]], dtype=np.float32)
     rows, columns, made = joined(["▁a", "b", "</s>"], ["▁x", "y", "▁z"], weights)
     assert (rows, columns) == (("ab", "</s>"), ("xy", "z"))

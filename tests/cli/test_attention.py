@@ -129,6 +129,29 @@ def test_the_page_of_an_ensemble_names_its_members(
     assert Reader(page.read_text("utf-8")).texts["p"][0].startswith(said)
 
 
+def test_an_ensemble_says_who_has_no_map(command: list[object], data: Data, tmp_path: Path) -> None:
+    """Its map is that of the others; one model alone without any is refused."""
+    made = [*data.flags(tmp_path / "none"), "--tokenizer", command[1], "--updates", 1, "--validate-every", 1]
+    (tmp_path / "none.toml").write_text('[model]\nfamily = "recurrent"\norder = "none"\nunits = 8\nembedding = 8\n')
+    done = run_here("train", *made, "--config", tmp_path / "none.toml", "--device", "cpu", "--quiet")
+    assert done.code == 0, done.err
+    alone = maps(*command, "--target", data.folder / "dev.en", "--line", 1)
+    both = run_here(
+        *command[:2], tmp_path / "none", *command[2:], "--target", data.folder / "dev.en", "--line", 1, "--json", "-"
+    )
+    assert both.code == 0 and json.loads(both.lines[0])["weights"] == alone[0]["weights"]
+    assert f"{tmp_path / 'none'} has no such attention" in both.err and both.err.count("no such attention") == 1
+    own = run_here(*command[:2], tmp_path / "none", *command[2:], "--line", 1, "--kind", "encoder", "--json", "-")
+    assert own.code == 0 and own.err.count("no such attention") == 1
+    assert "has no attention to the source" in refused(run_here(*command[:1], tmp_path / "none", *command[2:]))
+
+
+def test_a_text_without_a_line_is_refused(command: list[object], tmp_path: Path) -> None:
+    empty = write_lines(tmp_path / "empty", [])
+    words = [empty if word == command[3] else word for word in command]
+    assert f"{empty} has 0 lines; give at least one" in refused(run_here(*words))
+
+
 def test_the_terminal_shows_every_row_in_80_columns(command: list[object]) -> None:
     outcome = run_here(*command, "--line", 1)
     (one,) = maps(*command, "--line", 1)

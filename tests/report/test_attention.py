@@ -24,7 +24,8 @@ def lines(one: AttentionMap, width: int = 80) -> list[str]:
 
 def test_shades_by_hand() -> None:
     """Two columns a cell; names of columns stand upright above them, those of rows to the left."""
-    first, second, *names, top, bottom = lines(ONE)
+    first, second, *names, top, bottom, scale = lines(ONE)
+    assert scale == " " * 12 + "██ is a weight of 1"
     assert (first, second) == ("line 3: le chat", "  a <b>")
     assert top == " " * 12 + "▁a" + " " + "  ░░▓▓" and bottom == " " * 9 + "$x_1$" + " ██  ▒▒"
     assert ["".join(line.ljust(30)[15 + 2 * column] for line in names).strip() for column in range(3)] == [
@@ -38,11 +39,15 @@ def test_what_has_no_room_is_said() -> None:
     many = AttentionMap(1, "x", "y", ("a",), tuple(map(str, range(100))), np.full((1, 100), 0.5, dtype=np.float32))
     shown = lines(many)
     assert max(map(len, shown)) <= 80 and shown[-1].startswith("35 more columns have no room")
-    assert shown[-2].count("▒") == 65
+    assert shown[-3].count("█") == 65 and shown[-2].endswith("██ is a weight of 0.5"), "shades are relative"
+    ones = replace(many, columns=("a", "b"), weights=np.array([[0.0123, 0.0031]], dtype=np.float32))
+    assert [line[15:] for line in lines(ones)[-2:]] == ["██░░", "is a weight of 0.012"]
+    nothing = replace(ones, weights=np.zeros((1, 2), dtype=np.float32))
+    assert lines(nothing)[-2].strip() == "a"
     console = Console(width=80)
     assert console.width == 80 and not [line for line in lines(ONE) if "no room" in line]
     empty = AttentionMap(1, "", "", ("</s>",), ("</s>",), np.ones((1, 1), dtype=np.float32))
-    assert lines(empty)[-1].endswith("██")
+    assert lines(empty)[-2].endswith("██")
 
 
 def test_json_is_read_back() -> None:
