@@ -99,7 +99,7 @@ def _framed(one: AttentionMap) -> str:
 def draw(maps: Sequence[AttentionMap], path: Path) -> None:
     """A picture of one sentence, its format by the ending of its name, whole or not at all."""
     with replacing(path) as temporary:
-        build(maps).savefig(temporary, format=check(path), dpi=160)
+        build(maps).savefig(temporary, format=check(path), dpi=160, bbox_inches="tight", pad_inches=0.1)
 
 
 def build(maps: Sequence[AttentionMap]) -> Figure:
