@@ -91,12 +91,13 @@ def train(run: Run) -> None:
     resuming = (run.output / checkpoint.OPTIONS).exists()
     tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
+    configuration = _configuration(run, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer)
     if not resuming:
-        _make_folder(run, tokenizer)
+        _make_folder(run, tokenizer, configuration)
     with files.locked(run.output):
         begun = (run.output / checkpoint.OPTIONS).exists()  # maybe by another training in the meantime
         pairs = {"train": len(train_corpus), "dev": len(dev.corpus)}
-        options = _continue_folder(run, tokenizer) if begun else _begin_folder(run, tokenizer, pairs)
+        options = _continue_folder(run, configuration) if begun else _begin_folder(run, tokenizer, configuration, pairs)
         files.remove_leftovers(run.output)
         files.remove_leftovers(run.output / "training")
         torch.manual_seed(run.training.seed)
@@ -155,22 +156,23 @@ def _read(data: Data, part: str) -> dict[str, list[str]]:
     return dict(zip(paths, files.read_parallel(*paths.values()), strict=True))
 
 
-def _make_folder(run: Run, tokenizer: Tokenizer) -> None:
+def _make_folder(run: Run, tokenizer: Tokenizer, configuration: Mapping[str, Any]) -> None:
     """An empty folder, unless no model could be built for it."""
     if run.output.exists() and not run.output.is_dir():
         raise ValueError(f"{run.output}: is a file; name a folder for the model")
     _refuse_ties(run.model, tokenizer.joint)
-    checkpoint.build_model(_configuration(run, tokenizer), tokenizer, "model options")
+    checkpoint.build_model(configuration, tokenizer, "model options")
     run.output.mkdir(parents=True, exist_ok=True)
 
 
-def _begin_folder(run: Run, tokenizer: Tokenizer, pairs: Mapping[str, int]) -> dict[str, Any]:
+def _begin_folder(
+    run: Run, tokenizer: Tokenizer, configuration: Mapping[str, Any], pairs: Mapping[str, int]
+) -> dict[str, Any]:
     """Write what describes a new model; options.json comes last and makes it a model folder.
 
     Args:
         pairs: as many as the model can hold of the data.
     """
-    configuration = _configuration(run, tokenizer)
     tokenizer.save(run.output)
     defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
     provenance = {**_provenance(run), "pairs": dict(pairs)}
@@ -179,11 +181,10 @@ def _begin_folder(run: Run, tokenizer: Tokenizer, pairs: Mapping[str, int]) -> d
     return options
 
 
-def _continue_folder(run: Run, tokenizer: Tokenizer) -> dict[str, Any]:
+def _continue_folder(run: Run, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Read what describes the model; refuse another configuration, note what may have changed."""
     options = checkpoint.read_options(run.output)
-    given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer
-    _refuse_changes(run, options, _configuration(run, given))
+    _refuse_changes(run, options, configuration)
     options["training"] |= {key: getattr(run.training, key) for key in CONTINUABLE}
     now = _provenance(run)
     options["provenance"].setdefault("continued", []).append({key: now[key] for key in CONTINUED})
