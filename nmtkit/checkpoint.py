@@ -59,10 +59,14 @@ class Checkpoint:
 
 def model_hash(model_options: Mapping[str, Any], tokenizer: Tokenizer, weights: Mapping[str, Tensor]) -> str:
     """SHA-256 over everything that determines the distribution."""
-    digest = hashlib.sha256(json.dumps(model_options, sort_keys=True).encode())
-    digest.update(tokenizer.hash().encode())
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
+    return tensors_hash(weights, json.dumps(model_options, sort_keys=True), tokenizer.hash())
+
+
+def tensors_hash(tensors: Mapping[str, Tensor], *before: str) -> str:
+    """SHA-256 over texts, and over the name, type, shape and values of each tensor."""
+    digest = hashlib.sha256("".join(before).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()
@@ -121,7 +125,10 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     """Tensors and header that `save_tensors` wrote; ValueError names a file missing, damaged or of another kind."""
     header = read_header(path, kind)
     with _opened(path) as stream:
-        return {name: stream.get_tensor(name) for name in stream.keys()}, header  # noqa: SIM118
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    if header.get("content") not in (None, tensors_hash(tensors)):
+        raise ValueError(f"{path}: damaged, its content is not what was written; restore a copy")
+    return tensors, header
 
 
 def read_header(path: Path, kind: str) -> dict[str, Any]:
@@ -186,6 +193,18 @@ def build_model(options: Mapping[str, Any], tokenizer: Tokenizer, where: str) ->
     return build(model_options, source_size=tokenizer.source.size, target_size=tokenizer.target.size)
 
 
+def read_weights(
+    path: Path, model_options: Mapping[str, Any], tokenizer: Tokenizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and their header; ValueError where they are damaged, or not of these options and this tokenizer."""
+    tensors, header = load_tensors(path, WEIGHTS)
+    if header["hash"] != model_hash(model_options, tokenizer, tensors):
+        raise ValueError(
+            f"{path}: does not belong to this folder's options and tokenizer, or was damaged; restore a copy"
+        )
+    return tensors, header
+
+
 def load(folder: str | Path, *, weights: str = "best", device: torch.device | str = "cpu") -> Checkpoint:
     """Load a model folder.
 
@@ -198,19 +217,14 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     options = read_options(folder)
     tokenizer = Tokenizer.load(folder)
     path = folder / FILES[weights]
-    tensors, header = load_tensors(path, WEIGHTS)
-    digest = model_hash(options["model"], tokenizer, tensors)
-    if header["hash"] != digest:
-        raise ValueError(
-            f"{path}: does not belong to this folder's options and tokenizer, or was damaged; restore a copy"
-        )
+    tensors, header = read_weights(path, options["model"], tokenizer)
     model = build_model(options, tokenizer, str(folder / OPTIONS))
     if unique_weights(model).keys() != tensors.keys():
         raise ValueError(f"{path}: holds the weights of a model that this nmtkit builds otherwise; train it again")
     load_weights(model, tensors)
     model.eval()
     model.to(device)
-    return Checkpoint(model, tokenizer, options, digest, header["steps"], header["scores"])
+    return Checkpoint(model, tokenizer, options, header["hash"], header["steps"], header["scores"])
 
 
 def load_ensemble(

@@ -43,7 +43,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.recipe import Data, Run, train
-from nmtkit.training.state import KIND, STATE
+from nmtkit.training.state import KIND, RunState
 
 torch.set_num_threads(1)
 
@@ -143,10 +143,17 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def state_of(output: Path) -> Path:
+    """The newest state of a run."""
+    return RunState(output / "training").paths()[0]
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 of what a safetensors file says, whatever the order: model, optimiser or weights, and the header."""
-    tensors, header = checkpoint.load_tensors(path, KIND if path.name == STATE else checkpoint.WEIGHTS)
-    header.pop("position", None)  # holds the time spent
+    kind = KIND if path.name.startswith("state") else checkpoint.WEIGHTS
+    tensors, header = checkpoint.load_tensors(path, kind)
+    for name in ("position", "run"):  # the time spent; what may differ where updates and weights do not
+        header.pop(name, None)
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -155,7 +162,8 @@ def fingerprint(path: Path) -> str:
 
 def fingerprints(output: Path) -> dict[str, str]:
     """Those of both weights files and of the training state."""
-    return {name: fingerprint(output / name) for name in (checkpoint.BEST, checkpoint.LAST, "training/" + STATE)}
+    names = {name: output / name for name in (checkpoint.BEST, checkpoint.LAST)}
+    return {name: fingerprint(path) for name, path in {**names, "state": state_of(output)}.items()}
 
 
 class Trainings:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nmtkit import files
 from nmtkit.tokenizer.subwords import HINT, Subwords
 
-JOINT, SOURCE, TARGET = "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model"
+JOINT, SOURCE, TARGET = FILES = ("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,20 @@ class Tokenizer:
             digest.update(self.target.to_bytes())
         return digest.hexdigest()
 
+    def files(self) -> dict[str, bytes]:
+        """The files that `save` writes: tokenizer.model, or tokenizer.source.model and tokenizer.target.model."""
+        models = {JOINT: self.source} if self.joint else {SOURCE: self.source, TARGET: self.target}
+        return {name: subwords.to_bytes() for name, subwords in models.items()}
+
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes tokenizer.model, or tokenizer.source.model and tokenizer.target.model, in place of any before."""
+        """Writes the tokenizer's files into a folder, in place of any before."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        models = {JOINT: self.source} if self.joint else {SOURCE: self.source, TARGET: self.target}
-        for name, subwords in models.items():
+        contents = self.files()
+        for name, content in contents.items():
             with files.replacing(folder / name) as temporary:
-                temporary.write_bytes(subwords.to_bytes())
-        for name in {JOINT, SOURCE, TARGET} - set(models):
+                temporary.write_bytes(content)
+        for name in set(FILES) - set(contents):
             (folder / name).unlink(missing_ok=True)
 
     @classmethod

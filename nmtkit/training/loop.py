@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,39 +24,10 @@ from nmtkit.files import write_text
 from nmtkit.models.interface import Model
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
-from nmtkit.training.state import Position, RunState
+from nmtkit.training.state import Meter, Position, RunState
 
 Weights = Mapping[str, torch.Tensor]
 Scores = Mapping[str, float]
-
-
-@dataclass
-class Meter:
-    """What has gone through the model since the last line of progress."""
-
-    loss: float = 0.0
-    target_tokens: int = 0
-    source_tokens: int = 0
-    seconds: float = 0.0
-    updates: int = 0
-    rate: float = 0.0
-
-    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float, rate: float) -> None:
-        self.loss += mean_loss * target_tokens
-        self.target_tokens += target_tokens
-        self.source_tokens += source_tokens
-        self.seconds += seconds
-        self.updates += 1
-        self.rate = rate
-
-    def shown(self) -> dict[str, str]:
-        """Loss, speed and learning rate, as people read them."""
-        loss = self.loss / max(self.target_tokens, 1)
-        return {"loss": f"{loss:.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
-
-    def speed(self) -> float:
-        """Source and target pieces a second, padding not counted."""
-        return (self.source_tokens + self.target_tokens) / max(self.seconds, 1e-9)
 
 
 class Trainer:
@@ -66,6 +36,7 @@ class Trainer:
     Args:
         validate: scores (`loss`, `bleu`) of a model with the given weights.
         keep: called after each validation with weights, scores, the step, and whether they are the best so far.
+        run: what the run is known by; a state of another one is refused.
     """
 
     def __init__(
@@ -76,19 +47,26 @@ class Trainer:
         folder: Path,
         validate: Callable[[Weights], Scores],
         keep: Callable[[Weights, Scores, int, bool], None],
+        run: str = "",
     ) -> None:
         self.model, self.corpus, self.options = model, corpus, options
         self.validate, self.keep, self.history = validate, keep, folder / "history.jsonl"
-        self.state = RunState(folder / "training")
+        self.state = RunState(folder / "training", run)
         self.optimizer = make_optimizer(model, options)
-        self.position, self.meter = Position(), Meter()
+        self.position = Position()
 
     def resume(self) -> None:
-        """Go on from the saved state, if there is one; the history loses what came after it."""
-        if self.state.exists():
-            self.position = self.state.load(self.model, self.optimizer)
-        kept = [line for line in read_history(self.history) if line["step"] <= self.position.step]
-        write_text(self.history, "".join(json.dumps(line) + "\n" for line in kept))
+        """Go on from the saved state, if there is one; nothing is written before `run`.
+
+        Raises:
+            ValueError: where no state can be used.
+        """
+        if not self.state.exists():
+            return
+        self.position = self.state.load(self.model, self.optimizer)
+        if not self.position.history:  # the state of an older version does not hold it
+            lines = (line for line in read_history(self.history) if line["step"] <= self.position.step)
+            self.position.history = list(map(json.dumps, lines))
 
     def over(self) -> str:
         """Why there is nothing left to do, or an empty string."""
@@ -100,13 +78,18 @@ class Trainer:
     def run(self) -> None:
         """Train until the last update or until patience ends; Ctrl-C saves the state first."""
         options, position = self.options, self.position
+        if not self.state.exists():
+            self.state.save(self.model, self.optimizer, position)
+        lines = "".join(f"{line}\n" for line in position.history)
+        if not self.history.exists() or self.history.read_bytes() != lines.encode():
+            write_text(self.history, lines)
         if self.over():
             return
         self.model.train()
         with interruptible() as interrupted, Progress(options.updates, "training") as progress:
             for batches in self._updates():
                 self._update(batches)
-                progress.update(position.step, **self.meter.shown())
+                progress.update(position.step, **position.meter.shown())
                 validating = position.step % options.validate_every == 0 or position.step == options.updates
                 if position.step % options.log_every == 0:
                     self._log(progress)
@@ -154,10 +137,11 @@ class Trainer:
         spent = time.perf_counter() - started
         self.position.seconds += spent
         source_tokens = sum(self.corpus.source.lengths[index] for batch in indices for index in batch)
-        self.meter.add(loss, target_tokens, source_tokens, spent, self.optimizer.param_groups[0]["lr"])
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.position.meter.add(loss, target_tokens, source_tokens, spent, rate)
 
     def _log(self, progress: Progress) -> None:
-        meter, self.meter = self.meter, Meter()
+        meter, self.position.meter = self.position.meter, Meter()
         step = self.position.step
         left = (self.options.updates - step) * meter.seconds / meter.updates / 60
         if not stderr_console().is_terminal:
@@ -171,31 +155,78 @@ class Trainer:
         position, started = self.position, time.perf_counter()
         weights = self.state.mean_of_snapshots(position)
         scores = self.validate(weights)
-        score = scores["bleu"] if self.options.best_by == "bleu" else -scores["loss"]
-        better = position.best is None or score > position.best
-        if better:
-            position.best, position.best_step, position.stale = score, position.step, 0
-        else:
-            position.stale += 1
-        self.keep(weights, scores, position.step, better)
+        better = self._better(scores)
+        position.stale = 0 if better else position.stale + 1
+        self._keep(weights, scores, better)
         position.seconds += time.perf_counter() - started
         self._record({f"dev_{name}": value for name, value in scores.items()})
         shown = f"dev loss {scores['loss']:.3f} nats a piece, BLEU {scores['bleu']:.2f}"
         verdict = "the best so far" if better else f"best was update {position.best_step}"
         progress.line(f"validation at update {position.step}: {shown} ({verdict}; {position.seconds / 60:.1f} min)")
 
+    def _better(self, scores: Scores) -> bool:
+        """Whether a validation is better than the best so far; of equal scores the lower loss is."""
+        position = self.position
+        if position.best is None:
+            return True
+        score, loss = self._score(scores), scores["loss"]
+        return score > position.best or (
+            score == position.best and position.best_loss is not None and loss < position.best_loss
+        )
+
+    def _score(self, scores: Scores) -> float:
+        return scores["bleu"] if self.options.best_by == "bleu" else -scores["loss"]
+
+    def _keep(self, weights: Weights, scores: Scores, best: bool) -> None:
+        """Note the best, and hand on what was validated."""
+        if best:
+            position = self.position
+            position.best, position.best_loss, position.best_step = self._score(scores), scores["loss"], position.step
+        self.keep(weights, scores, self.position.step, best)
+
+    def forget_best(self) -> None:
+        """The best weights are lost: the next ones that are validated are the best."""
+        self.position.best = self.position.best_loss = None
+
+    def restore(self) -> None:
+        """Validate and keep the weights of now once more; they are the best where none is known."""
+        if not self.position.snapshots:
+            self.state.take_snapshot(self.model, self.position, 1)
+        weights = self.state.mean_of_snapshots(self.position)
+        self._keep(weights, self.validate(weights), self.position.best is None)
+        self.state.save(self.model, self.optimizer, self.position)
+
     def _record(self, facts: dict[str, float]) -> None:
         """Append a line to the history."""
         position = self.position
-        line = {"step": position.step, "epoch": position.epoch, "seconds": round(position.seconds, 1), **facts}
+        when = {"step": position.step, "epoch": position.epoch, "seconds": round(position.seconds, 1)}
+        position.history.append(json.dumps({**when, **facts}))
         with self.history.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+            stream.write(position.history[-1] + "\n")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a history file; one that a killed run left unfinished is dropped."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    """The lines of a history file; what a killed run left unfinished is dropped, and a damaged line with a warning."""
+    if not path.exists():
+        return []
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
+        line = _facts(text)
+        if line is None:
+            warn(f"{path}, line {number}: damaged; left out")
+        else:
+            found.append(line)
+    return found
+
+
+def _facts(text: str) -> dict[str, float] | None:
+    """A line of a history, or None for what is none."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    numbers = isinstance(line, dict) and all(type(value) in (int, float) for value in line.values())
+    return line if numbers and type(line.get("step")) is int else None
 
 
 def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:

@@ -26,8 +26,10 @@ from nmtkit.models.options import ModelOptions, options_of_folder, options_to_ma
 from nmtkit.settings import from_mapping, to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
-from nmtkit.training.loop import Scores, Trainer, Weights, read_history
+from nmtkit.training import folder
+from nmtkit.training.loop import Scores, Trainer, Weights
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
+from nmtkit.training.state import RunState
 from nmtkit.training.validation import DevSet, validate
 from nmtkit.translator import Translator
 
@@ -88,22 +90,33 @@ def train(run: Run) -> None:
     if run.threads is not None:
         set_threads(run.threads)
     texts = {**_read(run.data, "train"), **_read(run.data, "dev")}
-    resuming = (run.output / checkpoint.OPTIONS).exists()
-    tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
+    resuming = folder.begun(run.output)
+    if resuming:
+        folder.refuse_lost(run.output)
+    tokenizer = folder.own_tokenizer(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
     configuration = _configuration(run, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer)
     if not resuming:
         _make_folder(run, tokenizer, configuration)
     with files.locked(run.output):
-        begun = (run.output / checkpoint.OPTIONS).exists()  # maybe by another training in the meantime
+        begun = folder.begun(run.output)  # maybe by another training in the meantime
         pairs = {"train": len(train_corpus), "dev": len(dev.corpus)}
-        options = _continue_folder(run, configuration) if begun else _begin_folder(run, tokenizer, configuration, pairs)
-        files.remove_leftovers(run.output)
-        files.remove_leftovers(run.output / "training")
+        if begun:
+            options = checkpoint.read_options(run.output)
+            _refuse_changes(run, options, configuration)
+        else:
+            options = _begin_folder(run, tokenizer, configuration, pairs)
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(options, tokenizer, "model options").to(device)
         trainer = _trainer(run, options, tokenizer, model, train_corpus, dev)
         trainer.resume()
+        files.remove_leftovers(run.output)
+        files.remove_leftovers(run.output / folder.TRAINING)
+        if begun:
+            now = _provenance(run)
+            call = {key: now[key] for key in CONTINUED}
+            folder.note_continuation(run.output, options, run.training, call, over=bool(trainer.over()))
+            folder.mend(run.output, trainer, options, tokenizer)
         _say_where(run, trainer, parameters(model))
         trainer.run()
     if trainer.position.step:
@@ -121,18 +134,19 @@ def check(run: Run) -> str:
     for path in run.data.paths().values():
         files.open_text(path).close()
     made = 0
-    if (run.output / checkpoint.OPTIONS).exists():
-        own = Tokenizer.load(run.output)
+    if folder.begun(run.output):
+        folder.refuse_lost(run.output)
+        own = folder.own_tokenizer(run.output)
         given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else own
         _refuse_changes(run, checkpoint.read_options(run.output), _configuration(run, given))
-        made = max((int(line["step"]) for line in read_history(run.output / "history.jsonl")), default=0)
+        made = RunState(run.output / folder.TRAINING).step()
         if made > run.training.updates:
             raise ValueError(
                 f"{run.output} has made {made} updates, more than updates = {run.training.updates}: ask for as many, "
                 "or choose another --output"
             )
-    elif run.output.exists() and not run.output.is_dir():
-        raise ValueError(f"{run.output}: is a file; name a folder for the model")
+    else:
+        folder.refuse_new(run.output, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else None)
     joint = run.tokenizer.joint
     if isinstance(run.tokenizer, Tokenizer):
         sizes = run.tokenizer.source.size, run.tokenizer.target.size
@@ -157,9 +171,8 @@ def _read(data: Data, part: str) -> dict[str, list[str]]:
 
 
 def _make_folder(run: Run, tokenizer: Tokenizer, configuration: Mapping[str, Any]) -> None:
-    """An empty folder, unless no model could be built for it."""
-    if run.output.exists() and not run.output.is_dir():
-        raise ValueError(f"{run.output}: is a file; name a folder for the model")
+    """An empty folder, unless no model could be built for it or it holds something else."""
+    folder.refuse_new(run.output, tokenizer)
     _refuse_ties(run.model, tokenizer.joint)
     checkpoint.build_model(configuration, tokenizer, "model options")
     run.output.mkdir(parents=True, exist_ok=True)
@@ -177,17 +190,6 @@ def _begin_folder(
     defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
     provenance = {**_provenance(run), "pairs": dict(pairs)}
     options = {**configuration, "defaults": to_mapping(defaults), "provenance": provenance}
-    checkpoint.save_options(run.output, options)
-    return options
-
-
-def _continue_folder(run: Run, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what describes the model; refuse another configuration, note what may have changed."""
-    options = checkpoint.read_options(run.output)
-    _refuse_changes(run, options, configuration)
-    options["training"] |= {key: getattr(run.training, key) for key in CONTINUABLE}
-    now = _provenance(run)
-    options["provenance"].setdefault("continued", []).append({key: now[key] for key in CONTINUED})
     checkpoint.save_options(run.output, options)
     return options
 
@@ -306,7 +308,7 @@ def _trainer(
         for name in (checkpoint.LAST, *((checkpoint.BEST,) if best else ())):
             checkpoint.save_weights(run.output / name, weights, digest, step, scores)
 
-    return Trainer(model, corpus, run.training, run.output, validate_weights, keep)
+    return Trainer(model, corpus, run.training, run.output, validate_weights, keep, folder.run_hash(options))
 
 
 def _say_where(run: Run, trainer: Trainer, size: int) -> None:

@@ -1,11 +1,14 @@
 """The state of a run: all that an interrupted training needs to end with the same weights, in one file.
 
-Tensors (weights, both Adam moments, random generators) are the safetensors file's, plain values are JSON in its
-header, so one rename replaces all of it. Snapshots for averaging are files of their own, named by their step.
+Tensors (weights, both Adam moments, random generators) are the safetensors file's, plain values are JSON in its header,
+so one rename replaces all of it. The file is named by its step, and the last two are kept. Snapshots for averaging are
+files of their own, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and
+is checked before it is used: a damaged state gives way to the one before, a damaged snapshot is left out.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmtkit.checkpoint import load_tensors, load_weights, save_tensors, unique_weights
+from nmtkit.checkpoint import load_tensors, load_weights, read_header, save_tensors, tensors_hash, unique_weights
+from nmtkit.console import warn
 from nmtkit.models.build import average
 from nmtkit.models.interface import Model
 
-STATE = "state.safetensors"
 KIND, SNAPSHOT = "the state of a training run", "a snapshot of weights"
+KEPT = 2
+"""States that stay: the newest, and the one before, should the newest be damaged."""
+
+
+@dataclass
+class Meter:
+    """What has gone through the model since the last line of progress."""
+
+    loss: float = 0.0
+    target_tokens: int = 0
+    source_tokens: int = 0
+    seconds: float = 0.0
+    updates: int = 0
+    rate: float = 0.0
+
+    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float, rate: float) -> None:
+        self.loss += mean_loss * target_tokens
+        self.target_tokens += target_tokens
+        self.source_tokens += source_tokens
+        self.seconds += seconds
+        self.updates += 1
+        self.rate = rate
+
+    def shown(self) -> dict[str, str]:
+        """Loss, speed and learning rate, as people read them."""
+        loss = self.loss / max(self.target_tokens, 1)
+        return {"loss": f"{loss:.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
+
+    def speed(self) -> float:
+        """Source and target pieces a second, padding not counted."""
+        return (self.source_tokens + self.target_tokens) / max(self.seconds, 1e-9)
 
 
 @dataclass
 class Position:
-    """Where a run is.
+    """Where a run is, and what it has recorded on the way.
 
     Attributes:
         step: updates made.
@@ -34,6 +68,9 @@ class Position:
         stale: validations since then.
         snapshots: steps of the snapshots kept.
         seconds: spent so far, over all sessions of the run.
+        best_loss: dev loss of the best validation, which decides between equal scores.
+        meter: since the last line of progress.
+        history: the lines of history.jsonl, which is written from them when a run goes on.
     """
 
     step: int = 0
@@ -44,59 +81,154 @@ class Position:
     stale: int = 0
     snapshots: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    best_loss: float | None = None
+    meter: Meter = field(default_factory=Meter)
+    history: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_header(cls, values: dict[str, Any]) -> Position:
+        """The inverse of `asdict`; what a state of an older version does not say is as it is at the start."""
+        return cls(**{**values, "meter": Meter(**values.get("meter", {}))})
 
 
 class RunState:
-    """The training folder of a run: its state file and snapshots."""
+    """The training folder of a run: its state files and snapshots.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / STATE
+    Args:
+        run: what the run is known by (`folder.run_hash`); a file of another one is refused.
+    """
+
+    def __init__(self, folder: Path, run: str = "") -> None:
+        self.folder, self.run = folder, run
+        self._kept: dict[int, list[int]] = {}  # snapshots of each state that is known to be good, by its step
 
     def exists(self) -> bool:
-        return self.path.exists()
+        return bool(self.paths())
+
+    def paths(self) -> list[Path]:
+        """The state files, the newest first; that of an older version, which has no step in its name, last."""
+        found = [*self.folder.glob("state-*.safetensors"), *self.folder.glob("state.safetensors")]
+        return sorted(found, key=_step_of, reverse=True)
+
+    def step(self) -> int:
+        """Updates behind the newest state whose header can be read; 0 where there is none."""
+        for path in self.paths():
+            try:
+                return int(read_header(path, KIND)["position"]["step"])
+            except ValueError:
+                continue
+        return 0
 
     def save(self, model: Model, optimizer: torch.optim.Optimizer, position: Position) -> None:
-        """Write everything, whole or not at all; then drop snapshots that are no longer needed."""
+        """Write everything, whole or not at all; then drop older states, and snapshots that none of the kept needs."""
         tensors = {f"model.{name}": tensor for name, tensor in unique_weights(model).items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        self.folder.mkdir(exist_ok=True)
-        save_tensors(self.path, tensors, {"kind": KIND, "position": asdict(position)})
-        wanted = {self._snapshot(step) for step in position.snapshots}
-        for path in self.folder.glob("snapshot-*.safetensors"):
-            if path not in wanted:
+        self._write(self.path(position.step), tensors, KIND, position=asdict(position))
+        self._kept[position.step] = list(position.snapshots)
+        self._kept = {step: self._kept[step] for step in sorted(self._kept)[-KEPT:]}
+        states = {self.path(step) for step in self._kept}
+        snapshots = {self._snapshot(step) for steps in self._kept.values() for step in steps}
+        for path in [*self.paths(), *self.folder.glob("snapshot-*.safetensors")]:
+            if path not in states | snapshots:
                 path.unlink()
 
     def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Position:
-        """Put everything back where `save` took it from."""
-        tensors, header = load_tensors(self.path, KIND)
-        load_weights(model, _part(tensors, "model."))
-        slots: dict[int, dict[str, Any]] = {}
-        for name, tensor in _part(tensors, "optimizer.").items():
-            index, slot = name.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-        torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
-        return Position(**header["position"])
+        """Put everything back where `save` took it from, out of the newest state that is whole; nothing is written.
+
+        Warns of a damaged state, and of damaged snapshots, which then count no more.
+
+        Raises:
+            ValueError: where no state is whole.
+        """
+        damaged: list[ValueError] = []
+        for path in self.paths():
+            try:
+                position = self._read(path, model, optimizer)
+            except ValueError as error:
+                damaged.append(error)
+                continue
+            for reason in damaged:
+                warn(f"{reason}; going on from update {position.step} instead")
+            self._kept = {position.step: list(position.snapshots)}
+            position.snapshots = [step for step in position.snapshots if self._usable(step, model)]
+            return position
+        raise damaged[0]
 
     def take_snapshot(self, model: Model, position: Position, keep: int) -> None:
         """Add the weights of now to the snapshots, of which the last `keep` count."""
-        self.folder.mkdir(exist_ok=True)
-        save_tensors(self._snapshot(position.step), unique_weights(model), {"kind": SNAPSHOT})
+        self._write(self._snapshot(position.step), unique_weights(model), SNAPSHOT)
         position.snapshots = [*position.snapshots, position.step][-keep:]
 
     def mean_of_snapshots(self, position: Position) -> dict[str, Tensor]:
         """The average of the snapshots that count."""
         return average([load_tensors(self._snapshot(step), SNAPSHOT)[0] for step in position.snapshots])
 
+    def path(self, step: int) -> Path:
+        """Where the state of an update is."""
+        return self.folder / f"state-{step}.safetensors"
+
     def _snapshot(self, step: int) -> Path:
         return self.folder / f"snapshot-{step}.safetensors"
+
+    def _write(self, path: Path, tensors: dict[str, Tensor], kind: str, **facts: Any) -> None:
+        self.folder.mkdir(exist_ok=True)
+        save_tensors(path, tensors, {"kind": kind, "run": self.run, "content": tensors_hash(tensors), **facts})
+
+    def _own(self, path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and header of a file of this run; one of an older version does not say of which it is."""
+        tensors, header = load_tensors(path, kind)
+        if self.run and header.get("run", self.run) != self.run:
+            raise ValueError(f"{path}: belongs to another run; put back the file of this one")
+        return tensors, header
+
+    def _read(self, path: Path, model: Model, optimizer: torch.optim.Optimizer) -> Position:
+        tensors, header = self._own(path, KIND)
+        weights = _part(tensors, "model.")
+        slots: dict[int, dict[str, Any]] = {}
+        for name, tensor in _part(tensors, "optimizer.").items():
+            index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+        shapes = {index: tuple(parameter.shape) for index, parameter in enumerate(model.parameters())}
+        moments = all(
+            index in shapes and (slot == "step" or tuple(tensor.shape) == shapes[index])
+            for index, one in slots.items()
+            for slot, tensor in one.items()
+        )
+        if not _fits(weights, model) or not moments or "random.cpu" not in tensors:
+            raise ValueError(f"{path}: holds the state of another model; restore a copy")
+        load_weights(model, weights)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        return Position.from_header(header["position"])
+
+    def _usable(self, step: int, model: Model) -> bool:
+        """Whether a snapshot can be averaged; warns of one that cannot."""
+        path = self._snapshot(step)
+        reason = f"{path}: {'holds the weights of another model' if path.exists() else 'is gone'}"
+        try:
+            if path.exists() and _fits(self._own(path, SNAPSHOT)[0], model):
+                return True
+        except ValueError as error:
+            reason = str(error)
+        warn(f"{reason}; the mean of the last snapshots is made without it")
+        return False
+
+
+def _step_of(path: Path) -> int:
+    number = re.fullmatch(r"state-([0-9]+)\.safetensors", path.name)
+    return int(number[1]) if number else -1
+
+
+def _fits(weights: dict[str, Tensor], model: Model) -> bool:
+    """Whether these are a model's weights by name and shape."""
+    own = unique_weights(model)
+    return own.keys() == weights.keys() and all(own[name].shape == weights[name].shape for name in own)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

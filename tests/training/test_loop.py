@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from training_toys import FAMILIES, corpus, model, parallel, tokenizer
 
@@ -112,9 +115,9 @@ def test_padding_changes_neither_loss_nor_gradient(family: str) -> None:
     batch, indices = make_batch(PAIRS, [0, 1, 2]), [0, 1, 2]
     more = [torch.nn.functional.pad(tensor, (0, 3)) for tensor in vars(batch).values()]
     results = []
-    for given in (batch, Batch(*more)):
+    for one in (batch, Batch(*more)):
         made = exact(family)
-        results.append((add_gradients(made, [given], targets(indices), 0.1), gradients(made)))
+        results.append((add_gradients(made, [one], targets(indices), 0.1), gradients(made)))
     assert results[1][0] == pytest.approx(results[0][0], abs=1e-12)
     assert_same(results[1][1], results[0][1])
 
@@ -303,7 +306,7 @@ def test_a_gradient_that_is_no_number_does_not_reach_the_weights(clip_norm: floa
     first.register_hook(lambda gradient: gradient * math.nan)
     with pytest.raises(ValueError, match=r"gradient is nan at update 1: lower learning_rate = 0\.5"):
         watch.trainer.run()
-    assert torch.equal(first, before) and not watch.trainer.state.exists()
+    assert torch.equal(first, before) and watch.trainer.state.step() == 0
 
 
 SEQUENCES = [
@@ -333,6 +336,36 @@ def test_patience_and_the_best(
     assert watch.kept == expected  # nothing more happens
 
 
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([(0, 5), (0, 4), (0, 4.5), (0, 3)], [1, 2, 4]),  # at first nothing is right: the loss tells
+        ([(2, 5), (2, 5), (1, 1), (2, 6)], [1]),
+        ([(1, 5), (3, 9), (3, 8), (2, 1)], [1, 2, 3]),
+    ],
+)
+def test_of_equal_bleu_the_lower_loss_is_better(
+    scores: list[tuple[float, float]], best: list[int], tmp_path: Path
+) -> None:
+    watch = Watch(tmp_path, updates=4)
+    told = iter(scores)
+    watch.trainer.validate = lambda weights: dict(zip(("bleu", "loss"), next(told), strict=True))
+    kept: list[tuple[int, bool]] = []
+    watch.trainer.keep = lambda weights, scores, step, better: kept.append((step, better))
+    watch.trainer.run()
+    assert kept == [(step, step in best) for step in (1, 2, 3, 4)]
+    assert watch.trainer.position.stale == 4 - best[-1]
+
+
+def test_a_falling_loss_at_bleu_0_does_not_end_a_run(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, updates=6, patience=2)
+    losses = iter([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    watch.trainer.validate = lambda weights: {"bleu": 0.0, "loss": next(losses)}
+    watch.trainer.keep = lambda *_: None
+    watch.trainer.run()
+    assert watch.trainer.position.step == 6
+
+
 def test_it_validates_every_so_often_and_at_the_end(tmp_path: Path) -> None:
     watch = Watch(tmp_path, updates=7, validate_every=3, snapshot_every=2)
     watch.trainer.run()
@@ -348,7 +381,8 @@ def test_the_mean_of_the_last_snapshots_is_validated(average: int, tmp_path: Pat
             snapshots = [watch.weights[step - 1][name].double().numpy() for step in steps[-average:]]
             np.testing.assert_allclose(tensor.numpy(), np.mean(snapshots, axis=0), atol=1e-7)
     files = sorted(path.name for path in (tmp_path / "training").glob("snapshot-*"))
-    assert files == sorted(f"snapshot-{step}.safetensors" for step in [2, 4, 6, 8, 9][-average:])
+    kept = {*[2, 4, 6, 8][-average:], *[2, 4, 6, 8, 9][-average:]}  # of the state before, too
+    assert files == sorted(f"snapshot-{step}.safetensors" for step in kept)
 
 
 def test_training_goes_on_from_its_own_weights_not_from_the_mean(tmp_path: Path) -> None:
@@ -399,6 +433,23 @@ def test_a_history_cut_in_a_line_is_read_to_there(tmp_path: Path) -> None:
     assert read_history(path) == []
     path.write_text('{"step": 1}\n{"step": 2}\n{"ste', encoding="utf-8")
     assert read_history(path) == [{"step": 1}, {"step": 2}]
+
+
+LINE = b'{"step": 3, "epoch": 0, "seconds": 1.5, "train_loss": 2.25}'
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(LINE) - 1), st.integers(0, 7))
+def test_a_flipped_bit_in_a_history_costs_no_more_than_its_line(place: int, bit: int) -> None:
+    damaged = bytearray(LINE)
+    damaged[place] ^= 1 << bit
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.jsonl"
+        path.write_bytes(LINE + b"\n" + bytes(damaged) + b"\n" + LINE + b"\n")
+        found = read_history(path)
+    whole = json.loads(LINE)
+    assert found[0] == whole == found[-1]
+    assert all(type(value) in (int, float) for line in found for value in line.values())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -51,6 +51,8 @@ def test_weights_moments_generator_and_position_come_back(family: str, tmp_path:
     made, optimizer = prepared(family, seed=1, updates=3)
     state = RunState(tmp_path)
     assert not state.exists()
+    for step in POSITION.snapshots:
+        state.take_snapshot(made, Position(step), 1)
     torch.manual_seed(5)
     state.save(made, optimizer, POSITION)
     assert state.exists()
@@ -83,23 +85,24 @@ def test_snapshots_that_count_stay_until_a_state_without_them_is_saved(tmp_path:
     def files() -> list[str]:
         return sorted(path.name for path in tmp_path.glob("snapshot-*"))
 
-    for step in (2, 4, 6):
+    for step in (2, 4, 6, 8):
         update(made, optimizer)
         position.step = step
         values[step] = {name: p.detach().clone() for name, p in made.named_parameters()}
         state.take_snapshot(made, position, keep=2)
-        if step == 4:
+        if step in (4, 6):
             state.save(made, optimizer, position)
-    assert position.snapshots == [4, 6]
-    assert len(files()) == 3  # a state that needs the first one is still on the disk
+    assert position.snapshots == [6, 8]
+    assert len(files()) == 4  # states that need the older ones are still on the disk
     saved = RunState(tmp_path).load(*prepared("transformer", 9, 0))
-    assert saved.snapshots == [2, 4]
-    for steps, where in (([2, 4], saved), ([4, 6], position)):
+    assert (saved.step, saved.snapshots) == (6, [4, 6])
+    for steps, where in (([4, 6], saved), ([6, 8], position)):
         for name, tensor in state.mean_of_snapshots(where).items():
             expected = sum(values[step][name].double() for step in steps) / 2
             torch.testing.assert_close(tensor, expected.float(), atol=1e-7, rtol=0)  # type: ignore[union-attr]
     state.save(made, optimizer, position)
-    assert files() == ["snapshot-4.safetensors", "snapshot-6.safetensors"]
+    assert files() == [f"snapshot-{step}.safetensors" for step in (4, 6, 8)]  # the state before needs the first
+    assert [path.name for path in state.paths()] == ["state-8.safetensors", "state-6.safetensors"]
 
 
 def write(content: bytes) -> Any:
@@ -120,10 +123,10 @@ def test_a_damaged_state_is_named(damage: Any, tmp_path: Path) -> None:
     made, optimizer = prepared("transformer", 1, 1)
     state = RunState(tmp_path)
     state.save(made, optimizer, POSITION)
-    damage(state.path)
+    damage(state.path(7))
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         state.load(made, optimizer)
-    assert only_line(caught.value, state.path)
+    assert only_line(caught.value, state.path(7))
 
 
 def test_a_failed_save_leaves_the_last_state_and_its_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
