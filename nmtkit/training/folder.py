@@ -12,7 +12,7 @@ from nmtkit import checkpoint, files
 from nmtkit.console import warn
 from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
-from nmtkit.training.loop import Trainer
+from nmtkit.training.loop import HISTORY, Trainer
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.state import RunState
 
@@ -61,7 +61,13 @@ def refuse_new(folder: Path, tokenizer: Tokenizer | None) -> None:
 
 
 def refuse_lost(folder: Path) -> None:
-    """Refuse to go on with a model whose training state is gone: to start over would overwrite it."""
+    """Refuse to go on with a model whose training state is gone, since to start over would overwrite it.
+
+    Likewise where a folder stands in the place of a file, which could not be written hours later.
+    """
+    for name in (checkpoint.BEST, checkpoint.LAST, HISTORY):
+        if (folder / name).is_dir():
+            raise ValueError(f"{folder / name}: is a folder where a file belongs; move it away")
     if _model(folder) and not RunState(folder / TRAINING).exists():
         raise ValueError(
             f"{folder}: holds a trained model, but no training state: {folder / TRAINING} is gone or empty. Put it "

@@ -26,6 +26,7 @@ from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.state import Meter, Position, RunState
 
+HISTORY = "history.jsonl"
 Weights = Mapping[str, torch.Tensor]
 Scores = Mapping[str, float]
 
@@ -50,7 +51,7 @@ class Trainer:
         run: str = "",
     ) -> None:
         self.model, self.corpus, self.options = model, corpus, options
-        self.validate, self.keep, self.history = validate, keep, folder / "history.jsonl"
+        self.validate, self.keep, self.history = validate, keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
         self.optimizer = make_optimizer(model, options)
         self.position = Position()

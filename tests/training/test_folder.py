@@ -101,6 +101,13 @@ def test_a_model_without_its_training_state_is_not_trained_over(gone: str, updat
         recipe.check(run)
 
 
+@pytest.mark.parametrize("name", ["history.jsonl", "weights.safetensors", "last.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_refused_at_once(name: str, copy: Run) -> None:
+    (copy.output / name).unlink()
+    (copy.output / name).mkdir()
+    assert f"{name}: is a folder" in refusal(changed(copy, updates=2 * UPDATES))
+
+
 def test_a_run_that_was_killed_before_its_first_state_begins_anew(copy: Run, finished: Run) -> None:
     shutil.rmtree(copy.output / "training")
     for name in (checkpoint.BEST, checkpoint.LAST):
