@@ -177,6 +177,17 @@ def test_kills_between_the_weights_and_the_state(
     assert_equal(run, uninterrupted)
 
 
+def test_a_kill_between_the_first_weights_and_the_first_state_after_an_update(
+    uninterrupted: Run, trainings: Trainings, tmp_path: Path
+) -> None:
+    run = beginning(uninterrupted, trainings, tmp_path, save_every=1000)
+    assert trainings(run, "after replacing weights.safetensors", 1)[0] == KILLED
+    assert run_step(run) == 0 and checkpoint.load(run.output).steps == 12
+    status, log = trainings(run)
+    assert status == 0, log
+    assert_equal(run, uninterrupted)
+
+
 def test_a_killed_run_leaves_nothing_behind(uninterrupted: Run, trainings: Trainings, tmp_path: Path) -> None:
     run = beginning(uninterrupted, trainings, tmp_path)
     for moment in ("writing state", "writing last", "writing snapshot"):
