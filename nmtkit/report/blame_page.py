@@ -32,7 +32,7 @@ DETAILS = 200
 CANDIDATES = 20
 """Shown of each step of the beam."""
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-"""Attention weights from 0 to 1 in 64 levels, a character each."""
+"""Attention weights from 0 to the highest of both maps of a layer in 64 levels, a character each."""
 
 
 def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
@@ -135,10 +135,13 @@ def _short(value: float) -> str:
 
 
 def _detail(detail: Detail, record: Record) -> dict[str, Any]:
+    pairs = zip(detail.output_map, detail.reference_map, strict=True)
+    highest = [max((weight for layer in pair for row in layer for weight in row), default=0.0) or 1.0 for pair in pairs]
     return {
         "source": detail.source,
-        "output": [detail.output, _map(detail.output_map), _logs(record.output)],
-        "reference": [detail.reference, _map(detail.reference_map), _logs(record.reference)],
+        "highest": [float(f"{weight:.4g}") for weight in highest],
+        "output": [detail.output, _map(detail.output_map, highest), _logs(record.output)],
+        "reference": [detail.reference, _map(detail.reference_map, highest), _logs(record.reference)],
         "steps": [
             [
                 step.length,
@@ -156,7 +159,10 @@ def _logs(one: Candidate) -> list[float | None]:
     return [_rounded(log_p) for log_p in one.log_probs]
 
 
-def _map(layers: Map) -> list[str]:
-    """A text for each layer, row by row."""
+def _map(layers: Map, highest: Sequence[float]) -> list[str]:
+    """A text for each layer, row by row, in levels from 0 to the highest weight of the layer."""
     top = len(LEVELS) - 1
-    return ["".join(LEVELS[round(top * min(1.0, weight))] for row in layer for weight in row) for layer in layers]
+    return [
+        "".join(LEVELS[round(top * weight / most)] for row in layer for weight in row)
+        for layer, most in zip(layers, highest, strict=True)
+    ]

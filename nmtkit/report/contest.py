@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -137,6 +138,9 @@ def draw(made: Contest, path: Path) -> None:
 MOST_WITH_INTERVALS = 6
 """Lines of a picture; where there are more their intervals would hide them, and their names stand beside the axes."""
 
+LETTERS = 32
+"""Of a name on a line of a picture's legend; a longer one takes several."""
+
 
 def build(made: Contest) -> Figure:
     """Intervals beside the marks, so that none covers another's."""
@@ -147,7 +151,7 @@ def build(made: Contest) -> Figure:
     axes = figure.subplots()
     places = range(len(made.buckets))  # evenly: most lengths are short, and true distances would crowd them
     for number, one in enumerate(made.contestants):
-        (line,) = axes.plot(places, [score.value for score in one.buckets], label=one.name)
+        (line,) = axes.plot(places, [score.value for score in one.buckets], label=fill(one.name, LETTERS))
         dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # as many looks as marks times dashes
         line.set(marker=MARKS[number % len(MARKS)], linestyle=dashes)
         if not few:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from blame_toys import SMALL, record, report
-from browser import Reader, check_offline, data_in, drawn
+from browser import Reader, check_offline, cut, data_in, drawn
 from sweep_toys import MADE
 
 from nmtkit.analysis.advice import advice
@@ -76,6 +76,9 @@ DETAIL = Detail(
 )
 
 
+SIDES = ("output", "reference")
+
+
 def test_the_page_needs_no_network() -> None:
     check_offline(page(FULL, MADE, [DETAIL]))
     check_offline(page(report(record(1, "equal")), None, []))
@@ -120,7 +123,14 @@ def test_details_are_maps_pieces_and_the_beam() -> None:
     assert pieces == ["▁Jane", "▁is", "</s>"] and logs == [-0.5, None, -0.25]
     assert len(LEVELS) == len(set(LEVELS)) == 64
     assert [[LEVELS.index(letter) for letter in text] for text in maps] == [[1, 32, 63] * 3] * 2
-    assert detail["reference"][1][1] == "00_" * 3
+    assert detail["reference"][1][1] == "00_" * 3 and detail["highest"] == [1, 1]
+    faint = tuple((0.01, 0.02, 0.0) for _ in range(3))
+    strong = tuple((0.0, 4.0, 1.0) for _ in range(3))
+    scaled = replace(DETAIL, output_map=(faint, faint), reference_map=(strong, tuple((0.0,) * 3 for _ in range(3))))
+    detail = data_in(page(FULL, None, [scaled]))["details"]["2"]
+    assert detail["highest"] == [4, 0.02], "of both maps of a layer; weights above 1 are kept"
+    levels = [[[LEVELS.index(letter) for letter in text[:3]] for text in detail[side][1]] for side in SIDES]
+    assert levels == [[[0, 0, 0], [32, 63, 0]], [[0, 63, 16], [0, 0, 0]]]
     assert detail["steps"] == [
         [2, [["▁Jane ▁is", 1, -1.0, "k", 0], ["▁Jane ▁was", 2, -1.5, "p", 1]]],
         [3, [["▁Jane ▁is </s>", 1, -1.5, "f", 0]]],
@@ -270,6 +280,26 @@ def test_a_browser_chooses_a_layer(tmp_path: Path) -> None:
     then += "layer.dispatchEvent(new Event('change'));"
     looked = drawn(tmp_path, page(FULL, None, [DETAIL]), fragment="open=2", then=then).of_class("g", "row")
     assert looked[3]["aria-label"] == "▁Jane looked at </s> 1.00, ▁Jane 0.00, ▁visite 0.00"
+
+
+def test_a_browser_shades_both_maps_on_one_scale(tmp_path: Path) -> None:
+    """Relative to the highest weight of the two, which is named; 0.02 of 0.04 is half as dark as 0.04."""
+    output, reference = (tuple((0.0, 0.01, most) for _ in range(3)) for most in (0.02, 0.04))
+    faint = replace(DETAIL, output_map=(output,), reference_map=(reference,))
+    reader = drawn(tmp_path, page(FULL, None, [faint]), fragment="open=2")
+    cells = [float(str(one["fill-opacity"])) for tag, one in reader.elements if tag == "rect" and "class" not in one]
+    assert cells == pytest.approx([0.25, 0.5] * 3 + [0.25, 1.0] * 3, abs=0.011)
+    assert "Full colour is a weight of 0.04, the highest of both maps." in reader.texts["p"]
+    assert reader.of_class("g", "row")[0]["aria-label"] == "▁Jane looked at </s> 0.02, ▁visite 0.01, ▁Jane 0.00"
+
+
+@pytest.mark.parametrize("name", ["W" * 14, "日本語の文章を書く", "▁a"])
+def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
+    late = replace(FULL.records[1], loss=Loss("pruned", 23, 7, -1.0))
+    named = replace(DETAIL, source=("a", "b", name), output=(name, "b", "c"), reference=("a", "b", name))
+    text = page(replace(FULL, records=(*FULL.records[:1], late, *FULL.records[2:])), MADE, [named])
+    assert "17 and later" in text
+    assert cut(tmp_path, text.replace("svg {", "svg { overflow: visible;"), fragment="open=2") == []
 
 
 def test_a_model_without_attention_draws_no_map(tmp_path: Path) -> None:

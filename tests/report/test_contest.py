@@ -135,6 +135,18 @@ def test_many_lines_look_different_and_have_no_intervals(rivals: int) -> None:
     assert axes.get_legend() is None and len(figure.legends[0].get_texts()) == rivals + 1
 
 
+@pytest.mark.parametrize("rivals", [2, 8])
+def test_the_legend_holds_long_names_whole(rivals: int) -> None:
+    names = [f"{'runs/a-long-name/' * 6}of-a-folder-{number}" for number in range(rivals)]
+    figure = build(contest(*(contestant(name, False, (1.0, 2.0, 3.0)) for name in names)))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    legend = axes.get_legend() or figure.legends[0]
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x0 >= 0 and box.x1 <= whole.width and axes.get_window_extent().width > whole.width / 3
+    assert [text.get_text().replace("\n", "") for text in legend.get_texts()] == ["none", *names]
+
+
 def test_the_picture_is_written_whole(tmp_path: Path) -> None:
     draw(contest(BETTER), tmp_path / "length.png")
     assert (tmp_path / "length.png").read_bytes().startswith(b"\x89PNG")
