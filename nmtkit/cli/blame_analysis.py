@@ -218,9 +218,9 @@ def _swept(remedies: Options) -> tuple[list[int], list[float]]:
 
 def _explain(translator: Translator, report: Report, settings: SearchSettings, most: int) -> list[Detail]:
     from nmtkit.analysis.details import explain
-    from nmtkit.report.blame import telling
+    from nmtkit.report.blame import all_in_turn
 
-    return explain(translator, telling(report, most), settings)
+    return explain(translator, all_in_turn(report)[:most], settings)
 
 
 def _write(
@@ -231,7 +231,6 @@ def _write(
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
-    from nmtkit.report.sweep import render as render_sweep
 
     if output["json"]:
         value = {**to_json(report), "sweep": asdict(made) if made else None}
@@ -245,9 +244,7 @@ def _write(
         draw(made, plot)
     if "-" not in (output["json"], output["tsv"]):
         console = stdout_console()
-        for part in render(report, 5 if output["examples"] is None else output["examples"]):
-            console.print(part)
-        for part in render_sweep(made) if made else ():
+        for part in render(report, 5 if output["examples"] is None else output["examples"], made):
             console.print(part)
 
 

@@ -41,20 +41,29 @@ from rich.text import Text
 from nmtkit.analysis.advice import advice
 from nmtkit.analysis.plain import to_plain
 from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Record, Report, Share, Verdict
-from nmtkit.report import model_errors, search_errors
-from nmtkit.report.tables import number, percent, short_hash, shown
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report.tables import bullets, number, percent, short_hash, shown
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 
-def render(report: Report, examples: int) -> list[RenderableType]:
-    """The shares, the lecture's table for up to `examples` telling sentences, and the advice; print them one by one."""
+def render(report: Report, examples: int, made: Sweep | None = None) -> list[RenderableType]:
+    """Who is to blame and what to do, the shares, what they rest on, a sweep, and the longest table last: the lecture's
+    of up to `examples` telling sentences; print them one by one."""
+    sentences = [*advice(report), *(sweep_advice(made) if made else ())]
     told = sorted(telling(report, examples), key=lambda record: record.number)
-    parts: list[RenderableType] = [Text(settings_line(report)), _shares(report), _denominators(report)]
-    if told:
-        parts += [_sentences(told)]
-    parts += [*search_errors.render(report), *model_errors.render(report)]
-    return [*parts, *(Text(f"• {sentence}") for sentence in advice(report))]
+    return [
+        Text(settings_line(report)),
+        bullets(sentences),
+        _shares(report),
+        _denominators(report),
+        *search_errors.render(report),
+        *model_errors.render(report),
+        *(sweep.render(made) if made else ()),
+        *([_sentences(told)] if told else ()),
+    ]
 
 
 def telling(report: Report, most: int) -> list[Record]:
@@ -69,6 +78,13 @@ def telling(report: Report, most: int) -> list[Record]:
     ]
     in_turn = [record for record in chain.from_iterable(zip_longest(*kinds)) if record is not None]
     return in_turn[: max(most, 0)]
+
+
+def all_in_turn(report: Report) -> list[Record]:
+    """All records, the telling ones first, then the others in the order of the text."""
+    first = telling(report, len(report.records))
+    chosen = {record.number for record in first}
+    return [*first, *(record for record in report.records if record.number not in chosen)]
 
 
 def to_json(report: Report) -> dict[str, Any]:

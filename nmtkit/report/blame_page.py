@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmtkit.analysis.records import Candidate, Record, Report, Verdict
 from nmtkit.analysis.sweep import Sweep
-from nmtkit.report.blame import telling
+from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
 from nmtkit.report.trace_page import embedded
 
@@ -28,7 +28,7 @@ MOST_BYTES = 19_000_000
 LINES_BYTES = 12_000_000
 """Of these, for the lines of the sentences."""
 DETAILS = 200
-"""Sentences that are explained in full, if nobody says otherwise."""
+"""Sentences that are explained in full, if nobody says otherwise; of a text that has no more, all."""
 CANDIDATES = 20
 """Shown of each step of the beam."""
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
@@ -37,10 +37,7 @@ LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 
 def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
-    ordered = telling(report, len(report.records))
-    chosen = {record.number for record in ordered}
-    ordered += [record for record in report.records if record.number not in chosen]
-    lines, used = _fitting({record.number: _line(record) for record in ordered}, LINES_BYTES)
+    lines, used = _fitting({record.number: _line(record) for record in all_in_turn(report)}, LINES_BYTES)
     records = {record.number: record for record in report.records}
     explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)

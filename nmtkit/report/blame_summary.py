@@ -23,7 +23,7 @@ MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
 def summary(report: Report, made: Sweep | None) -> Iterator[str]:
     """In parts."""
     yield f'<p class="soft">{escape(settings_line(report))}</p>'
-    yield _list("What to do", advice(report))
+    yield _list("What to do", [*advice(report), *(sweep_advice(made) if made else ())])
     yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
     yield "".join(f'<th class="n">{MARKS[verdict]} {verdict.value}</th>' for verdict in BLAMED)
     yield "</tr></thead><tbody>"
@@ -96,8 +96,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _sweep(made: Sweep) -> Iterator[str]:
     """What other settings would bring: the table, and the curves where there are several beams."""
-    yield _list("What other settings would bring", sweep_advice(made))
-    yield f'<section><p class="soft">{escape(sweep.heading(made))}</p>'
+    yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweep.heading(made))}</p>'
     yield _table(*sweep.table(made))
     if len({one.beam for one in made.settings}) > 1:
         drawn = (

@@ -14,26 +14,25 @@ from rich.text import Text
 from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval
 from nmtkit.files import replacing
 from nmtkit.report.plot import DASHES, MARKS, check
-from nmtkit.report.tables import grid
+from nmtkit.report.tables import bullets, grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def render(made: Contest) -> Iterator[Text | Table]:
-    """Sizes and speeds, scores, BLEU by length, and what the figures say."""
+    """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
     models = f"{len(made.contestants)} model{'s, compared with the first,' if len(made.contestants) > 1 else ''}"
     yield Text(f"{models} on {made.sentences} sentences; p is two-sided")
+    yield bullets(said(made))
+    yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
+    yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]
     yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
-    yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     if len(made.buckets) > 1:
         yield Text("BLEU by words of the source (sentences in brackets), and gain over the first:")
         for start in range(0, len(made.buckets), ACROSS):
             yield _named(_lengths(made, slice(start, start + ACROSS)))
-    for sentence in said(made):
-        yield Text(f"• {sentence}")
-    yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
 
 
 def _named(table: Table) -> Table:

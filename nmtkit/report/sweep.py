@@ -1,4 +1,4 @@
-"""A sweep over settings of the search in a terminal: a table with the curve, and what to do."""
+"""A sweep over settings of the search in a terminal: a table with the curve; its advice stands with that of blame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.sweep import Sweep, advice
+from nmtkit.analysis.sweep import Sweep
 from nmtkit.report.tables import grid
 
 BAR = 10
@@ -24,8 +24,6 @@ def render(made: Sweep) -> Iterator[Text | Table]:
     drawn = grid([*headings, ""], [[*row, bar or "▏"] for row, bar in zip(rows, bars, strict=True)])
     drawn.columns[-1].justify = "left"
     yield drawn
-    for sentence in advice(made):
-        yield Text(f"• {sentence}")
 
 
 def heading(made: Sweep) -> str:

@@ -18,6 +18,7 @@ from nmtkit.analysis.advice import advice
 from nmtkit.analysis.details import Detail
 from nmtkit.analysis.records import Candidate, Certificate, Divergence, Fit, Frequency, Loss, Report, Verdict
 from nmtkit.analysis.rows import count
+from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.analysis.traces import Candidate as Prefix
 from nmtkit.analysis.traces import Step
 from nmtkit.report import blame_page
@@ -163,8 +164,8 @@ def test_the_summary_needs_no_script() -> None:
     """The advice, every figure of the rows, the sweep's and the provenance stand in the page itself."""
     text = page(FULL, MADE, [])
     visible = unescape(re.sub("<[^>]*>", " ", text[: text.index("<script>")]))
-    for sentence in advice(FULL):
-        assert sentence in visible
+    answers = [visible.index(sentence) for sentence in (*advice(FULL), *sweep_advice(MADE))]
+    assert answers == sorted(answers) and answers[-1] < visible.index("Who is to blame"), "the answer comes first"
     for row in FULL.rows:
         assert row.title in visible
         for share in row.shares:
@@ -214,7 +215,9 @@ def test_a_browser_lists_sorts_and_filters(tmp_path: Path) -> None:
     text = page(FULL, MADE, [DETAIL])
     reader = drawn(tmp_path, text)
     assert rows(reader) == ["2", "3", "4", "5", "6"], "errors, in the order of the text"
-    assert "showing 5 of 5 chosen; 6 sentences in all" in reader.texts["p"]
+    assert "showing 5 of 5 chosen; 6 sentences in all; 1 with full detail" in reader.texts["p"]
+    every = page(FULL, None, [replace(DETAIL, number=number) for number in range(1, 7)])
+    assert "showing 5 of 5 chosen; 6 sentences in all" in drawn(tmp_path, every).texts["p"]
     assert not reader.of_class("td", "inside")
     # J(y*) − J(ŷ): +0.5, −0.25, +1, −2, −1
     assert rows(drawn(tmp_path, text, fragment="sort=gap")) == ["5", "6", "3", "2", "4"]
@@ -268,7 +271,7 @@ def test_a_browser_opens_a_sentence(tmp_path: Path) -> None:
         "f",
     ]
     other = drawn(tmp_path, page(FULL, None, [DETAIL]), fragment="open=3")
-    assert any(text.startswith("Full detail comes along for the most telling") for text in other.texts["p"])
+    assert any("Full detail comes along for 1 of the 6 sentences" in text for text in other.texts["p"])
     assert "Jane flies. J -0.750, log P -2.00, 4 pieces" in other.texts["dd"]
     assert any(
         "up to 8 pieces nothing scores higher, beyond it something could by 0.500" in t for t in other.texts["dd"]
@@ -322,7 +325,8 @@ def test_a_browser_draws_what_is_empty(tmp_path: Path) -> None:
 def test_a_browser_shows_thousands_by_and_by(tmp_path: Path) -> None:
     text = page(report(*(long(number, 9) for number in range(1, 5001))), None, [])
     reader = drawn(tmp_path, text)
-    assert len(rows(reader)) == 200 and "showing 200 of 5000 chosen; 5000 sentences in all" in reader.texts["p"]
+    assert len(rows(reader)) == 200
+    assert "showing 200 of 5000 chosen; 5000 sentences in all; none with full detail" in reader.texts["p"]
     assert len(rows(drawn(tmp_path, text, then="more.click();"))) == 400
     assert rows(drawn(tmp_path, text, fragment="open=300"))[-1] == "300"
     timed = "const begun = performance.now(); state.sort = 'gap'; list(); document.title = performance.now() - begun;"

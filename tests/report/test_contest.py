@@ -64,6 +64,17 @@ def test_tables_hold_means_over_the_seeds() -> None:
     assert all(words in text for words in ("bleu-signature", "chrf-signature"))
 
 
+def test_the_answer_comes_first_and_the_longest_table_last() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        for part in render(contest(BETTER)):
+            console.print(part)
+    words = " ".join(capture.get().split())
+    parts = ["2 models", *(f"• {sentence}" for sentence in said(contest(BETTER)))]
+    parts += ["BLEU (95 %)", "bleu-signature", "parameters", "BLEU by words"]
+    assert [words.index(part) for part in parts] == sorted(map(words.index, parts))
+
+
 def test_ten_lengths_fit_in_a_terminal() -> None:
     """80 columns, with nothing cut short."""
     made = contest(BETTER)
