@@ -23,6 +23,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import note, stdout_console
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.attention_maps import AttentionMap, Choice
@@ -96,7 +97,7 @@ def attention(
     known = parse_gold(others[1], str(gold), lines, others[0]) if gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:
-        raise typer.BadParameter(f"--line {beyond[0]}: {source} has {len(lines)} lines")
+        raise typer.BadParameter(f"--line {beyond[0]}: {source} has {counted(len(lines), 'line')}")
     if plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
@@ -157,6 +158,6 @@ def _align(maps: list[AttentionMap], alignment: str | None, gold: list[Gold]) ->
         found = score(links, gold)
         stdout_console().print(
             f"alignment error rate {100 * found.error_rate:.1f} %, precision {100 * found.precision:.1f} %, recall "
-            f"{100 * found.recall:.1f} % ({found.links} links)",
+            f"{100 * found.recall:.1f} % ({counted(found.links, 'link')})",
             soft_wrap=True,
         )

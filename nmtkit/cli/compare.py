@@ -24,6 +24,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import note, stdout_console, warn
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.contest import Run
@@ -187,7 +188,7 @@ class Translators:
         ]
         pairs = [one.get("provenance", {}).get("pairs") for one in (first, options)]
         if None not in pairs and pairs[0] != pairs[1]:
-            used = ["{train} pairs and validated on {dev}".format(**one) for one in pairs]
+            used = [f"{counted(one['train'], 'pair')} and validated on {one['dev']}" for one in pairs]
             warn(
                 f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
             )

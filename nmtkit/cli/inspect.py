@@ -9,6 +9,7 @@ import typer
 
 from nmtkit.cli.parameters import count, takes
 from nmtkit.console import note, stdout_console
+from nmtkit.words import counted
 
 
 @takes()
@@ -41,7 +42,7 @@ def inspect(
     chosen = [known[number] for number in line] if line else traces if html else traces[:1]
     if html:
         write_text(html, page(header, chosen))
-        note(f"{html}: {len(chosen)} {'sentence' if len(chosen) == 1 else 'sentences'}")
+        note(f"{html}: {counted(len(chosen), 'sentence')}")
         return
     console = stdout_console()
     for trace in chosen:

@@ -9,6 +9,7 @@ import typer
 
 from nmtkit.cli.parameters import choice, count, real, takes
 from nmtkit.console import note
+from nmtkit.words import counted
 
 
 @takes()
@@ -38,4 +39,4 @@ def train_tokenizer(
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:
         temporary.write_bytes(subwords.to_bytes())
-    note(f"{output}: {subwords.size} pieces ({kind}) from {len(lines)} lines")
+    note(f"{output}: {subwords.size} pieces ({kind}) from {counted(len(lines), 'line')}")

@@ -20,6 +20,7 @@ from nmtkit.files import replacing
 from nmtkit.report.plot import check
 from nmtkit.report.svg import heat, scale
 from nmtkit.report.tables import shown
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,8 @@ def render(one: AttentionMap, width: int) -> Iterator[Text]:
         yield Text(f"{shown(name).plain[:NAME]:>{NAME}} {''.join(shades)}".rstrip())
     yield Text(f"{SHADES[-1] * 2:>{NAME}} is a weight of {most:.2g}", style="dim")
     if seen < len(names):
-        yield Text(f"{len(names) - seen} more columns have no room here; --html or --plot shows all")
+        have = counted(len(names) - seen, "more column has", "more columns have")
+        yield Text(f"{have} no room here; --html or --plot shows all")
 
 
 def _where(one: AttentionMap) -> str:

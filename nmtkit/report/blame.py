@@ -45,6 +45,7 @@ from nmtkit.analysis.sweep import Sweep
 from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.tables import bullets, number, percent, short_hash, shown
+from nmtkit.words import counted, plural
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
@@ -109,9 +110,10 @@ def to_tsv(report: Report) -> str:
 def settings_line(report: Report) -> str:
     """What was asked, in a sentence."""
     facts = report.provenance
+    limit = facts.length_limit.removesuffix(" pieces")
     return (
-        f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
-        f"{facts.length_limit.removesuffix(' pieces')} pieces; tolerance on J {facts.tolerance:g}; model "
+        f"{counted(len(report.records), 'sentence')}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
+        f"{limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
         f"{short_hash(facts.model)}"
     )
 
@@ -134,11 +136,17 @@ def _share(share: Share) -> Text:
 
 
 def _denominators(report: Report) -> Text:
-    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
     return Text(
         f"Shares are of the n errors in each row, those with an unreachable reference counted; below, the 95 % Wilson "
-        f"interval. {equal} of {len(report.records)} outputs equal a reference and are no errors."
+        f"interval. {equals(report)}"
     )
+
+
+def equals(report: Report) -> str:
+    """How many outputs need no blame."""
+    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
+    are = plural(equal, "equals a reference and is no error", "equal a reference and are no errors")
+    return f"{equal} of {counted(len(report.records), 'output')} {are}."
 
 
 def _sentences(records: Sequence[Record]) -> Table:

@@ -19,6 +19,7 @@ from nmtkit.analysis.sweep import Sweep
 from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
 from nmtkit.report.trace_page import embedded
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.details import Detail, Map
@@ -115,7 +116,7 @@ def _lost(record: Record) -> str:
         said = {
             "stopped": f"The reference was still alive at step {loss.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
-            "too long": f"The reference is longer than the limit of {record.limit} pieces.",
+            "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
             "forbidden": f"A rule of the search forbids the reference at step {loss.step}.",
         }[loss.ending]
     if record.verdict == Verdict.BEAM:

@@ -13,7 +13,7 @@ from nmtkit.analysis.records import BLAMED, Report, Verdict
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
-from nmtkit.report.blame import settings_line
+from nmtkit.report.blame import equals, settings_line
 from nmtkit.report.svg import bars, curve, curves, stack
 from nmtkit.report.tables import percent
 
@@ -42,9 +42,7 @@ def summary(report: Report, made: Sweep | None) -> Iterator[str]:
             shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
             words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
             yield f"<figure><figcaption>{escape(row.title)}</figcaption>{stack(words, shares)}</figure>"
-    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
-    yield f'<p class="soft">Below each share its 95 % Wilson interval. {equal} of {len(report.records)} outputs equal '
-    yield "a reference and are no errors.</p></section>"
+    yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
     yield from _search(report)
     yield from _model(report)
     if made:

@@ -15,6 +15,7 @@ from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval
 from nmtkit.files import replacing
 from nmtkit.report.plot import DASHES, MARKS, check
 from nmtkit.report.tables import bullets, grid
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 def render(made: Contest) -> Iterator[Text | Table]:
     """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
-    models = f"{len(made.contestants)} model{'s, compared with the first,' if len(made.contestants) > 1 else ''}"
-    yield Text(f"{models} on {made.sentences} sentences; p is two-sided")
+    models = counted(len(made.contestants), "model", "models, compared with the first,")
+    yield Text(f"{models} on {counted(made.sentences, 'sentence')}; p is two-sided")
     yield bullets(said(made))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")

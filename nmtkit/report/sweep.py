@@ -9,6 +9,7 @@ from rich.text import Text
 
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.report.tables import grid
+from nmtkit.words import counted
 
 BAR = 10
 """Characters of the longest bar, from the lowest BLEU of the sweep to the highest."""
@@ -29,8 +30,8 @@ def render(made: Sweep) -> Iterator[Text | Table]:
 def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
-        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; missed: beam verdicts, of the "
-        "outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
+        f"settings measured on {counted(made.sentences, 'sentence')}: > now, * highest BLEU; missed: beam verdicts, "
+        "of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 

@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 from nmtkit.analysis.traces import Candidate, Header, Reference, Step, Trace, prefixes
 from nmtkit.report.tables import number, shown
+from nmtkit.words import counted
 
 MARKS = {"finished": "✓", "kept": "·", "pruned": "×"}
 STYLES = {"finished": "green", "kept": "", "pruned": "dim"}
@@ -64,7 +65,7 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
     if reference.ending == "stopped":
         return f"★ the reference was still alive at step {step} (rank {reference.ranks[-1]}) when the search stopped"
     if reference.ending == "too long":
-        return f"★ the reference is longer than the limit of {limit} pieces"
+        return f"★ the reference is longer than the limit of {counted(limit, 'piece')}"
     if reference.ending == "forbidden":
         piece = escaped(reference.scored.pieces[step - 1])
         return f"★ the reference was forbidden by a rule of the search at step {step}, with {piece}"

@@ -43,7 +43,7 @@ def test_tables_hold_the_counts_and_the_lecture_s_columns() -> None:
     # Wilson, 1 of 5: 0.0362 to 0.6245; 3 of 5: 0.2307 to 0.8824
     assert "3.6 to 62.4 % 23.1 to 88.2 % 3.6 to 62.4 %" in words
     assert "of these, below chrF 60 1 1 (100.0 %) 0 (0.0 %) 0 (0.0 %)" in words
-    assert "1 of 6 outputs equal a reference" in words
+    assert "1 of 6 outputs equals a reference and is no error." in words
     assert all(heading in text for heading in ("log P", "|y|", "J", "at fault"))
     assert "human y* 2/2 Jane visits Africa. -3.25 6 -0.500 beam" in words
     assert "algorithm ŷ Jane is going to Africa. -4.50 7 -1.000" in " ".join(printed(SMALL, width=200).split())
