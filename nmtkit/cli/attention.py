@@ -42,16 +42,17 @@ def attention(
     folders: Folders,
     source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
     target: Annotated[
-        Path | None, typer.Option("--target", "-t", help="Given translations; without it those of the search.")
+        Path | None,
+        typer.Option("--target", "-t", help="Given translations.", show_default="the model's own"),
     ] = None,
-    line: Annotated[list[int] | None, count("Only this line; repeat for several.")] = None,
+    line: Annotated[list[int] | None, count("Only this line; repeat for several.", default="all")] = None,
     kind: Annotated[
-        str | None, choice("To the source, or self-attention of a side (cross).", KINDS, panel=WHICH)
+        str | None, choice("To the source, or self-attention of a side.", KINDS, WHICH, default="cross")
     ] = None,
     layer: Annotated[
-        int | None, count("Layer from 1, an ensemble's member by member; without it the mean of all.", panel=WHICH)
+        int | None, count("Layer from 1, an ensemble's member by member.", panel=WHICH, default="the mean of all")
     ] = None,
-    head: Annotated[int | None, count("Head, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    head: Annotated[int | None, count("Head, the first is 1.", panel=WHICH, default="the mean of all")] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
     ] = False,
@@ -59,7 +60,8 @@ def attention(
     html: Annotated[Path | None, _option("One page of all sentences.")] = None,
     plot: Annotated[Path | None, _option("A picture of the one line chosen, as .png, .svg or .pdf.")] = None,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT)
+        str | None,
+        typer.Option("--json", metavar="FILE", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
     alignment: Annotated[
         str | None, _option("Word alignments in Pharaoh format: the source word looked at most; - is stdout.", "FILE")
@@ -72,7 +74,8 @@ def attention(
     """Show what a model looks at while it writes each piece of its translation, or of a given one.
 
     Rows looked, columns were looked at. Words: weights of the pieces of a word looked at add up, pieces that looked
-    are averaged. Local, hard and restricted attention show what they really used.
+    are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
+    weight, which is named.
     """
     from nmtkit.analysis.attention_maps import Choice, attend
     from nmtkit.evaluation.alignment import parse_gold

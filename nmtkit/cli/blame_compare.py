@@ -15,14 +15,12 @@ from nmtkit.console import stdout_console
 
 @takes()
 def blame_compare(
-    before: Annotated[
-        Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE", show_default=False)
-    ],
-    after: Annotated[
-        Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER", show_default=False)
-    ],
+    before: Annotated[Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE")],
+    after: Annotated[Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER")],
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write all of it as JSON; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON; - is stdout.")
+    ] = None,
 ) -> None:
     """Compare two analyses of one text, before and after a remedy: which verdicts changed, and is it better?
 

@@ -46,11 +46,13 @@ def compare(
         typer.Option(help="TOML file of variants: trains what is not finished, then compares.", rich_help_panel=GRID),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the grid's models.", rich_help_panel=GRID)
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the grid's models.", rich_help_panel=GRID),
     ] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", panel=OUTPUT)] = 5,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT)
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
     plot: Annotated[
         Path | None,

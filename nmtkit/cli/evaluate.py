@@ -38,11 +38,13 @@ def evaluate(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the model's translations here.")] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Compare in lower case.")] = False,
     tokenize: Annotated[
-        str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
+        str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
+    ] = None,
     *,
     search: Options,
     model: Options,

@@ -14,7 +14,9 @@ from nmtkit.console import stdout_console
 @takes(model={"weights": MODEL_OPTIONS["weights"]})
 def info(
     folder: Folder,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
+    ] = None,
     *,
     model: Options,
 ) -> None:

@@ -14,10 +14,10 @@ from nmtkit.words import counted
 
 @takes()
 def inspect(
-    trace_file: Annotated[
-        Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE", show_default=False)
-    ],
-    line: Annotated[list[int] | None, count("Number of a sentence; repeat for several (the first).")] = None,
+    trace_file: Annotated[Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE")],
+    line: Annotated[
+        list[int] | None, count("Number of a sentence; repeat for several.", default="the first; with --html all")
+    ] = None,
     steps: Annotated[int, count("Steps shown in full before the tree.", 0)] = 3,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page instead, of all sentences.")

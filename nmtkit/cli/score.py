@@ -47,7 +47,7 @@ def score(
         bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
     ] = False,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the scores (standard output).")
+        Path | None, typer.Option("--output", "-o", help="File for the scores.", show_default="standard output")
     ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
     form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
