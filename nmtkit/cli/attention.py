@@ -79,7 +79,7 @@ def attention(
     """
     from nmtkit.analysis.attention_maps import Choice, attend
     from nmtkit.evaluation.alignment import parse_gold
-    from nmtkit.files import read_parallel, write_text
+    from nmtkit.files import read_parallel
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
     from nmtkit.report.tables import short_hash
@@ -114,15 +114,17 @@ def attention(
         found = translator.search(asked, settings, first_line=first_line)
         targets = [(best.text, best.tokens) for best, *_ in found]
     maps = attend(translator, asked, targets, settings, chosen, numbers)
+    drawn = counted(len(maps), "map")
     if html:
         names = " + ".join(folder.resolve().name for folder in folders)
         whose = "a given translation" if target else "its own output"
         said = f"model {names}, {short_hash(translator.folder_hash)}; {whose}; {_said(chosen)}"
-        write_text(html, page(maps, said))
+        write_result(html, page(maps, said), drawn)
     if plot:
         draw(maps, plot)
+        note(f"{plot}: {drawn}")
     if json_file:
-        write_result(json_file, "".join(map(to_line, maps)))
+        write_result(json_file, "".join(map(to_line, maps)), drawn)
     if alignment or gold:
         _align(maps, alignment, [known[number - 1] for number in numbers] if gold else [])
     if not (html or plot or json_file or alignment or gold):
@@ -156,7 +158,8 @@ def _align(maps: list[AttentionMap], alignment: str | None, gold: list[Gold]) ->
 
     links = [align(one) for one in maps]
     if alignment:
-        write_result(alignment, "".join(f"{to_pharaoh(one)}\n" for one in links))
+        text = "".join(f"{to_pharaoh(one)}\n" for one in links)
+        write_result(alignment, text, f"alignments of {counted(len(links), 'sentence')}")
     if gold:
         found = score(links, gold)
         stdout_console().print(

@@ -28,6 +28,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import SECONDS, keep_apart
 from nmtkit.console import Progress, note, stdout_console, warn
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.details import Detail
@@ -75,12 +76,7 @@ CERTIFICATE_OPTIONS: Options = {
     ],
     "budget_seconds": Annotated[
         float | None,
-        real(
-            "Most seconds of it for a sentence, on average over a batch.",
-            panel=CERTIFICATES,
-            above=True,
-            default="no limit",
-        ),
+        real("Most seconds of it for a sentence, on average over a batch.", None, CERTIFICATES, True, "no limit"),
     ],
     "sample": Annotated[
         int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES, default="all")
@@ -173,6 +169,8 @@ def blame_analysis(
             training=training,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
+    if keeper:
+        note(f"{keeper}")
     made = None
     if beams or alphas:
         made = sweep(translator, sources, references, settings, beams, alphas, tolerance=report.provenance.tolerance)
@@ -242,21 +240,22 @@ def _write(
     report: Report, made: Sweep | None, output: Options, plot: Path | None, explain: Callable[[int], list[Detail]]
 ) -> None:
     """The files that were asked for, and the tables."""
-    from nmtkit.files import write_text
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
 
+    sentences = counted(len(report.records), "sentence")
     if output["json"]:
         value = {**to_json(report), "sweep": asdict(made) if made else None}
-        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
     if output["tsv"]:
-        write_result(output["tsv"], to_tsv(report))
+        write_result(output["tsv"], to_tsv(report), sentences)
     if output["html"]:
         most = DETAILS if output["details"] is None else output["details"]
-        write_text(output["html"], page(report, made, explain(most)))
+        write_result(output["html"], page(report, made, explain(most)), sentences)
     if plot and made:
         draw(made, plot)
+        note(f"{plot}: {counted(len(made.settings), 'setting')}")
     if "-" not in (output["json"], output["tsv"]):
         console = stdout_console()
         for part in render(report, 5 if output["examples"] is None else output["examples"], made):

@@ -11,6 +11,7 @@ import typer
 from nmtkit.cli.parameters import count, takes, write_result
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console
+from nmtkit.words import counted
 
 
 @takes()
@@ -35,7 +36,8 @@ def blame_compare(
     (first, sweep), (second, _) = read_report(before), read_report(after)
     difference = compare(first, second, sweep)
     if json_file:
-        write_result(json_file, json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n"
+        write_result(json_file, text, f"the comparison of {counted(difference.sentences, 'sentence')}")
     if json_file != "-":
         console = stdout_console()
         for part in render(difference, first, second, examples):

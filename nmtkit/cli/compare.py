@@ -98,11 +98,13 @@ def compare(
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
     made = contest(measured, sources, references, buckets=buckets)
+    compared = counted(len(made.contestants), "model")
     if json_file:
         record = {**to_json(made), "made_by": _made_by(source, reference, search)}
-        write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n", compared)
     if plot:
         draw(made, plot)
+        note(f"{plot}: {compared}")
     if json_file != "-":
         console = stdout_console()
         for part in render(made):

@@ -34,7 +34,7 @@ def info(
         **{key: value for key, value in loaded.options.items() if key != "format"},
     }
     if json_file:
-        write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n", f"what is known of {folder}")
     if json_file != "-":
         _show(facts)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmtkit.cli.parameters import count, takes
+from nmtkit.cli.parameters import count, takes, write_result
 from nmtkit.console import note, stdout_console
 from nmtkit.words import counted
 
@@ -29,7 +29,6 @@ def inspect(
     --reference FILE the way of the reference is marked (★), and the step where it fell out.
     """
     from nmtkit.analysis.traces import read_traces
-    from nmtkit.files import write_text
     from nmtkit.report.trace import render
     from nmtkit.report.trace_page import page
 
@@ -41,8 +40,7 @@ def inspect(
         raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(known)} to {max(known)}")
     chosen = [known[number] for number in line] if line else traces if html else traces[:1]
     if html:
-        write_text(html, page(header, chosen))
-        note(f"{html}: {counted(len(chosen), 'sentence')}")
+        write_result(html, page(header, chosen), counted(len(chosen), "sentence"))
         return
     console = stdout_console()
     for trace in chosen:

@@ -17,7 +17,7 @@ import typer
 
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
-from nmtkit.console import set_quiet
+from nmtkit.console import note, set_quiet
 from nmtkit.settings import nearest
 
 if TYPE_CHECKING:
@@ -251,11 +251,12 @@ def usage() -> Iterator[None]:
         raise typer.BadParameter(as_flags(str(error))) from None
 
 
-def write_result(path: str, text: str) -> None:
-    """Write a result to a file, or to standard output if it is "-"."""
+def write_result(path: str | Path, text: str, what: str) -> None:
+    """Write a result to a file, and say `what` it holds, or to standard output if it is "-"."""
     if path == "-":
         sys.stdout.write(text)
         return
     from nmtkit.files import write_text
 
     write_text(path, text)
+    note(f"{path}: {what}")

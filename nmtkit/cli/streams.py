@@ -48,8 +48,15 @@ def open_output(path: Path | None, stack: ExitStack) -> TextIO:
         return sys.stdout
     from nmtkit.files import replacing
 
+    stack.push(lambda kind, error, trace: None if kind else _say_written(path))
     temporary = stack.enter_context(replacing(path))
     return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+
+
+def _say_written(path: Path) -> None:
+    """Once the file is in its place."""
+    if (lines := count_lines(path)) is not None:
+        note(f"{path}: {counted(lines, 'line')}")
 
 
 def keep_apart(read: Sequence[Path | None], written: Sequence[Path | None]) -> None:
