@@ -44,7 +44,7 @@ def inspect(
         return
     console = stdout_console()
     for trace in chosen:
-        for part in render(header, trace, steps):
+        for part in render(header, trace, steps, console.width):
             console.print(part)
         console.print()
     if not line and len(traces) > 1:
