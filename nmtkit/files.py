@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmtkit.words import counted
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -43,7 +45,7 @@ def open_text(path: str | os.PathLike[str]) -> BinaryIO:
 def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
     """The lines of files that belong together line by line; raises ValueError if their line counts differ or are 0."""
     files = [read_lines(path) for path in paths]
-    counts = ", ".join(f"{path} has {_count(len(lines))}" for path, lines in zip(paths, files, strict=True))
+    counts = ", ".join(f"{path} has {counted(len(lines), 'line')}" for path, lines in zip(paths, files, strict=True))
     if len({len(lines) for lines in files}) > 1:
         raise ValueError(f"parallel files need the same number of lines, but {counts}; line N of each must match")
     if files and not files[0]:
@@ -167,10 +169,6 @@ def _decode(line: bytes, where: str) -> str:
             f"{where}: not valid UTF-8 at byte {error.start + 1}; convert the file, for example with "
             "iconv -f LATIN1 -t UTF-8"
         ) from None
-
-
-def _count(number: int) -> str:
-    return f"{number} line" if number == 1 else f"{number} lines"
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from nmtkit.models.interface import Model, stack_targets
 from nmtkit.settings import from_mapping
 from nmtkit.specials import EOS, PAD
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.words import counted
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,7 @@ class Translator:
             listener: hears of lines that could not be scored, which then have none; without it the error is raised.
         """
         if len(lines) != len(targets):
-            raise ValueError(f"{len(lines)} source lines but candidates for {len(targets)}: give as many")
+            raise ValueError(f"{counted(len(lines), 'source line')} but candidates for {len(targets)}: give as many")
         sources = self._sources(lines, settings, first_line)
 
         def score_batch(chosen: list[int], memory: Any) -> list[list[Hypothesis]]:
@@ -399,7 +400,7 @@ class Translator:
         for number, line in enumerate(lines):
             pieces = self.tokenizer.source.encode(line)
             if len(pieces) > most and first_line is not None:
-                warn(f"line {first_line + number}: {len(pieces)} pieces, cut to the first {most} ({reason})")
+                warn(f"line {first_line + number}: {counted(len(pieces), 'piece')}, cut to the first {most} ({reason})")
             pieces = pieces[:most]
             ids.append([*pieces, EOS])
             lengths.append(self._lengths(len(pieces), settings) if line.strip() else (1, 1))

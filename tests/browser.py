@@ -82,3 +82,18 @@ def drawn(folder: Path, text: str, *, fragment: str = "", then: str = "", width:
     command = [chromium, *flags, "--dump-dom", f"file://{folder}/page.html{fragment and '#' + fragment}"]
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     return Reader(done.stdout.decode("utf-8"))
+
+
+CUT = """
+document.title = JSON.stringify([...document.querySelectorAll("svg text")].filter(text => {
+  const [own, all] = [text, text.closest("svg")].map(one => one.getBoundingClientRect());
+  return own.left < all.left - 1 || own.right > all.right + 1 || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+}).map(text => text.textContent));
+"""
+
+
+def cut(folder: Path, text: str, *, fragment: str = "") -> list[str]:
+    """The names of a page's charts that reach beyond them, as a browser draws them; none if the list is empty."""
+    names = json.loads(drawn(folder, text, fragment=fragment, then=CUT).texts["title"][0])
+    assert isinstance(names, list)
+    return names

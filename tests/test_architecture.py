@@ -16,6 +16,7 @@ from conftest import ROOT, environment
 PACKAGE = ROOT / "nmtkit"
 
 LEVELS: tuple[frozenset[str], ...] = (
+    frozenset({"words"}),
     frozenset({"specials", "console", "evaluation", "files", "settings", "memory", "devices"}),
     frozenset({"tokenizer", "models"}),
     frozenset({"batches", "decoding", "checkpoint"}),

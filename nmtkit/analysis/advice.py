@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nmtkit.analysis.records import Fit, Obstacle, Report, Row, Share, Verdict
+from nmtkit.words import counted, plural
 
 USUAL_BEAM = 5
 NOTABLE = 0.05
@@ -31,8 +32,8 @@ def advice(report: Report) -> list[str]:
     sentences += _unreachable(report, row) + _blank(report) + _pieces(report)
     if report.provenance.beam == 1 and blamed not in (Verdict.BEAM, Verdict.MODEL):
         sentences.append(
-            f"The search was greedy (beam 1) for all {len(report.records)} sentences: use a beam of {USUAL_BEAM} and "
-            "ask again before you change the model."
+            f"The search was greedy (beam 1) for {_sentences(len(report.records))}: use a beam of {USUAL_BEAM} and ask "
+            "again before you change the model."
         )
     if cleared := row.of(Verdict.MODEL).count:
         sentences += _cleared(report, row, cleared)
@@ -42,8 +43,8 @@ def advice(report: Report) -> list[str]:
         and not (blamed is None and _most(row) == _most(different))
     ):
         sentences.append(
-            f"The answer depends on what counts as an error: over all {different.errors} outputs that differ from "
-            f"their reference it is {_counts(different)}."
+            f"The answer depends on what counts as an error: of all outputs that differ from their reference "
+            f"({different.errors}) it is {_counts(different)}."
         )
     return sentences
 
@@ -53,13 +54,15 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
     proofs = report.proofs
     if proofs is None:
         return [
-            f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search of them: another translation may "
-            "beat both in J, and --exact looks for it."
+            f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search: another translation may beat both "
+            "in J, and --exact looks for it."
         ]
-    said = f"exact search found something with a higher J for {proofs.found.count} of {proofs.found.of} sentences"
+    said = f"exact search found something with a higher J for {proofs.found.count} of {_sentences(proofs.found.of)}"
     if not proofs.found.count:
         if not proofs.open.count:
-            return [f"The search is clear of these errors: it found the best of all for {proofs.proved.of} sentences."]
+            return [
+                f"The search is clear of these errors: it found the best of all for {_sentences(proofs.proved.of)}."
+            ]
         return [
             f"Undecided whether the search misses something likelier: {said}, but proved the best for only "
             f"{proofs.proved.count} of them; a larger --budget-steps proves more."
@@ -100,9 +103,9 @@ def _search(report: Report, row: Row) -> list[str]:
     beam, share = report.provenance.beam, row.of(Verdict.BEAM)
     wider = f"use a beam of {USUAL_BEAM} instead of greedy search" if beam == 1 else f"widen it, to {2 * beam} say,"
     return [
-        f"Mostly the search: {_phrase(share, row)} are the beam's, for J prefers the reference and a beam of "
+        f"Mostly the search: {_phrase(share, row)} {_are(share)} the beam's, for J prefers the reference and a beam of "
         f"{beam} did not find it. So {wider} and ask again.",
-        f"A wider beam finds likelier text, not necessarily better text: besides these {share.count} verdicts look "
+        f"A wider beam finds likelier text, not necessarily better text: besides {_these(share.count, 'verdict')} look "
         "at BLEU and chrF before and after.",
     ]
 
@@ -117,24 +120,25 @@ def _model(report: Report, row: Row) -> list[str]:
     )
     if report.provenance.beam == 1:
         sentences = [
-            f"So far mostly the model: {_phrase(share, row)} are the model's. But the search was greedy (beam 1): use "
-            f"a beam of {USUAL_BEAM} and ask again before you change the model."
+            f"So far mostly the model: {_phrase(share, row)} {_are(share)} the model's. But the search was greedy "
+            f"(beam 1): use a beam of {USUAL_BEAM} and ask again before you change the model."
         ]
     else:
         sentences = [
-            f"Mostly the model: {_phrase(share, row)} are the model's, for its J prefers the wrong output to the "
-            "reference."
+            f"Mostly the model: {_phrase(share, row)} {_are(share)} the model's, for its J prefers the wrong output "
+            "to the reference."
         ]
         if 2 * by_length <= share.count:
             sentences += _remedy(report.fit)
     if by_length:
         sentences.append(
-            f"In {by_length} of these {share.count} the reference has the higher log P, and only the length "
-            f"normalisation (α = {alpha:g}) prefers the output: try a smaller --length-alpha before you train again."
+            f"In {by_length} of {counted(share.count, 'such error')} the reference has the higher log P, and only "
+            f"the length normalisation (α = {alpha:g}) prefers the output: try a smaller --length-alpha before you "
+            "train again."
         )
     sentences.append(
-        f"To find the reference would not have changed these {share.count}: a wider beam helps them only if it finds "
-        "a third translation with a higher J."
+        f"To find the reference would not have changed {_these(share.count, 'error')}: a wider beam helps only if it "
+        "finds a third translation with a higher J."
     )
     return sentences
 
@@ -194,7 +198,7 @@ def _unreachable(report: Report, row: Row) -> list[str]:
         sentences.append(
             f"In {len(too_long)} of {_errors(row)} the reference is longer than the length limit "
             f"({report.provenance.length_limit}), so no search could return it: raise the limit (the longest of them "
-            f"has {max(too_long)} pieces) or look whether these lines belong together."
+            f"has {counted(max(too_long), 'piece')}) or look whether these lines belong together."
         )
     if impossible := len(references) - len(too_long):
         sentences.append(
@@ -210,7 +214,8 @@ def _blank(report: Report) -> list[str]:
     if not blank:
         return []
     return [
-        f"{blank} of {len(report.records)} sentences have a blank source or reference: look whether lines are missing."
+        f"{blank} of {_sentences(len(report.records))} {plural(blank, 'has', 'have')} a blank source or reference: "
+        "look whether lines are missing."
     ]
 
 
@@ -218,8 +223,8 @@ def _pieces(report: Report) -> list[str]:
     """The search may write a text in any pieces; a reference is scored in few."""
     if (other := sum(one.other_pieces for one in report.records)) and report.provenance.reference_segmentations == 1:
         return [
-            f"{other} outputs are in other pieces than the tokenizer would choose, while references are scored in its "
-            "own: --reference-segmentations 16 gives them the same freedom."
+            f"{counted(other, 'output is', 'outputs are')} in other pieces than the tokenizer would choose, while "
+            "references are scored in its own: --reference-segmentations 16 gives these the same freedom."
         ]
     return []
 
@@ -231,8 +236,20 @@ def _phrase(share: Share, row: Row) -> str:
     )
 
 
+def _are(share: Share) -> str:
+    return plural(share.count, "is", "are")
+
+
+def _these(number: int, noun: str) -> str:
+    return f"{plural(number, 'this', 'these')} {counted(number, noun)}"
+
+
+def _sentences(number: int) -> str:
+    return counted(number, "sentence")
+
+
 def _errors(row: Row) -> str:
-    return "1 error" if row.errors == 1 else f"{row.errors} errors"
+    return counted(row.errors, "error")
 
 
 def _counts(row: Row) -> str:

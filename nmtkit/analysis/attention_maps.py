@@ -66,6 +66,11 @@ class AttentionMap:
     layer: int | None = None
     head: int | None = None
 
+    @property
+    def highest(self) -> float:
+        """The highest weight, to which the map is shaded; 1 where all are 0."""
+        return float(self.weights.max(initial=0)) or 1.0
+
 
 def attend(
     translator: Translator,

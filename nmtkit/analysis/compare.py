@@ -17,6 +17,7 @@ from nmtkit.analysis.records import Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import METRIC_NAMES
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.evaluation.significance import Comparison, paired_bootstrap
+from nmtkit.words import counted, plural
 
 CHANCE = 0.05
 """Below this p-value a difference is called beyond chance."""
@@ -208,7 +209,8 @@ def _check(before: Report, after: Report) -> None:
     old, new = before.provenance, after.provenance
     if old.sources_sha256 != new.sources_sha256 or len(before.records) != len(after.records):
         raise ValueError(
-            f"the reports are of different source texts ({len(before.records)} and {len(after.records)} sentences), so "
+            f"the reports are of different source texts ({len(before.records)} and "
+            f"{counted(len(after.records), 'sentence')}), so "
             "no sentence can be compared: give blame-analysis the same --source for both"
         )
     if old.references_sha256 != new.references_sha256:
@@ -282,8 +284,9 @@ def advice(difference: Difference) -> list[str]:
     sentences += [_errors(one) for one in difference.shifts]
     if difference.same_output:
         sentences.append(
-            f"Of the {len(difference.changed)} verdicts that changed, {difference.same_output} have the same output as "
-            "before: what judges it changed, not the output."
+            f"Of the {counted(len(difference.changed), 'verdict')} that changed, {difference.same_output} "
+            f"{plural(difference.same_output, 'has', 'have')} the same output as before: what judges it changed, "
+            "not the output."
         )
     return [*sentences, *_likelier(difference), _brought(difference)]
 
@@ -291,8 +294,9 @@ def advice(difference: Difference) -> list[str]:
 def _what_changed(one: Difference) -> str:
     said = [_turn(setting) for setting in one.settings if setting.name not in OF_THE_ANALYSIS]
     return (
-        f"Changed: {', '.join(said) or 'no setting'}. {one.rewritten} of {one.sentences} outputs are other texts now, "
-        f"and {len(one.changed)} {'verdict' if len(one.changed) == 1 else 'verdicts'} changed."
+        f"Changed: {', '.join(said) or 'no setting'}. {one.rewritten} of "
+        f"{counted(one.sentences, 'output')} {plural(one.rewritten, 'is another text', 'are other texts')} now, and "
+        f"{counted(len(one.changed), 'verdict')} changed."
     )
 
 

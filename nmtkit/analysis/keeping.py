@@ -13,6 +13,7 @@ from typing import Any
 from nmtkit.analysis.plain import from_plain, to_plain
 from nmtkit.analysis.records import Provenance, Record
 from nmtkit.files import read_lines, write_text
+from nmtkit.words import counted
 
 
 class Keeper:
@@ -62,4 +63,5 @@ class Keeper:
         self._counts = len(records), sum(record.certificate is not None for record in records)
 
     def __str__(self) -> str:
-        return "{}: {} sentences judged, {} certified".format(self.path, *self._counts)
+        judged, certified = self._counts
+        return f"{self.path}: {counted(judged, 'sentence')} judged, {certified} certified"

@@ -11,6 +11,7 @@ from os import PathLike
 from nmtkit.analysis.records import Record, Verdict
 from nmtkit.evaluation.metrics import build_metric
 from nmtkit.files import read_lines
+from nmtkit.words import counted
 
 TOLERANCE = 1e-4
 DEFAULT_THRESHOLD = ("chrf", 60.0)
@@ -58,7 +59,7 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
     for number, lines in enumerate(references, start=1):
         if len(lines) != len(sources):
             raise ValueError(
-                f"reference {number} has {len(lines)} lines but the source has {len(sources)}; "
+                f"reference {number} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
     if not (math.isfinite(question.tolerance) and question.tolerance >= 0):
@@ -71,7 +72,7 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
     for number in sorted(question.listed):
         if not 1 <= number <= len(sources):
             raise ValueError(
-                f"sentence {number} is listed as an error, but the source has {len(sources)} lines; "
+                f"sentence {number} is listed as an error, but the source has {counted(len(sources), 'line')}; "
                 "list line numbers of the source, the first is 1"
             )
 

@@ -12,6 +12,7 @@ from nmtkit.analysis.records import Provenance, Record, Report
 from nmtkit.analysis.rows import METRIC_NAMES, count
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.files import read_lines
+from nmtkit.words import counted
 
 MOST = 120
 """Characters of what is wrong with a file; it may quote all of the file."""
@@ -58,9 +59,10 @@ def _report(value: Any) -> Report:
         if record.number != number:
             raise ValueError(f"record {number} says it is {record.number}")
         if len(record.references) != len(facts.references_sha256) or not 0 <= record.judge < len(record.references):
-            raise ValueError(f"record {number} has {len(record.references)} references, of which {record.judge} judges")
-    counted = count(records, facts.sentence_metric, facts.sentence_threshold, judged=len(rows) == 3)
-    return Report(records, counted, facts)
+            has = counted(len(record.references), "reference")
+            raise ValueError(f"record {number} has {has}, of which {record.judge} judges")
+    rebuilt = count(records, facts.sentence_metric, facts.sentence_threshold, judged=len(rows) == 3)
+    return Report(records, rebuilt, facts)
 
 
 def _sweep(value: Mapping[str, Any]) -> Sweep | None:
@@ -69,5 +71,6 @@ def _sweep(value: Mapping[str, Any]) -> Sweep | None:
         return None
     made = from_plain(Sweep, value["sweep"])
     if not all(0 <= index < len(made.settings) for index in (made.current, made.best)):
-        raise ValueError(f"a sweep of {len(made.settings)} settings has none of number {max(made.current, made.best)}")
+        size = counted(len(made.settings), "setting")
+        raise ValueError(f"a sweep of {size} has none of number {max(made.current, made.best)}")
     return made

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nmtkit.analysis.question import TOLERANCE, blank_as_empty
 from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
 from nmtkit.evaluation.significance import Comparison, paired_bootstrap
+from nmtkit.words import plural
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -142,8 +143,10 @@ def advice(made: Sweep) -> list[str]:
     if made.gain is None:
         sentences.append(f"Only the present setting was measured ({now}).")
     elif best is current:
+        others = len(made.settings) - 1
         sentences.append(
-            f"Keep the present setting ({now}): none of the other {len(made.settings) - 1} has a higher BLEU. "
+            f"Keep the present setting ({now}): "
+            f"{plural(others, 'the other does not have', f'none of the other {others} has')} a higher BLEU. "
             f"{'It is better beyond chance than the next' if made.decided else 'Undecided whether the next is worse'}, "
             f"BLEU {made.gain.system:.1f} (p = {made.gain.p_value:.3f})."
         )

@@ -17,6 +17,7 @@ from nmtkit.decoding.beam import Watcher
 from nmtkit.decoding.trace import Follower, ReferencePath
 from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.decoding.hypothesis import Hypothesis
@@ -128,8 +129,9 @@ def _references(
     for number, row in enumerate(targets, first):
         if not all(map(translator.holds, row)):
             raise ValueError(
-                f"sentence {number}: a reference of {max(map(len, row))} pieces is longer than the model can hold "
-                f"(max_positions = {translator.model.longest}, end of sentence counted): leave the sentence out"
+                f"sentence {number}: a reference of {counted(max(map(len, row)), 'piece')} is longer than the model "
+                f"can hold (max_positions = {translator.model.longest}, end of sentence counted): leave the sentence "
+                "out"
             )
     rows = []
     for index, scores in enumerate(translator.score_tokens(sources, targets, settings)):

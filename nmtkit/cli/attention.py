@@ -23,6 +23,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import note, stdout_console
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.attention_maps import AttentionMap, Choice
@@ -41,16 +42,17 @@ def attention(
     folders: Folders,
     source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
     target: Annotated[
-        Path | None, typer.Option("--target", "-t", help="Given translations; without it those of the search.")
+        Path | None,
+        typer.Option("--target", "-t", help="Given translations.", show_default="the model's own"),
     ] = None,
-    line: Annotated[list[int] | None, count("Only this line; repeat for several.")] = None,
+    line: Annotated[list[int] | None, count("Only this line; repeat for several.", default="all")] = None,
     kind: Annotated[
-        str | None, choice("To the source, or self-attention of a side (cross).", KINDS, panel=WHICH)
+        str | None, choice("To the source, or self-attention of a side.", KINDS, WHICH, default="cross")
     ] = None,
     layer: Annotated[
-        int | None, count("Layer from 1, an ensemble's member by member; without it the mean of all.", panel=WHICH)
+        int | None, count("Layer from 1, an ensemble's member by member.", panel=WHICH, default="the mean of all")
     ] = None,
-    head: Annotated[int | None, count("Head, the first is 1; without it the mean of all.", panel=WHICH)] = None,
+    head: Annotated[int | None, count("Head, the first is 1.", panel=WHICH, default="the mean of all")] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
     ] = False,
@@ -58,7 +60,8 @@ def attention(
     html: Annotated[Path | None, _option("One page of all sentences.")] = None,
     plot: Annotated[Path | None, _option("A picture of the one line chosen, as .png, .svg or .pdf.")] = None,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT)
+        str | None,
+        typer.Option("--json", metavar="FILE", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
     alignment: Annotated[
         str | None, _option("Word alignments in Pharaoh format: the source word looked at most; - is stdout.", "FILE")
@@ -71,11 +74,12 @@ def attention(
     """Show what a model looks at while it writes each piece of its translation, or of a given one.
 
     Rows looked, columns were looked at. Words: weights of the pieces of a word looked at add up, pieces that looked
-    are averaged. Local, hard and restricted attention show what they really used.
+    are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
+    weight, which is named.
     """
     from nmtkit.analysis.attention_maps import Choice, attend
     from nmtkit.evaluation.alignment import parse_gold
-    from nmtkit.files import read_parallel, write_text
+    from nmtkit.files import read_parallel
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
     from nmtkit.report.tables import short_hash
@@ -96,7 +100,7 @@ def attention(
     known = parse_gold(others[1], str(gold), lines, others[0]) if gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:
-        raise typer.BadParameter(f"--line {beyond[0]}: {source} has {len(lines)} lines")
+        raise typer.BadParameter(f"--line {beyond[0]}: {source} has {counted(len(lines), 'line')}")
     if plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
@@ -110,15 +114,17 @@ def attention(
         found = translator.search(asked, settings, first_line=first_line)
         targets = [(best.text, best.tokens) for best, *_ in found]
     maps = attend(translator, asked, targets, settings, chosen, numbers)
+    drawn = counted(len(maps), "map")
     if html:
         names = " + ".join(folder.resolve().name for folder in folders)
         whose = "a given translation" if target else "its own output"
         said = f"model {names}, {short_hash(translator.folder_hash)}; {whose}; {_said(chosen)}"
-        write_text(html, page(maps, said))
+        write_result(html, page(maps, said), drawn)
     if plot:
         draw(maps, plot)
+        note(f"{plot}: {drawn}")
     if json_file:
-        write_result(json_file, "".join(map(to_line, maps)))
+        write_result(json_file, "".join(map(to_line, maps)), drawn)
     if alignment or gold:
         _align(maps, alignment, [known[number - 1] for number in numbers] if gold else [])
     if not (html or plot or json_file or alignment or gold):
@@ -152,11 +158,12 @@ def _align(maps: list[AttentionMap], alignment: str | None, gold: list[Gold]) ->
 
     links = [align(one) for one in maps]
     if alignment:
-        write_result(alignment, "".join(f"{to_pharaoh(one)}\n" for one in links))
+        text = "".join(f"{to_pharaoh(one)}\n" for one in links)
+        write_result(alignment, text, f"alignments of {counted(len(links), 'sentence')}")
     if gold:
         found = score(links, gold)
         stdout_console().print(
             f"alignment error rate {100 * found.error_rate:.1f} %, precision {100 * found.precision:.1f} %, recall "
-            f"{100 * found.recall:.1f} % ({found.links} links)",
+            f"{100 * found.recall:.1f} % ({counted(found.links, 'link')})",
             soft_wrap=True,
         )

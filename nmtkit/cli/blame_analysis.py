@@ -28,6 +28,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import SECONDS, keep_apart
 from nmtkit.console import Progress, note, stdout_console, warn
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.details import Detail
@@ -46,38 +47,48 @@ BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
 """Options of the search that analysis.blame refuses: known here so that the refusal says why."""
 
 
-def _option(text: str, panel: str, metavar: str | None = None, name: str | None = None) -> Any:
+def _option(
+    text: str, panel: str, metavar: str | None = None, name: str | None = None, default: str | bool = True
+) -> Any:
     names = (name,) if name else ()
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel)
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, show_default=default)
 
 
 VERDICT_OPTIONS: Options = {
     "errors_below": Annotated[
         str | None,
-        _option("Second row: errors below this sentence score, chrf or bleu (chrf:60).", VERDICTS, "METRIC:X"),
+        _option("Second row: errors below this sentence score, chrf or bleu.", VERDICTS, "METRIC:X", default="chrf:60"),
     ],
     "errors": Annotated[
         Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
     ],
-    "tolerance": Annotated[float | None, real("On J: differences up to it blame the model (0.0001).", panel=VERDICTS)],
+    "tolerance": Annotated[
+        float | None, real("On J: differences up to it blame the model.", panel=VERDICTS, default="0.0001")
+    ],
     "reference_segmentations": Annotated[
-        int | None, count("Score a reference under its best of so many segmentations (1).", panel=VERDICTS)
+        int | None, count("Score a reference under its best of so many segmentations.", panel=VERDICTS, default="1")
     ],
 }
 CERTIFICATE_OPTIONS: Options = {
     "exact": Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")],
-    "budget_steps": Annotated[int | None, count("Most model steps of it for a sentence (10000).", panel=CERTIFICATES)],
+    "budget_steps": Annotated[
+        int | None, count("Most model steps of it for a sentence.", panel=CERTIFICATES, default="10000")
+    ],
     "budget_seconds": Annotated[
         float | None,
-        real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
+        real("Most seconds of it for a sentence, on average over a batch.", None, CERTIFICATES, True, "no limit"),
     ],
-    "sample": Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)],
+    "sample": Annotated[
+        int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES, default="all")
+    ],
 }
 REMEDY_OPTIONS: Options = {
     "train_sample": Annotated[
         int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
     ],
-    "train_text": Annotated[Path | None, _option("That text, if it has moved: PREFIX.LANG.", REMEDIES, "PREFIX")],
+    "train_text": Annotated[
+        Path | None, _option("That text, if it has moved: PREFIX.LANG.", REMEDIES, "PREFIX", default="where it was")
+    ],
     "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
     "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
     "plot": Annotated[Path | None, _option("Draw what was measured, as .png, .svg or .pdf.", REMEDIES)],
@@ -88,10 +99,10 @@ REMEDY_OPTIONS: Options = {
 OUTPUT_OPTIONS: Options = {
     "records": Annotated[Path | None, _option("Keep the records here as they come, and go on from them.", OUTPUT)],
     "html": Annotated[Path | None, _option("Write a page to look at, one file.", OUTPUT)],
-    "details": Annotated[int | None, count("Sentences of the page in full detail (200).", 0, panel=OUTPUT)],
-    "json": Annotated[str | None, _option("Write all records as JSON; - is stdout.", OUTPUT)],
-    "tsv": Annotated[str | None, _option("Write one line a sentence; - is stdout.", OUTPUT)],
-    "examples": Annotated[int | None, count("Sentences shown in the table (5).", 0, panel=OUTPUT)],
+    "details": Annotated[int | None, count("Sentences of the page in full detail.", 0, panel=OUTPUT, default="200")],
+    "json": Annotated[str | None, _option("Write all records as JSON; - is stdout.", OUTPUT, "FILE")],
+    "tsv": Annotated[str | None, _option("Write one line a sentence; - is stdout.", OUTPUT, "FILE")],
+    "examples": Annotated[int | None, count("Sentences shown in the table.", 0, panel=OUTPUT, default="5")],
 }
 
 
@@ -158,6 +169,8 @@ def blame_analysis(
             training=training,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
+    if keeper:
+        note(f"{keeper}")
     made = None
     if beams or alphas:
         made = sweep(translator, sources, references, settings, beams, alphas, tolerance=report.provenance.tolerance)
@@ -218,36 +231,34 @@ def _swept(remedies: Options) -> tuple[list[int], list[float]]:
 
 def _explain(translator: Translator, report: Report, settings: SearchSettings, most: int) -> list[Detail]:
     from nmtkit.analysis.details import explain
-    from nmtkit.report.blame import telling
+    from nmtkit.report.blame import all_in_turn
 
-    return explain(translator, telling(report, most), settings)
+    return explain(translator, all_in_turn(report)[:most], settings)
 
 
 def _write(
     report: Report, made: Sweep | None, output: Options, plot: Path | None, explain: Callable[[int], list[Detail]]
 ) -> None:
     """The files that were asked for, and the tables."""
-    from nmtkit.files import write_text
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
-    from nmtkit.report.sweep import render as render_sweep
 
+    sentences = counted(len(report.records), "sentence")
     if output["json"]:
         value = {**to_json(report), "sweep": asdict(made) if made else None}
-        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
     if output["tsv"]:
-        write_result(output["tsv"], to_tsv(report))
+        write_result(output["tsv"], to_tsv(report), sentences)
     if output["html"]:
         most = DETAILS if output["details"] is None else output["details"]
-        write_text(output["html"], page(report, made, explain(most)))
+        write_result(output["html"], page(report, made, explain(most)), sentences)
     if plot and made:
         draw(made, plot)
+        note(f"{plot}: {counted(len(made.settings), 'setting')}")
     if "-" not in (output["json"], output["tsv"]):
         console = stdout_console()
-        for part in render(report, 5 if output["examples"] is None else output["examples"]):
-            console.print(part)
-        for part in render_sweep(made) if made else ():
+        for part in render(report, 5 if output["examples"] is None else output["examples"], made):
             console.print(part)
 
 

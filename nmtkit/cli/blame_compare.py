@@ -11,18 +11,17 @@ import typer
 from nmtkit.cli.parameters import count, takes, write_result
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console
+from nmtkit.words import counted
 
 
 @takes()
 def blame_compare(
-    before: Annotated[
-        Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE", show_default=False)
-    ],
-    after: Annotated[
-        Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER", show_default=False)
-    ],
+    before: Annotated[Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE")],
+    after: Annotated[Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER")],
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write all of it as JSON; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON; - is stdout.")
+    ] = None,
 ) -> None:
     """Compare two analyses of one text, before and after a remedy: which verdicts changed, and is it better?
 
@@ -37,7 +36,8 @@ def blame_compare(
     (first, sweep), (second, _) = read_report(before), read_report(after)
     difference = compare(first, second, sweep)
     if json_file:
-        write_result(json_file, json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n"
+        write_result(json_file, text, f"the comparison of {counted(difference.sentences, 'sentence')}")
     if json_file != "-":
         console = stdout_console()
         for part in render(difference, first, second, examples):

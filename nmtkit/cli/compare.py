@@ -24,6 +24,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import note, stdout_console, warn
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.contest import Run
@@ -45,11 +46,13 @@ def compare(
         typer.Option(help="TOML file of variants: trains what is not finished, then compares.", rich_help_panel=GRID),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the grid's models.", rich_help_panel=GRID)
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the grid's models.", rich_help_panel=GRID),
     ] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", panel=OUTPUT)] = 5,
     json_file: Annotated[
-        str | None, typer.Option("--json", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT)
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -95,11 +98,13 @@ def compare(
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
     made = contest(measured, sources, references, buckets=buckets)
+    compared = counted(len(made.contestants), "model")
     if json_file:
         record = {**to_json(made), "made_by": _made_by(source, reference, search)}
-        write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n", compared)
     if plot:
         draw(made, plot)
+        note(f"{plot}: {compared}")
     if json_file != "-":
         console = stdout_console()
         for part in render(made):
@@ -187,7 +192,7 @@ class Translators:
         ]
         pairs = [one.get("provenance", {}).get("pairs") for one in (first, options)]
         if None not in pairs and pairs[0] != pairs[1]:
-            used = ["{train} pairs and validated on {dev}".format(**one) for one in pairs]
+            used = [f"{counted(one['train'], 'pair')} and validated on {one['dev']}" for one in pairs]
             warn(
                 f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
             )

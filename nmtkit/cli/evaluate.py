@@ -22,6 +22,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console, warn
+from nmtkit.words import counted
 
 
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
@@ -38,11 +39,13 @@ def evaluate(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the model's translations here.")] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Compare in lower case.")] = False,
     tokenize: Annotated[
-        str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
+        str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
+    ] = None,
     *,
     search: Options,
     model: Options,
@@ -52,7 +55,7 @@ def evaluate(
     Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
     from nmtkit.evaluation import metrics
-    from nmtkit.files import read_parallel, write_text
+    from nmtkit.files import read_parallel
     from nmtkit.report.tables import short_hash
 
     if (hypotheses is None) == (not folders) or (not folders) != (source is None):
@@ -72,7 +75,7 @@ def evaluate(
         outputs = [translations[0].text for translations in translator.search(first, settings)]
         facts = {"model": translator.folder_hash, "search": asdict(settings)}
         if output:
-            write_text(output, "".join(f"{line}\n" for line in outputs))
+            write_result(output, "".join(f"{line}\n" for line in outputs), counted(len(outputs), "line"))
     if marks := metrics.segmentation_marks(outputs):
         warn(marks)
     scores = metrics.evaluate(
@@ -80,7 +83,9 @@ def evaluate(
     )
     if json_file:
         records = [{**asdict(score), **facts} for score in scores]
-        write_result(json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+        write_result(
+            json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n", counted(len(records), "score")
+        )
     if json_file != "-":
         for score in scores:
             interval = f"(95 % interval {score.low:.2f} to {score.high:.2f})"

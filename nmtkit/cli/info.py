@@ -14,7 +14,9 @@ from nmtkit.console import stdout_console
 @takes(model={"weights": MODEL_OPTIONS["weights"]})
 def info(
     folder: Folder,
-    json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
+    ] = None,
     *,
     model: Options,
 ) -> None:
@@ -32,7 +34,7 @@ def info(
         **{key: value for key, value in loaded.options.items() if key != "format"},
     }
     if json_file:
-        write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n", f"what is known of {folder}")
     if json_file != "-":
         _show(facts)
 

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from nmtkit.cli.parameters import count, takes
+from nmtkit.cli.parameters import count, takes, write_result
 from nmtkit.console import note, stdout_console
+from nmtkit.words import counted
 
 
 @takes()
 def inspect(
-    trace_file: Annotated[
-        Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE", show_default=False)
-    ],
-    line: Annotated[list[int] | None, count("Number of a sentence; repeat for several (the first).")] = None,
+    trace_file: Annotated[Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE")],
+    line: Annotated[
+        list[int] | None, count("Number of a sentence; repeat for several.", default="the first; with --html all")
+    ] = None,
     steps: Annotated[int, count("Steps shown in full before the tree.", 0)] = 3,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page instead, of all sentences.")
@@ -28,7 +29,6 @@ def inspect(
     --reference FILE the way of the reference is marked (★), and the step where it fell out.
     """
     from nmtkit.analysis.traces import read_traces
-    from nmtkit.files import write_text
     from nmtkit.report.trace import render
     from nmtkit.report.trace_page import page
 
@@ -40,12 +40,11 @@ def inspect(
         raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(known)} to {max(known)}")
     chosen = [known[number] for number in line] if line else traces if html else traces[:1]
     if html:
-        write_text(html, page(header, chosen))
-        note(f"{html}: {len(chosen)} {'sentence' if len(chosen) == 1 else 'sentences'}")
+        write_result(html, page(header, chosen), counted(len(chosen), "sentence"))
         return
     console = stdout_console()
     for trace in chosen:
-        for part in render(header, trace, steps):
+        for part in render(header, trace, steps, console.width):
             console.print(part)
         console.print()
     if not line and len(traces) > 1:

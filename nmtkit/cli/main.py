@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 import nmtkit
 from nmtkit.cli.attention import attention
@@ -17,6 +18,7 @@ from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
 from nmtkit.cli.inspect import inspect
+from nmtkit.cli.parameters import COMMON
 from nmtkit.cli.score import score
 from nmtkit.cli.train import train
 from nmtkit.cli.train_tokenizer import train_tokenizer
@@ -24,8 +26,40 @@ from nmtkit.cli.translate import translate
 
 UsageError: Any = typer.BadParameter.__base__  # of whichever command parser typer brings
 
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    """Switches and arguments as help shows them: without a type."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: None
+    return parameters
+
+
+class _Command(typer.core.TyperCommand):
+    """A command with plain switches, --help among what all commands have."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.rich_help_panel = COMMON
+        return option
+
+
+class _Group(typer.core.TyperGroup):
+    """The commands, likewise."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
 app = typer.Typer(
     name="nmtkit",
+    cls=_Group,
     help="Train translation models, translate, evaluate, and find out whether the search or the model is to blame.",
     epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help.",
     no_args_is_help=True,
@@ -46,7 +80,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(reporting(command))
+    app.command(name, cls=_Command)(reporting(command))
 
 
 def run() -> int:

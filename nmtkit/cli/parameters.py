@@ -11,33 +11,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
-from nmtkit.console import set_quiet
+from nmtkit.console import note, set_quiet
 from nmtkit.settings import nearest
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
-SEARCH, MACHINE, COMMON = "Search", "Machine", "Common"
+SEARCH = "Search (the defaults are those of the model folder, see nmtkit info)"
+MACHINE, COMMON = "Machine", "Common"
 
 
-def count(text: str, least: int = 1, panel: str | None = None) -> Any:
-    """An option that takes a whole number from `least` on."""
-    return typer.Option(callback=_within(least, None), metavar="N", help=text, rich_help_panel=panel)
+def count(text: str, least: int = 1, panel: str | None = None, default: str | bool = True) -> Any:
+    """An option that takes a whole number from `least` on; `default` in words where the parameter's is None."""
+    within = _within(least, None)
+    return typer.Option(callback=within, metavar="N", help=text, rich_help_panel=panel, show_default=default)
 
 
-def real(text: str, most: float | None = None, panel: str | None = None, above: bool = False) -> Any:
+def real(
+    text: str,
+    most: float | None = None,
+    panel: str | None = None,
+    above: bool = False,
+    default: str | bool = True,
+) -> Any:
     """An option that takes a number from 0 on, or above 0."""
-    return typer.Option(callback=_within(0, most, above), metavar="X", help=text, rich_help_panel=panel)
+    within = _within(0, most, above)
+    return typer.Option(callback=within, metavar="X", help=text, rich_help_panel=panel, show_default=default)
 
 
-def choice(text: str, values: tuple[str, ...], panel: str | None = None) -> Any:
+def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
     """An option that takes one of some words."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
@@ -45,7 +54,8 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None) -> Any:
             raise typer.BadParameter(f"{origin(context, option)}{value!r} is not known;{nearest(value, values)}")
         return value
 
-    return typer.Option(callback=check, metavar="|".join(values), help=text, rich_help_panel=panel)
+    words = "|".join(values)
+    return typer.Option(callback=check, metavar=words, help=text, rich_help_panel=panel, show_default=default)
 
 
 def _within(least: float, most: float | None, above: bool = False) -> Callable[..., Any]:
@@ -66,7 +76,7 @@ def _flag(text: str, name: str, panel: str) -> Any:
     return typer.Option(name, help=text, rich_help_panel=panel)
 
 
-Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", metavar="FOLDER")]
 Folders = Annotated[list[Path], typer.Argument(help="Model folder; several: an ensemble of them.", metavar="FOLDER")]
 
 Options = dict[str, Any]
@@ -81,7 +91,8 @@ SEARCH_OPTIONS: Options = {
         str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
     ],
     "max_length": Annotated[
-        int | None, count("Most target pieces, end of sentence counted (2 × source pieces + 10).", panel=SEARCH)
+        int | None,
+        count("Most target pieces, end of sentence counted.", panel=SEARCH, default="2 × source pieces + 10"),
     ],
     "max_length_ratio": Annotated[
         float | None, real("Most target pieces for each source piece.", panel=SEARCH, above=True)
@@ -100,9 +111,12 @@ SEARCH_OPTIONS: Options = {
 OBJECTIVE_OPTIONS: Options = {name: SEARCH_OPTIONS[name] for name in ("length_alpha", "length_penalty", "batch_tokens")}
 """Where nothing is searched."""
 MODEL_OPTIONS: Options = {
-    "weights": Annotated[str | None, choice("Which weights (best).", ("best", "last"), panel=MACHINE)],
-    "device": Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N (auto).", rich_help_panel=MACHINE)],
-    "threads": Annotated[int | None, count("CPU threads (as torch chooses).", panel=MACHINE)],
+    "weights": Annotated[str | None, choice("Which weights.", ("best", "last"), MACHINE, default="best")],
+    "device": Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda or cuda:N.", metavar="NAME", rich_help_panel=MACHINE, show_default="auto"),
+    ],
+    "threads": Annotated[int | None, count("CPU threads.", panel=MACHINE, default="PyTorch's choice")],
 }
 
 
@@ -122,6 +136,7 @@ Config = Annotated[
         "--config",
         callback=load_config,
         is_eager=True,
+        metavar="FILE",
         help="TOML file with any of these options.",
         rich_help_panel=COMMON,
     ),
@@ -153,6 +168,10 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
                     annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
                 )
         parameters |= {name: _keyword(name, hint) for name, hint in COMMON_OPTIONS.items()}
+        parameters = {
+            name: parameter.replace(annotation=_documented(parameter.annotation, parameter.default))
+            for name, parameter in parameters.items()
+        }
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
@@ -168,6 +187,25 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
         return run
 
     return decorate
+
+
+def _documented(hint: Any, default: Any) -> Any:
+    """The parameter with a name for its value and, in its help, its default: the same style in all commands."""
+    if get_origin(hint) is not Annotated:  # the context
+        return hint
+    kind, shared = get_args(hint)
+    option = copy(shared)
+    if option.metavar is None and _holds_paths(kind):
+        option.metavar = "FILE"
+    shown = option.show_default if isinstance(option.show_default, str) else default
+    if shown not in (None, False, inspect.Parameter.empty):
+        option.help = f"{option.help.removesuffix('.')} (default: {shown})."
+    option.show_default = False
+    return Annotated[kind, option]
+
+
+def _holds_paths(kind: Any) -> bool:
+    return kind is Path or any(map(_holds_paths, get_args(kind)))
 
 
 def _keyword(name: str, hint: Any) -> inspect.Parameter:
@@ -213,11 +251,12 @@ def usage() -> Iterator[None]:
         raise typer.BadParameter(as_flags(str(error))) from None
 
 
-def write_result(path: str, text: str) -> None:
-    """Write a result to a file, or to standard output if it is "-"."""
+def write_result(path: str | Path, text: str, what: str) -> None:
+    """Write a result to a file, and say `what` it holds, or to standard output if it is "-"."""
     if path == "-":
         sys.stdout.write(text)
         return
     from nmtkit.files import write_text
 
     write_text(path, text)
+    note(f"{path}: {what}")

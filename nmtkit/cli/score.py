@@ -25,6 +25,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import Tally
 from nmtkit.console import note
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.decoding.hypothesis import Hypothesis
@@ -46,7 +47,7 @@ def score(
         bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
     ] = False,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the scores (standard output).")
+        Path | None, typer.Option("--output", "-o", help="File for the scores.", show_default="standard output")
     ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
     form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
@@ -70,7 +71,7 @@ def score(
     streams.keep_apart([source, *(target or []), candidates], [output_file])
     translator = load_translator(folders, model)
     settings = search_settings(translator, objective)
-    pieces = total = 0.0
+    pieces, total = 0, 0.0
     with ExitStack() as stack:
         lines = streams.open_lines(source, stack)
         if candidates:
@@ -95,7 +96,7 @@ def score(
             output.flush()
             first += len(window)
     if pieces:
-        note(f"{pieces:.0f} pieces, perplexity {math.exp(min(-total / pieces, 700)):.3f} a piece")
+        note(f"{counted(pieces, 'piece')}, perplexity {math.exp(min(-total / pieces, 700)):.3f} a piece")
     tally.close()
 
 

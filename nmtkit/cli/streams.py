@@ -14,6 +14,7 @@ import typer
 
 from nmtkit.cli.errors import told
 from nmtkit.console import Progress, note, warn
+from nmtkit.words import counted, plural
 
 WINDOW = 2000
 """Lines read ahead, sorted by length for the model, and written before the next are read."""
@@ -47,8 +48,15 @@ def open_output(path: Path | None, stack: ExitStack) -> TextIO:
         return sys.stdout
     from nmtkit.files import replacing
 
+    stack.push(lambda kind, error, trace: None if kind else _say_written(path))
     temporary = stack.enter_context(replacing(path))
     return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+
+
+def _say_written(path: Path) -> None:
+    """Once the file is in its place."""
+    if (lines := count_lines(path)) is not None:
+        note(f"{path}: {counted(lines, 'line')}")
 
 
 def keep_apart(read: Sequence[Path | None], written: Sequence[Path | None]) -> None:
@@ -127,14 +135,16 @@ class Tally:
         """Say how it went; ValueError if a line failed, the error itself if all did."""
         seconds = self._seconds()
         if self.lines and summary:
+            speed = round(self.words / seconds)
             note(
-                f"{self.lines} lines, {self.words} words in {seconds:.1f} s ({self.lines / seconds:.1f} lines, "
-                f"{self.words / seconds:,.0f} words a second)"
+                f"{counted(self.lines, 'line')}, {counted(self.words, 'word')} in {seconds:.1f} s "
+                f"({self.lines / seconds:.1f} lines, {speed:,} {plural(speed, 'word')} a second)"
             )
         if self._last is not None:
             if self.failures == self.lines:
                 raise self._last
-            raise ValueError(f"{self.failures} of {self.lines} lines failed and were left empty: see the warnings")
+            were, of = plural(self.failures, "was", "were"), counted(self.lines, "line")
+            raise ValueError(f"{self.failures} of {of} failed and {were} left empty: see the warnings")
 
     def _seconds(self) -> float:
         return max(time.perf_counter() - self._started, 1e-9)

@@ -13,44 +13,53 @@ from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.console import note
 from nmtkit.models.options import PRESETS
+from nmtkit.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from nmtkit.models.options import ModelOptions
 
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
+PRESET = "transformer-small"
+
+
+USUAL = TrainingOptions()
+
+
+def _count(text: str, usual: int, least: int = 1) -> Any:
+    return count(text, least, TRAINING, default=f"{usual}")
 
 
 TRAINING_OPTIONS: Options = {
     "updates": Annotated[
         int | None,
-        count("Optimiser steps; more continue a finished run (10000).", panel=TRAINING),
+        _count("Optimiser steps; more continue a finished run.", USUAL.updates),
     ],
     "batch_tokens": Annotated[
         int | None,
-        count("Most padded target pieces of a batch (4096).", panel=TRAINING),
+        _count("Most padded target pieces of a batch.", USUAL.batch_tokens),
     ],
     "learning_rate": Annotated[
         float | None,
-        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING, above=True),
+        real("Peak, at the end of the warm-up.", panel=TRAINING, above=True, default=f"{USUAL.learning_rate}"),
     ],
-    "warmup": Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)],
+    "warmup": Annotated[int | None, _count("Updates of linear growth.", USUAL.warmup)],
     "label_smoothing": Annotated[
         float | None,
-        real("Share of the target spread evenly (0.1).", panel=TRAINING),
+        real("Share of the target spread evenly.", panel=TRAINING, default=f"{USUAL.label_smoothing}"),
     ],
     "validate_every": Annotated[
         int | None,
-        count("Updates between validations (500).", panel=TRAINING),
+        _count("Updates between validations.", USUAL.validate_every),
     ],
     "average": Annotated[
         int | None,
-        count("Keep the mean of so many last snapshots (5).", panel=TRAINING),
+        _count("Keep the mean of so many last snapshots.", USUAL.average),
     ],
     "patience": Annotated[
         int | None,
-        count("Validations without a better score; 0: never stop (10).", 0, panel=TRAINING),
+        _count("Validations without a better score; 0: never stop.", USUAL.patience, 0),
     ],
-    "seed": Annotated[int | None, count("Of everything random (1).", 0, panel=TRAINING)],
+    "seed": Annotated[int | None, _count("Of everything random.", USUAL.seed, 0)],
 }
 """Fields of `TrainingOptions`."""
 
@@ -58,35 +67,47 @@ TRAINING_OPTIONS: Options = {
 @takes(training=TRAINING_OPTIONS, machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")})
 def train(
     context: typer.Context,
-    train: Annotated[Path, typer.Option(help="Prefix of the training files: PREFIX.fr and PREFIX.en.")],
-    dev: Annotated[Path, typer.Option(help="Prefix of the files for validation.")],
-    source_lang: Annotated[str, typer.Option("--source-lang", "-s", help="Ending of the source files.")],
-    target_lang: Annotated[str, typer.Option("--target-lang", "-t", help="Ending of the target files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model folder; an interrupted run in it goes on.")],
+    train: Annotated[
+        Path, typer.Option(help="Prefix of the training files: PREFIX.fr and PREFIX.en.", metavar="PREFIX")
+    ],
+    dev: Annotated[Path, typer.Option(help="Prefix of the files for validation.", metavar="PREFIX")],
+    source_lang: Annotated[
+        str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
+    ],
+    target_lang: Annotated[
+        str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder; an interrupted run in it goes on.")
+    ],
     tokenizer: Annotated[
-        Path | None, typer.Option(help="A .model file, or a folder with one (train one).", rich_help_panel=TOKENIZER)
+        Path | None,
+        typer.Option(help="A .model file, or a folder with one.", rich_help_panel=TOKENIZER, show_default="train one"),
     ] = None,
     vocab_size: Annotated[
         int | None,
-        count("Pieces of the tokenizer to train (8000).", panel=TOKENIZER),
+        count("Pieces of the tokenizer to train.", panel=TOKENIZER, default="8000"),
     ] = None,
     tokenizer_kind: Annotated[
-        str | None, typer.Option(help="unigram or bpe (unigram).", rich_help_panel=TOKENIZER)
+        str | None,
+        typer.Option(help="Of segmentation.", metavar="unigram|bpe", rich_help_panel=TOKENIZER, show_default="unigram"),
     ] = None,
     joint_vocab: Annotated[
         bool | None,
         typer.Option(
-            "--joint-vocab/--separate-vocab", help="One vocabulary, or one a side.", rich_help_panel=TOKENIZER
+            "--joint-vocab/--separate-vocab",
+            help="One vocabulary, or one a side.",
+            rich_help_panel=TOKENIZER,
+            show_default="--joint-vocab",
         ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help=f"One of {', '.join(PRESETS)} (transformer-small).",
-            rich_help_panel=MODEL,
-        ),
+        typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
     ] = None,
-    dropout: Annotated[float | None, real("Instead of the preset's.", panel=MODEL)] = None,
+    dropout: Annotated[
+        float | None, real("Share of what is dropped out in training.", panel=MODEL, default="the preset's")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
     ] = False,
@@ -103,7 +124,6 @@ def train(
     from nmtkit.tokenizer.build import TokenizerOptions
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training import recipe
-    from nmtkit.training.options import TrainingOptions
 
     given_tables = tables(context)
     of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
@@ -135,5 +155,5 @@ def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:
 
     if "family" in changes and preset_name is None:
         return options_from_mapping(changes, "[model]")
-    base = options_to_mapping(preset(preset_name or "transformer-small"))
+    base = options_to_mapping(preset(preset_name or PRESET))
     return options_from_mapping({**base, **changes}, "[model]")

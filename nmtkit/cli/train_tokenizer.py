@@ -9,18 +9,19 @@ import typer
 
 from nmtkit.cli.parameters import choice, count, real, takes
 from nmtkit.console import note
+from nmtkit.words import counted
 
 
 @takes()
 def train_tokenizer(
-    texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", show_default=False)],
+    texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", metavar="TEXT")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
     vocab_size: Annotated[int, count("Pieces, 4 specials and 256 bytes among them.")] = 8000,
     kind: Annotated[str, choice("Of segmentation.", ("unigram", "bpe"))] = "unigram",
     character_coverage: Annotated[
         float, real("Share of characters in the text that get a piece of their own.", most=1)
     ] = 1.0,
-    max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.")] = None,
+    max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.", default="all")] = None,
     seed: Annotated[int, count("Of that sample.", 0)] = 1,
 ) -> None:
     """Train a subword tokenizer.
@@ -38,4 +39,4 @@ def train_tokenizer(
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:
         temporary.write_bytes(subwords.to_bytes())
-    note(f"{output}: {subwords.size} pieces ({kind}) from {len(lines)} lines")
+    note(f"{output}: {subwords.size} pieces ({kind}) from {counted(len(lines), 'line')}")

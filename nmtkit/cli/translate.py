@@ -37,10 +37,11 @@ EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 def translate(
     folders: Folders,
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Text file, one sentence a line (standard input).")
+        Path | None,
+        typer.Option("--input", "-i", help="Text file, one sentence a line.", show_default="standard input"),
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the translations (standard output).")
+        Path | None, typer.Option("--output", "-o", help="File for the translations.", show_default="standard output")
     ] = None,
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
@@ -58,9 +59,12 @@ def translate(
     exact: Annotated[
         bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
     ] = False,
-    budget_steps: Annotated[int | None, count("Most model steps of it for a line (10000).", panel=EXACT)] = None,
+    budget_steps: Annotated[
+        int | None, count("Most model steps of it for a line.", panel=EXACT, default="10000")
+    ] = None,
     budget_seconds: Annotated[
-        float | None, real("Most seconds of it for a line, on average over a batch.", panel=EXACT, above=True)
+        float | None,
+        real("Most seconds of it for a line, on average over a batch.", panel=EXACT, above=True, default="no limit"),
     ] = None,
     per_length: Annotated[
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)

@@ -84,7 +84,8 @@ class SearchSettings:
             if (value := getattr(self, name)) != getattr(usual, name)
         ]
         parts = [f"beam {self.beam}", f"α {self.length_alpha:g} ({self.length_penalty})", *changed]
-        return ", ".join([*parts, f"at most {self.limit_in_words.removesuffix(' pieces')} pieces"])
+        limit = self.limit_in_words.removesuffix(" pieces")
+        return ", ".join([*parts, f"at most {limit} piece{'' if limit == '1' else 's'}"])
 
     def lengths(self, source_pieces: int) -> tuple[int, int]:
         """The fewest and the most target pieces, EOS counted, for so many source pieces (EOS not counted)."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nmtkit.words import counted
+
 Links = frozenset[tuple[int, int]]
 """Source word and target word, from 0."""
 
@@ -66,7 +68,7 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
                 if place >= size:
                     raise ValueError(
                         f"{path}, line {number}: the link {word} is beyond the {side}, which has "
-                        f"{size} word{'' if size == 1 else 's'}, counted from 0"
+                        f"{counted(size, 'word')}, counted from 0"
                     )
             possible.add(pair)
             if link[2] == "-":
@@ -82,7 +84,8 @@ def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
         ValueError: where there are not as many of both, or no link at all on either side.
     """
     if len(alignments) != len(gold):
-        raise ValueError(f"{len(alignments)} alignments but {len(gold)} gold ones: line N of each must belong together")
+        made_of = counted(len(alignments), "alignment")
+        raise ValueError(f"{made_of} but {len(gold)} gold ones: line N of each must belong together")
     pairs = list(zip(alignments, gold, strict=True))
     made, sure = sum(map(len, alignments)), sum(len(one.sure) for one in gold)
     if not made + sure:

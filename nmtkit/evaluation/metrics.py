@@ -14,6 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest, Result
 
 from nmtkit.settings import nearest
+from nmtkit.words import counted
 
 METRICS = ("bleu", "chrf")
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
@@ -121,7 +122,7 @@ def check_texts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
     for number, reference in enumerate(references, start=1):
         if len(reference) != len(hypotheses):
             raise ValueError(
-                f"reference {number} has {len(reference)} lines but the hypothesis has {len(hypotheses)}; "
+                f"reference {number} has {counted(len(reference), 'line')} but the hypothesis has {len(hypotheses)}; "
                 "line N of each must belong together"
             )
     if not hypotheses:

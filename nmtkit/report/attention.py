@@ -1,4 +1,8 @@
-"""Attention maps in a terminal, as a picture, as a page, and as JSON Lines."""
+"""Attention maps in a terminal, as a picture, as a page, and as JSON Lines.
+
+Everywhere a map is shaded from 0 to its own highest weight, and says which that is: a map whose weights are all small
+is as easy to read as one that looks at a single word, and a weight above 1 (of a sigmoid) is shown as what it is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from nmtkit.files import replacing
 from nmtkit.report.plot import check
 from nmtkit.report.svg import heat, scale
 from nmtkit.report.tables import shown
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,13 +45,14 @@ def render(one: AttentionMap, width: int) -> Iterator[Text]:
     for line in range(high):
         letters = (name[:HEAD].rjust(high)[line].ljust(cell) for name in names[:seen])
         yield Text(" " * (NAME + 1) + "".join(letters).rstrip())
-    most = float(one.weights.max(initial=0)) or 1.0
+    most = one.highest
     for name, row in zip(one.rows, one.weights.tolist(), strict=True):
         shades = (SHADES[round((len(SHADES) - 1) * weight / most)] * cell for weight in row[:seen])
         yield Text(f"{shown(name).plain[:NAME]:>{NAME}} {''.join(shades)}".rstrip())
     yield Text(f"{SHADES[-1] * 2:>{NAME}} is a weight of {most:.2g}", style="dim")
     if seen < len(names):
-        yield Text(f"{len(names) - seen} more columns have no room here; --html or --plot shows all")
+        have = counted(len(names) - seen, "more column has", "more columns have")
+        yield Text(f"{have} no room here; --html or --plot shows all")
 
 
 def _where(one: AttentionMap) -> str:
@@ -76,7 +82,8 @@ def page(maps: Sequence[AttentionMap], what: str) -> str:
     Args:
         what: stands first: what looked, at what, and which maps.
     """
-    parts = [f'<p class="soft">{escape(what)}. Rows looked, columns were looked at.</p>', scale("weight")]
+    said = "Rows looked, columns were looked at. Full colour is the highest weight of a map, which stands below it"
+    parts = [f'<p class="soft">{escape(what)}. {said}.</p>']
     for _, group in groupby(maps, key=lambda one: one.line):
         own = list(group)
         title = f"<h2>{own[0].line}: {escape(own[0].source)}</h2><p>{escape(own[0].target)}</p>"
@@ -90,10 +97,10 @@ def page(maps: Sequence[AttentionMap], what: str) -> str:
 
 def _framed(one: AttentionMap) -> str:
     """A map that scrolls by itself where it is too wide."""
-    drawn = heat(f"line {one.line}{_where(one)}", one.rows, one.columns, one.weights.tolist())
+    drawn = heat(f"line {one.line}{_where(one)}", one.rows, one.columns, one.weights.tolist(), one.highest)
     named = f"<figcaption>{_where(one).removeprefix(', ')}</figcaption>" if _where(one) else ""
-    label = f"map of line {one.line}{_where(one)}"
-    return f'<figure class="map" tabindex="0" role="group" aria-label="{label}">{named}{drawn}</figure>'
+    label, shades = f"map of line {one.line}{_where(one)}", scale("weight", one.highest)
+    return f'<figure class="map" tabindex="0" role="group" aria-label="{label}">{named}{drawn}{shades}</figure>'
 
 
 def draw(maps: Sequence[AttentionMap], path: Path) -> None:
@@ -103,7 +110,8 @@ def draw(maps: Sequence[AttentionMap], path: Path) -> None:
 
 
 def build(maps: Sequence[AttentionMap]) -> Figure:
-    """Heat maps, a row for each layer and a column for each head, columns named above."""
+    """Heat maps, a row for each layer and a column for each head, columns named above, their highest weights below."""
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     one, lines = maps[0], len({one.layer for one in maps})
@@ -112,16 +120,20 @@ def build(maps: Sequence[AttentionMap]) -> Figure:
     size = (across * (left + cell * len(one.columns)), lines * (top + cell * len(one.rows)))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(lines, across, squeeze=False)
-    most = max(1.0, *(float(one.weights.max(initial=0)) for one in maps))
     for one, axes in zip(maps, panels.flat, strict=True):
-        image = axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=most)
+        image = axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=one.highest)
         letters = "medium" if len(maps) == 1 else "x-small"
         columns, rows = ([_plain(name) for name in names] for names in (one.columns, one.rows))
         axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor", fontsize=letters)
         axes.set_yticks(range(len(rows)), rows, fontsize=letters)
         axes.xaxis.tick_top()
-        axes.set_xlabel(_where(one).removeprefix(", "))
-    figure.colorbar(image, ax=panels, shrink=0.7)
+        several = f"\nhighest {one.highest:.2g}" if len(maps) > 1 else ""
+        axes.set_xlabel(_where(one).removeprefix(", ") + several)
+    if len(maps) == 1:
+        figure.colorbar(image, ax=panels, shrink=0.7, label="weight")
+    else:
+        shades = figure.colorbar(ScalarMappable(cmap="Blues"), ax=panels, shrink=0.7, ticks=[0, 1])
+        shades.set_ticklabels(["0", "highest\nof a map"])
     return figure
 
 

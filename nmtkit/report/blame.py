@@ -41,20 +41,30 @@ from rich.text import Text
 from nmtkit.analysis.advice import advice
 from nmtkit.analysis.plain import to_plain
 from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Record, Report, Share, Verdict
-from nmtkit.report import model_errors, search_errors
-from nmtkit.report.tables import number, percent, short_hash, shown
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report.tables import bullets, number, percent, short_hash, shown
+from nmtkit.words import counted, plural
 
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 
-def render(report: Report, examples: int) -> list[RenderableType]:
-    """The shares, the lecture's table for up to `examples` telling sentences, and the advice; print them one by one."""
+def render(report: Report, examples: int, made: Sweep | None = None) -> list[RenderableType]:
+    """Who is to blame and what to do, the shares, what they rest on, a sweep, and the longest table last: the lecture's
+    of up to `examples` telling sentences; print them one by one."""
+    sentences = [*advice(report), *(sweep_advice(made) if made else ())]
     told = sorted(telling(report, examples), key=lambda record: record.number)
-    parts: list[RenderableType] = [Text(settings_line(report)), _shares(report), _denominators(report)]
-    if told:
-        parts += [_sentences(told)]
-    parts += [*search_errors.render(report), *model_errors.render(report)]
-    return [*parts, *(Text(f"• {sentence}") for sentence in advice(report))]
+    return [
+        Text(settings_line(report)),
+        bullets(sentences),
+        _shares(report),
+        _denominators(report),
+        *search_errors.render(report),
+        *model_errors.render(report),
+        *(sweep.render(made) if made else ()),
+        *([_sentences(told)] if told else ()),
+    ]
 
 
 def telling(report: Report, most: int) -> list[Record]:
@@ -69,6 +79,13 @@ def telling(report: Report, most: int) -> list[Record]:
     ]
     in_turn = [record for record in chain.from_iterable(zip_longest(*kinds)) if record is not None]
     return in_turn[: max(most, 0)]
+
+
+def all_in_turn(report: Report) -> list[Record]:
+    """All records, the telling ones first, then the others in the order of the text."""
+    first = telling(report, len(report.records))
+    chosen = {record.number for record in first}
+    return [*first, *(record for record in report.records if record.number not in chosen)]
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -93,9 +110,10 @@ def to_tsv(report: Report) -> str:
 def settings_line(report: Report) -> str:
     """What was asked, in a sentence."""
     facts = report.provenance
+    limit = facts.length_limit.removesuffix(" pieces")
     return (
-        f"{len(report.records)} sentences, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
-        f"{facts.length_limit.removesuffix(' pieces')} pieces; tolerance on J {facts.tolerance:g}; model "
+        f"{counted(len(report.records), 'sentence')}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
+        f"{limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
         f"{short_hash(facts.model)}"
     )
 
@@ -118,11 +136,17 @@ def _share(share: Share) -> Text:
 
 
 def _denominators(report: Report) -> Text:
-    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
     return Text(
         f"Shares are of the n errors in each row, those with an unreachable reference counted; below, the 95 % Wilson "
-        f"interval. {equal} of {len(report.records)} outputs equal a reference and are no errors."
+        f"interval. {equals(report)}"
     )
+
+
+def equals(report: Report) -> str:
+    """How many outputs need no blame."""
+    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
+    are = plural(equal, "equals a reference and is no error", "equal a reference and are no errors")
+    return f"{equal} of {counted(len(report.records), 'output')} {are}."
 
 
 def _sentences(records: Sequence[Record]) -> Table:

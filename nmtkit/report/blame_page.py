@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from nmtkit.analysis.records import Candidate, Record, Report, Verdict
 from nmtkit.analysis.sweep import Sweep
-from nmtkit.report.blame import telling
+from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
 from nmtkit.report.trace_page import embedded
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.analysis.details import Detail, Map
@@ -28,19 +29,16 @@ MOST_BYTES = 19_000_000
 LINES_BYTES = 12_000_000
 """Of these, for the lines of the sentences."""
 DETAILS = 200
-"""Sentences that are explained in full, if nobody says otherwise."""
+"""Sentences that are explained in full, if nobody says otherwise; of a text that has no more, all."""
 CANDIDATES = 20
 """Shown of each step of the beam."""
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-"""Attention weights from 0 to 1 in 64 levels, a character each."""
+"""Attention weights from 0 to the highest of both maps of a layer in 64 levels, a character each."""
 
 
 def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
-    ordered = telling(report, len(report.records))
-    chosen = {record.number for record in ordered}
-    ordered += [record for record in report.records if record.number not in chosen]
-    lines, used = _fitting({record.number: _line(record) for record in ordered}, LINES_BYTES)
+    lines, used = _fitting({record.number: _line(record) for record in all_in_turn(report)}, LINES_BYTES)
     records = {record.number: record for record in report.records}
     explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)
@@ -118,7 +116,7 @@ def _lost(record: Record) -> str:
         said = {
             "stopped": f"The reference was still alive at step {loss.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
-            "too long": f"The reference is longer than the limit of {record.limit} pieces.",
+            "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
             "forbidden": f"A rule of the search forbids the reference at step {loss.step}.",
         }[loss.ending]
     if record.verdict == Verdict.BEAM:
@@ -135,10 +133,13 @@ def _short(value: float) -> str:
 
 
 def _detail(detail: Detail, record: Record) -> dict[str, Any]:
+    pairs = zip(detail.output_map, detail.reference_map, strict=True)
+    highest = [max((weight for layer in pair for row in layer for weight in row), default=0.0) or 1.0 for pair in pairs]
     return {
         "source": detail.source,
-        "output": [detail.output, _map(detail.output_map), _logs(record.output)],
-        "reference": [detail.reference, _map(detail.reference_map), _logs(record.reference)],
+        "highest": [float(f"{weight:.4g}") for weight in highest],
+        "output": [detail.output, _map(detail.output_map, highest), _logs(record.output)],
+        "reference": [detail.reference, _map(detail.reference_map, highest), _logs(record.reference)],
         "steps": [
             [
                 step.length,
@@ -156,7 +157,10 @@ def _logs(one: Candidate) -> list[float | None]:
     return [_rounded(log_p) for log_p in one.log_probs]
 
 
-def _map(layers: Map) -> list[str]:
-    """A text for each layer, row by row."""
+def _map(layers: Map, highest: Sequence[float]) -> list[str]:
+    """A text for each layer, row by row, in levels from 0 to the highest weight of the layer."""
     top = len(LEVELS) - 1
-    return ["".join(LEVELS[round(top * min(1.0, weight))] for row in layer for weight in row) for layer in layers]
+    return [
+        "".join(LEVELS[round(top * weight / most)] for row in layer for weight in row)
+        for layer, most in zip(layers, highest, strict=True)
+    ]

@@ -13,7 +13,7 @@ from nmtkit.analysis.records import BLAMED, Report, Verdict
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
-from nmtkit.report.blame import settings_line
+from nmtkit.report.blame import equals, settings_line
 from nmtkit.report.svg import bars, curve, curves, stack
 from nmtkit.report.tables import percent
 
@@ -23,7 +23,7 @@ MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
 def summary(report: Report, made: Sweep | None) -> Iterator[str]:
     """In parts."""
     yield f'<p class="soft">{escape(settings_line(report))}</p>'
-    yield _list("What to do", advice(report))
+    yield _list("What to do", [*advice(report), *(sweep_advice(made) if made else ())])
     yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
     yield "".join(f'<th class="n">{MARKS[verdict]} {verdict.value}</th>' for verdict in BLAMED)
     yield "</tr></thead><tbody>"
@@ -42,9 +42,7 @@ def summary(report: Report, made: Sweep | None) -> Iterator[str]:
             shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
             words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
             yield f"<figure><figcaption>{escape(row.title)}</figcaption>{stack(words, shares)}</figure>"
-    equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
-    yield f'<p class="soft">Below each share its 95 % Wilson interval. {equal} of {len(report.records)} outputs equal '
-    yield "a reference and are no errors.</p></section>"
+    yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
     yield from _search(report)
     yield from _model(report)
     if made:
@@ -96,8 +94,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _sweep(made: Sweep) -> Iterator[str]:
     """What other settings would bring: the table, and the curves where there are several beams."""
-    yield _list("What other settings would bring", sweep_advice(made))
-    yield f'<section><p class="soft">{escape(sweep.heading(made))}</p>'
+    yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweep.heading(made))}</p>'
     yield _table(*sweep.table(made))
     if len({one.beam for one in made.settings}) > 1:
         drawn = (

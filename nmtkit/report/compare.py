@@ -13,16 +13,19 @@ from nmtkit.analysis.compare import Changed, Difference, advice, in_words
 from nmtkit.analysis.plain import to_plain
 from nmtkit.analysis.records import Record, Report, Verdict
 from nmtkit.analysis.rows import METRIC_NAMES
-from nmtkit.report.tables import number, short_hash, shown
+from nmtkit.report.tables import bullets, number, short_hash, shown
+from nmtkit.words import counted
 
 
 def render(difference: Difference, before: Report, after: Report, examples: int) -> Iterator[Text | Table]:
-    """Settings, verdicts, scores, up to `examples` sentences whose verdict changed, and advice; print one by one."""
+    """Whether it is better, settings, scores, verdicts, and the longest table last: up to `examples` sentences whose
+    verdict changed; print one by one."""
+    yield bullets(advice(difference))
     if difference.settings:
         yield _settings(difference.settings)
     else:
         yield Text("No setting differs.")
-    yield Text(f"Verdicts of {difference.sentences} sentences, before (rows) and after (columns):")
+    yield Text(f"Verdicts of {counted(difference.sentences, 'sentence')}, before (rows) and after (columns):")
     yield _transitions(difference)
     yield _scores(difference)
     yield Text(
@@ -34,9 +37,8 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
     if told := telling(difference, before, after, examples):
         yield _sentences(told, METRIC_NAMES[before.provenance.sentence_metric], difference.j_change is not None)
         if len(told) < len(difference.changed):
-            yield Text(f"{len(told)} of the {len(difference.changed)} sentences whose verdict changed.")
-    for sentence in advice(difference):
-        yield Text(f"• {sentence}")
+            changed = counted(len(difference.changed), "sentence")
+            yield Text(f"{len(told)} of the {changed} whose verdict changed.")
 
 
 def telling(difference: Difference, before: Report, after: Report, most: int) -> list[tuple[Record, Record]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -13,26 +14,26 @@ from rich.text import Text
 from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval
 from nmtkit.files import replacing
 from nmtkit.report.plot import DASHES, MARKS, check
-from nmtkit.report.tables import grid
+from nmtkit.report.tables import bullets, grid
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def render(made: Contest) -> Iterator[Text | Table]:
-    """Sizes and speeds, scores, BLEU by length, and what the figures say."""
-    models = f"{len(made.contestants)} model{'s, compared with the first,' if len(made.contestants) > 1 else ''}"
-    yield Text(f"{models} on {made.sentences} sentences; p is two-sided")
+    """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
+    models = counted(len(made.contestants), "model", "models, compared with the first,")
+    yield Text(f"{models} on {counted(made.sentences, 'sentence')}; p is two-sided")
+    yield bullets(said(made))
+    yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
+    yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]
     yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
-    yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     if len(made.buckets) > 1:
         yield Text("BLEU by words of the source (sentences in brackets), and gain over the first:")
         for start in range(0, len(made.buckets), ACROSS):
             yield _named(_lengths(made, slice(start, start + ACROSS)))
-    for sentence in said(made):
-        yield Text(f"• {sentence}")
-    yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
 
 
 def _named(table: Table) -> Table:
@@ -137,6 +138,9 @@ def draw(made: Contest, path: Path) -> None:
 MOST_WITH_INTERVALS = 6
 """Lines of a picture; where there are more their intervals would hide them, and their names stand beside the axes."""
 
+LETTERS = 32
+"""Of a name on a line of a picture's legend; a longer one takes several."""
+
 
 def build(made: Contest) -> Figure:
     """Intervals beside the marks, so that none covers another's."""
@@ -147,7 +151,7 @@ def build(made: Contest) -> Figure:
     axes = figure.subplots()
     places = range(len(made.buckets))  # evenly: most lengths are short, and true distances would crowd them
     for number, one in enumerate(made.contestants):
-        (line,) = axes.plot(places, [score.value for score in one.buckets], label=one.name)
+        (line,) = axes.plot(places, [score.value for score in one.buckets], label=fill(one.name, LETTERS))
         dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # as many looks as marks times dashes
         line.set(marker=MARKS[number % len(MARKS)], linestyle=dashes)
         if not few:

@@ -11,6 +11,7 @@ from rich.text import Text
 from nmtkit.analysis.model_errors import buckets, turns
 from nmtkit.analysis.records import Divergence, Fit, Frequency, Report, Verdict
 from nmtkit.report.tables import grid, number, percent, shown
+from nmtkit.words import counted
 
 SHOWN = 5
 """Pieces of the references that are named."""
@@ -46,8 +47,8 @@ def _turning(turned: Sequence[Divergence]) -> str:
     early = sum(one.step == 1 for one in turned)
     shrank = sum(one.deficit + one.rest < 0 for one in turned)
     return (
-        f"Where the model turned from the reference, in {len(turned)} model verdicts: at piece {step:.0f} (median; "
-        f"{early} at the first), where its own piece is {number(abs(deficit))} nats "
+        f"Where the model turned from the reference, in {counted(len(turned), 'model verdict')}: at piece "
+        f"{step:.0f} (median; {early} at the first), where its own piece is {number(abs(deficit))} nats "
         f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; behind that the output "
         f"{'gains' if rest >= 0 else 'loses'} {number(abs(rest))} {'more ' if rest >= 0 else ''}(median)"
         f"{f', and loses all of it in {shrank}' if shrank else ''}."
@@ -59,7 +60,7 @@ def known(fit: Fit) -> str:
     share = f"{percent(fit.share)} of the loss ({100 * fit.low:.1f} to {percent(fit.high)})"
     return (
         f"A piece of the references costs {fit.loss:.2f} nats, one of the training text {fit.train_loss:.2f} "
-        f"({fit.pairs} pairs): {share} comes from text that the model has not seen."
+        f"({counted(fit.pairs, 'pair')}): {share} comes from text that the model has not seen."
     )
 
 

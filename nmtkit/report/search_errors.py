@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nmtkit.analysis.records import Loss, Proofs, Rate, Record, Report, Verdict
 from nmtkit.report.tables import percent
+from nmtkit.words import counted, plural
 
 STEPS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 10**9))
 """Bins of the histogram: first and last step."""
@@ -35,7 +36,10 @@ def render(report: Report) -> Iterator[Text | Table]:
 
 def certificates(proofs: Proofs) -> list[str]:
     """What exact search says, in sentences."""
-    sentences = [f"Exact search proved the best within the length limit for {rate(proofs.proved)} sentences."]
+    sentences = [
+        f"Exact search proved the best within the length limit for {rate(proofs.proved)} "
+        f"{plural(proofs.proved.of, 'sentence')}."
+    ]
     if proofs.proved.count:
         sentences.append(
             f"Of these the output is not the best, a search error, in {rate(proofs.errors)}; the best is the empty "
@@ -69,7 +73,7 @@ def _partings(losses: Sequence[Loss]) -> str:
         "forbidden": "forbidden by a rule",
     }
     parts = [f"{counts[ending]} {text}" for ending, text in words.items() if counts[ending]]
-    return f"Where the beam lost the reference, of {len(losses)} errors: {', '.join(parts)}."
+    return f"Where the beam lost the reference, of {counted(len(losses), 'error')}: {', '.join(parts)}."
 
 
 def histogram(report: Report) -> list[tuple[str, int, float, float]]:
@@ -102,4 +106,4 @@ def _widths(missed: Sequence[Record], widths: Sequence[int]) -> str:
     if reached[None]:
         tried = f"none of {', '.join(map(str, widths))}" if widths else "no wider beam was tried"
         parts.append(f"{reached[None]} at {tried}" if widths else f"{reached[None]}: {tried}")
-    return f"J(y*) of the {len(missed)} beam verdicts is reached first: {', '.join(parts)}."
+    return f"J(y*) of the {counted(len(missed), 'beam verdict')} is reached first: {', '.join(parts)}."

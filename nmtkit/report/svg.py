@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+
+from rich.cells import cell_len
 
 from nmtkit.analysis.sweep import Sweep
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 92, 14, 36
+"""Of a curve; left and right are wider where a name or a number needs more."""
+LETTERS = 12
+"""Pixels of an em of the letters; `SMALL` of those of a heat map."""
 SHAPES = 5
 """Marks and dashes of a series, in the style sheet by number."""
+
+
+def room(text: str, size: float = LETTERS) -> float:
+    """Pixels that a text takes at the most in any usual font, so that no name is cut."""
+    return size * sum(map(_ems, unicodedata.normalize("NFD", text)))
+
+
+def _ems(letter: str) -> float:
+    """The width of a letter in DejaVu Sans or Verdana, the widest of the usual fonts, or a little more."""
+    if not cell_len(letter):
+        return 0.0
+    if not letter.isascii():
+        return 1.3
+    return 1.0 if letter in "mwMW@%" else 0.85 if letter.isupper() or letter in "+<=>~#" else 0.65
 
 
 @dataclass(frozen=True)
@@ -54,28 +74,34 @@ def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
     pad = (high - low) * 0.06 or 0.5
     low, high = (low if low == 0 else low - pad), high + pad
     span = math.log(xs[-1] / xs[0]) or 1.0
+    ticks = {tick: f"{tick:g}" for tick in _ticks(low, high)}
+    left = max(LEFT, *(math.ceil(room(text)) + 8 for text in ticks.values()))
+    right = max(RIGHT, *(math.ceil(room(one.name)) + 14 for one in series))
+    width = max(WIDTH, left + right + LEAST)
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = math.log(x / xs[0]) / span if len(xs) > 1 else 0.5
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - (y - low) / (high - low) * _HIGH
+        return left + across * (width - left - right), HEIGHT - BOTTOM - (y - low) / (high - low) * _HIGH
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
-    for tick in _ticks(low, high):
+    parts = [f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    for tick, text in ticks.items():
         _, y = place(xs[0], tick)
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{tick:g}</text>')
+        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>')
+        parts.append(f'<text class="end" x="{left - 6}" y="{y + 4:.1f}">{text}</text>')
     for x in xs:
         at, _ = place(x, low)
         parts.append(f'<text class="middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}">{x:g}</text>')
-    parts.append(f'<text class="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">{escape(x_name)}</text>')
+    parts.append(f'<text class="middle" x="{(left + width - right) / 2}" y="{HEIGHT - 4}">{escape(x_name)}</text>')
     names = _spread([place(*one.points[-1][:2])[1] for one in series])
     for number, (one, name_y) in enumerate(zip(series, names, strict=True)):
         parts += _line(number % SHAPES, one, 4 * (number - (len(series) - 1) / 2), place)
-        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{name_y + 4:.1f}">{escape(one.name)}</text>')
+        parts.append(f'<text x="{width - right + 12}" y="{name_y + 4:.1f}">{escape(one.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
 _HIGH = HEIGHT - TOP - BOTTOM
+LEAST = 120
+"""Pixels across that are left for lines or bars, however long the names are."""
 
 
 def _line(
@@ -122,13 +148,16 @@ def _spread(heights: Sequence[float], least: float = 14) -> list[float]:
 def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
     """Bars from left to right: name, value, and the words behind it."""
     most = max((value for _, value, _ in rows), default=0) or 1
+    left = math.ceil(max((room(name) for name, _, _ in rows), default=0)) + 8
+    right = math.ceil(max((room(words) for _, _, words in rows), default=0)) + 10
+    across = max(LEAST, WIDTH - left - right)
     height = 24 * len(rows) + 6
-    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
+    parts = [f'<svg viewBox="0 0 {left + across + right} {height}" role="img" aria-label="{escape(title)}">']
     for number, (name, value, words) in enumerate(rows):
-        y = 24 * number + 4
-        parts.append(f'<text class="end" x="62" y="{y + 13}">{escape(name)}</text>')
-        parts.append(f'<rect class="bar" x="70" y="{y}" width="{190 * value / most:.1f}" height="17"/>')
-        parts.append(f'<text x="{76 + 190 * value / most:.1f}" y="{y + 13}">{escape(words)}</text>')
+        y, length = 24 * number + 4, across * value / most
+        parts.append(f'<text class="end" x="{left - 6}" y="{y + 13}">{escape(name)}</text>')
+        parts.append(f'<rect class="bar" x="{left}" y="{y}" width="{length:.1f}" height="17"/>')
+        parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 13}">{escape(words)}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -139,32 +168,43 @@ def stack(title: str, parts: Sequence[tuple[str, float, str]]) -> str:
         if share > 0:
             width = share * WIDTH
             drawn.append(f'<rect class="{kind}" x="{x:.1f}" y="1" width="{width:.1f}" height="28"/>')
-            if width > 9 * len(words):
+            if width > room(words) + 8:
                 drawn.append(f'<text class="middle label" x="{x + width / 2:.1f}" y="20">{escape(words)}</text>')
             x += width
     return "".join([*drawn, "</svg>"])
 
 
-CELL, MOST_LETTERS = 15, 16
-"""Of a heat map: pixels of a cell, letters of a name."""
+CELL, MOST_LETTERS, SMALL = 15, 16, 11
+"""Of a heat map: pixels of a cell, letters of a name, pixels of an em of its letters."""
+SLOPE = math.radians(60)
+"""Of the names above the columns."""
 
 
-def heat(title: str, rows: Sequence[str], columns: Sequence[str], weights: Sequence[Sequence[float]]) -> str:
-    """A heat map: a row for what looked, a column for what was looked at; a darker cell has more weight."""
-    left, top = (8 + 7 * min(MOST_LETTERS, max(map(len, names), default=0)) for names in (rows, columns))
-    width, height = left + CELL * len(columns) + 40, top + CELL * len(rows) + 4
+def heat(
+    title: str, rows: Sequence[str], columns: Sequence[str], weights: Sequence[Sequence[float]], most: float
+) -> str:
+    """A heat map: a row for what looked, a column for what was looked at; a darker cell has more weight.
+
+    Args:
+        most: the weight of full colour.
+    """
+    left = 8 + math.ceil(max((room(_short(name), SMALL) for name in rows), default=0))
+    names = [room(_short(name), SMALL) for name in columns]
+    top = 12 + math.ceil(math.sin(SLOPE) * max(names, default=0))
+    ends = (CELL * (place + 1) + SMALL + math.cos(SLOPE) * long for place, long in enumerate(names))
+    width, height = left + math.ceil(max(ends, default=0)), top + CELL * len(rows) + 4
     parts = [f'<svg width="{width}" height="{height}" role="img" aria-label="{escape(title)}">']
     for number, name in enumerate(columns):
         where = f"translate({left + CELL * number + 10} {top - 4}) rotate(-60)"
-        parts.append(f'<text transform="{where}">{escape(_short(name))}</text>')
+        parts.append(f'<text transform="{where}">{_named(name)}</text>')
     for number, (name, row) in enumerate(zip(rows, weights, strict=True)):
         y = top + CELL * number
-        parts.append(f'<text class="end" x="{left - 4}" y="{y + 12}">{escape(_short(name))}</text>')
+        parts.append(f'<text class="end" x="{left - 4}" y="{y + 12}">{_named(name)}</text>')
         for place, weight in enumerate(row):
-            if weight >= 0.01:
+            if weight >= 0.01 * most:
                 parts.append(
                     f'<rect x="{left + CELL * place}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" '
-                    f'fill-opacity="{min(1.0, weight):.2f}"/>'
+                    f'fill-opacity="{weight / most:.2f}"/>'
                 )
         frame = f'x="{left - 0.5}" y="{y - 0.5}" width="{CELL * len(columns)}" height="{CELL}"'
         parts.append(f'<rect class="frame" {frame}/>')
@@ -175,18 +215,26 @@ SHADES = 11
 """Of the scale."""
 
 
-def scale(name: str) -> str:
-    """The shades of heat maps from 0 to 1, side by side."""
-    left = 7 * len(name) + 16
+def scale(name: str, most: float) -> str:
+    """The shades of a heat map from 0 to the weight of full colour, side by side."""
+    high = f"{most:.2g}"
+    left = math.ceil(room(f"{name} 0", SMALL)) + 8
     right = left + CELL * SHADES
-    parts = [f'<svg width="{right + 16}" height="{CELL + 4}" role="img" aria-label="{escape(name)} from 0 to 1">']
+    width = right + 7 + math.ceil(room(high, SMALL))
+    parts = [f'<svg width="{width}" height="{CELL + 4}" role="img" aria-label="{escape(name)} from 0 to {high}">']
     parts.append(f'<text class="end" x="{left - 5}" y="13">{escape(name)} 0</text>')
     for place in range(1, SHADES):
         shade = f'fill-opacity="{place / (SHADES - 1):.2f}"'
         parts.append(f'<rect x="{left + CELL * place}" y="1" width="{CELL}" height="{CELL}" {shade}/>')
     parts.append(f'<rect class="frame" x="{left - 0.5}" y="0.5" width="{CELL * SHADES + 1}" height="{CELL + 1}"/>')
-    return "".join([*parts, f'<text x="{right + 5}" y="13">1</text></svg>'])
+    return "".join([*parts, f'<text x="{right + 5}" y="13">{high}</text></svg>'])
 
 
 def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+
+
+def _named(name: str) -> str:
+    """A name; where it is shortened the whole of it appears under the mouse."""
+    whole = "" if _short(name) == name else f"<title>{escape(name)}</title>"
+    return f"{escape(_short(name))}{whole}"

@@ -1,4 +1,4 @@
-"""A sweep over settings of the search in a terminal: a table with the curve, and what to do."""
+"""A sweep over settings of the search in a terminal: a table with the curve; its advice stands with that of blame."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.sweep import Sweep, advice
+from nmtkit.analysis.sweep import Sweep
 from nmtkit.report.tables import grid
+from nmtkit.words import counted
 
 BAR = 10
 """Characters of the longest bar, from the lowest BLEU of the sweep to the highest."""
@@ -24,15 +25,13 @@ def render(made: Sweep) -> Iterator[Text | Table]:
     drawn = grid([*headings, ""], [[*row, bar or "▏"] for row, bar in zip(rows, bars, strict=True)])
     drawn.columns[-1].justify = "left"
     yield drawn
-    for sentence in advice(made):
-        yield Text(f"• {sentence}")
 
 
 def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
-        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; missed: beam verdicts, of the "
-        "outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
+        f"settings measured on {counted(made.sentences, 'sentence')}: > now, * highest BLEU; missed: beam verdicts, "
+        "of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 

@@ -44,6 +44,14 @@ def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def bullets(sentences: Iterable[str]) -> Table:
+    """Sentences below each other, the lines of each indented behind its bullet."""
+    table = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        table.add_row("•", Text(sentence))
+    return table
+
+
 def number(value: float, digits: int = 2) -> str:
     """A fixed number of digits; −∞ as such."""
     return f"{value:.{digits}f}" if math.isfinite(value) else ("−∞" if value < 0 else "?")

@@ -1,46 +1,61 @@
 """A beam search in a terminal: the steps of the lectures, then the tree of what was kept, the reference marked.
 
-Marks, readable without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference.
+Marks, readable without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference. Figures stand in columns of
+their own, to the left of what may be long, and no line is longer than the terminal.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len, chop_cells
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from nmtkit.analysis.traces import Candidate, Header, Reference, Step, Trace, prefixes
 from nmtkit.report.tables import number, shown
+from nmtkit.words import counted
 
 MARKS = {"finished": "✓", "kept": "·", "pruned": "×"}
 STYLES = {"finished": "green", "kept": "", "pruned": "dim"}
 
 
-def render(header: Header, trace: Trace, steps: int) -> Iterator[RenderableType]:
-    """One sentence: what went in and out, the first `steps` steps in full, the tree, and the fate of the reference."""
-    yield Text(f"line {trace.line}: ", style="bold") + shown(trace.source)
-    for place, output in enumerate(trace.outputs, start=1):
-        yield Text(f"output {place}: J {number(output.score, 3)}  ") + shown(output.text)
-    if trace.reference:
-        yield Text(f"reference: J {number(trace.reference.scored.score, 3)}  ") + shown(trace.reference.scored.text)
+def render(header: Header, trace: Trace, steps: int, width: int) -> Iterator[RenderableType]:
+    """One sentence in a terminal of so many columns: what went in and out, the fate of the reference, the first `steps`
+    steps in full, and the tree."""
+    yield _texts(trace)
     if not trace.steps:
         yield Text("nothing was searched")
         return
+    if trace.reference:
+        yield Text(lost(trace.reference, header, trace.limit))
     names = prefixes(trace.steps)
     for step, texts in list(zip(trace.steps, names, strict=True))[:steps]:
         yield Text()
         which, *parts = step_title(step, header)
         yield Text(f"{which}: {', '.join(parts)}", style="bold")
-        yield _step(step, texts)
+        yield _step(step, texts, width)
     yield Text()
-    yield _tree(trace.steps)
+    yield Text("tree of what was kept: the way to the best, at every fork after ├ what it left", style="bold")
+    star = ", ★ on the way to the reference" if trace.reference else ""
+    yield Text(f"✓ finished, · kept, × pruned (with log P){star}", style="dim")
+    yield from _tree(trace.steps, width)
+
+
+def _texts(trace: Trace) -> Table:
+    """Source, outputs and reference, each beside its J."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(Text(f"line {trace.line}:", style="bold"), shown(trace.source))
+    for place, output in enumerate(trace.outputs, start=1):
+        table.add_row(Text(f"output {place}: J {number(output.score, 3)}"), shown(output.text))
     if trace.reference:
-        yield Text(lost(trace.reference, header, trace.limit))
+        scored = trace.reference.scored
+        table.add_row(Text(f"reference: J {number(scored.score, 3)}"), shown(scored.text))
+    return table
 
 
 def step_title(step: Step, header: Header) -> list[str]:
@@ -64,7 +79,7 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
     if reference.ending == "stopped":
         return f"★ the reference was still alive at step {step} (rank {reference.ranks[-1]}) when the search stopped"
     if reference.ending == "too long":
-        return f"★ the reference is longer than the limit of {limit} pieces"
+        return f"★ the reference is longer than the limit of {counted(limit, 'piece')}"
     if reference.ending == "forbidden":
         piece = escaped(reference.scored.pieces[step - 1])
         return f"★ the reference was forbidden by a rule of the search at step {step}, with {piece}"
@@ -79,22 +94,30 @@ def escaped(piece: str) -> str:
     return shown(piece).plain
 
 
-def _step(step: Step, texts: Sequence[Sequence[str]]) -> Table:
+def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
+    """A candidate a line; of a prefix that is too long its end."""
+    figures = [
+        (str(one.rank), number(one.total), probability(one.total), number(one.score, 3), _mark(one))
+        for one in step.candidates
+    ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("rank", "log P", "P", "J", ""):
+    headings = ("rank", "log P", "P", "J", "")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("prefix", ratio=1, overflow="fold")
-    for candidate, pieces in zip(step.candidates, texts, strict=True):
-        table.add_row(
-            str(candidate.rank),
-            number(candidate.total),
-            probability(candidate.total),
-            number(candidate.score, 3),
-            _mark(candidate),
-            " ".join(map(escaped, pieces)),
-            style=STYLES[candidate.fate],
-        )
+    table.add_column("prefix", no_wrap=True)
+    taken = sum(max(map(cell_len, column)) + 3 for column in zip(headings, *figures, strict=True))
+    for candidate, row, pieces in zip(step.candidates, figures, texts, strict=True):
+        table.add_row(*row, _end(list(map(escaped, pieces)), width - taken - 2), style=STYLES[candidate.fate])
     return table
+
+
+def _end(pieces: Sequence[str], room: int) -> Text:
+    """The last pieces that have room, after … where some are left out."""
+    kept = " ".join(pieces)
+    while cell_len(kept) > room and len(pieces) > 1:
+        pieces = pieces[1:]
+        kept = " ".join(["…", *pieces])
+    return Text(kept if cell_len(kept) <= room else f"{chop_cells(kept, max(room - 1, 1))[0]}…")
 
 
 def probability(log_p: float) -> str:
@@ -125,6 +148,11 @@ class _Kept:
                 own = (one.score if one.fate == "finished" else -math.inf, step.length)
                 self.worth[place] = max([own, *(self.worth[child] for child, _ in self.below.get(place, []))])
 
+    def gone(self, place: tuple[int, int], one: Candidate) -> bool:
+        """Whether it was kept, but none that goes on from it, although the search did; the reference's way is another
+        matter."""
+        return one.fate == "kept" and not one.reference and place[0] < self.last and not self.below.get(place)
+
     def chain(self, place: tuple[int, int], one: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
         """A prefix with those that follow it without a fork, and the place where they end."""
         chain = [one]
@@ -134,35 +162,78 @@ class _Kept:
         return place, chain
 
 
-def _tree(steps: Sequence[Step]) -> Tree:
+DEEPEST = 12
+"""Levels of the tree that are indented."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the tree before it is laid out: figures, how deep it stands, and words that are not broken."""
+
+    steps: str
+    value: str
+    mark: str
+    guide: str
+    words: tuple[str, ...]
+    style: str = ""
+
+
+def _tree(steps: Sequence[Step], width: int) -> Iterator[Text]:
     """The way to the best hypothesis downwards, chains without a fork on one line; what it left is indented below the
     place where it forks, each such branch read in the same way."""
-    kept, tree = _Kept(steps), Tree(Text("tree of what was kept: ↓ goes on, ↳ is a branch that was left"))
-    _grow(tree, tree.add(Text("start")), kept, (0, 0))
-    return tree
+    start = _Line("0", number(0.0), "", "", ("<s>",))
+    lines = [start, *_grow(_Kept(steps), (0, 0), 0)]
+    first, second, third = (max(cell_len(getattr(one, name)) for one in lines) for name in ("steps", "value", "mark"))
+    first, second = max(first, len("step")), max(second, len("log P"))
+    yield Text(f"{'step':>{first}}  {'log P':>{second}}", style="dim")
+    for one in lines:
+        figures = f"{one.steps:>{first}}  {one.value:>{second}}  {one.mark:<{third}} "
+        further = " " * len(figures) + one.guide.replace("├", "│")
+        yield Text("\n".join(_wrapped(figures + one.guide, further, one.words, width)), style=one.style)
 
 
-def _grow(tree: Tree, branch: Tree, kept: _Kept, place: tuple[int, int]) -> None:
-    """Continue a way whose last line is `branch`."""
-    while below := kept.below.get(place):
+def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iterator[str]:
+    """Words side by side, those that have no room on lines of their own that begin with `further`."""
+    line, empty = first, True
+    room = max(width - cell_len(first), 1)
+    for word in (part for whole in words for part in chop_cells(whole, room)):
+        if not empty and cell_len(line) + 1 + cell_len(word) > width:
+            yield line
+            line, empty = further, True
+        line, empty = line + ("" if empty else " ") + word, False
+    yield line
+
+
+def _grow(kept: _Kept, place: tuple[int, int], depth: int) -> Iterator[_Line]:
+    """What follows a prefix: at every fork first the branches that the main way left, then where that goes on."""
+    guide, fork = "│ " * min(depth, DEEPEST), "│ " * min(depth, DEEPEST - 1) + "├ "
+    while below := kept.below.get(place, []):
         main = max(below, key=lambda pair: kept.worth[pair[0]])
-        for child in below:
-            if child is not main:
+        left = [child for child in below if child is not main]
+        if dead := [one for child, one in left if not kept.below.get(child) and kept.gone(child, one)]:
+            words = (f"{escaped(one.piece)} ({number(one.total)})" for one in dead)
+            yield _Line(str(place[0] + 1), "", MARKS["pruned"], fork, tuple(words), STYLES["pruned"])
+        for child in left:
+            if child[1] not in dead:
                 end, chain = kept.chain(*child)
-                _grow(branch, branch.add(_line("↳ ", chain, child[0][0], end[0], kept)), kept, end)
+                yield _line(kept, chain, child[0][0], end, fork)
+                yield from _grow(kept, end, depth + 1)
         end, chain = kept.chain(*main)
-        branch, place = tree.add(_line("↓ ", chain, main[0][0], end[0], kept)), end
+        yield _line(kept, chain, main[0][0], end, guide)
+        place = end
 
 
-def _line(arrow: str, chain: Sequence[Candidate], first: int, last: int, kept: _Kept) -> Text:
-    end = chain[-1]
-    gone = end.fate == "kept" and last < kept.last and not kept.below.get((last, end.rank))
-    words = " ".join(escaped(one.piece) for one in chain)
-    star = " ★" if end.reference else f" (★ to here: {_stars(chain)})" if chain[0].reference else ""
-    value = f"J {number(end.score, 3)}" if end.fate == "finished" else f"log P {number(end.total)}"
+def _line(kept: _Kept, chain: Sequence[Candidate], first: int, place: tuple[int, int], guide: str) -> _Line:
+    """Pieces that follow each other without a fork, up to the prefix at `place`."""
+    last, end = place[0], chain[-1]
+    fate = "pruned" if end.fate == "pruned" or kept.gone(place, end) else end.fate
+    after = [f"J {number(end.score, 3)}"] if end.fate == "finished" else []
+    if chain[0].reference and not end.reference:
+        after.append(f"(★ to here: {_stars(chain)})")
     steps = f"{first}" if first == last else f"{first}–{last}"
-    mark, style = (MARKS["pruned"], STYLES["pruned"]) if gone else (MARKS[end.fate], STYLES[end.fate])
-    return Text(f"{arrow}{steps}  {words}  {mark} {value}{star}", style=style)
+    mark = MARKS[fate] + (" ★" if end.reference else "")
+    words = (*(escaped(one.piece) for one in chain), *after)
+    return _Line(steps, number(end.total), mark, guide, words, STYLES[fate])
 
 
 def _stars(chain: Sequence[Candidate]) -> str:

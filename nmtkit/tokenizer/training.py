@@ -12,6 +12,7 @@ import sentencepiece
 from nmtkit.settings import nearest
 from nmtkit.specials import BOS, EOS, PAD, UNK
 from nmtkit.tokenizer.subwords import Subwords
+from nmtkit.words import counted
 
 KINDS = ("unigram", "bpe")
 SPECIALS_AND_BYTES = 4 + 256
@@ -75,13 +76,16 @@ def train_subwords(
 
 def _explain(error: str, vocab_size: int) -> str:
     """SentencePiece's error in words that say what to change."""
-    wanted = f"a vocabulary of {vocab_size} pieces is too"
+    wanted = f"a vocabulary of {counted(vocab_size, 'piece')} is too"
     if small := re.search(r"smaller than required_chars. \d+ vs (\d+)", error):
         smallest = int(small[1])
         return (
             f"{wanted} small for this text, which needs {smallest} or more (4 special tokens, 256 bytes, "
-            f"{smallest - SPECIALS_AND_BYTES} characters); raise the vocabulary size or lower the character coverage"
+            f"{counted(smallest - SPECIALS_AND_BYTES, 'character')}); raise the vocabulary size or lower the "
+            "character coverage"
         )
     if large := re.search(r"value <= (\d+)", error):
         return f"{wanted} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"
-    return f"no tokenizer with {vocab_size} pieces could be learned from this text; SentencePiece says: {error}"
+    return (
+        f"no tokenizer with {counted(vocab_size, 'piece')} could be learned from this text; SentencePiece says: {error}"
+    )

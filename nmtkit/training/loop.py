@@ -25,6 +25,7 @@ from nmtkit.models.interface import Model
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.state import Meter, Position, RunState
+from nmtkit.words import counted
 
 HISTORY = "history.jsonl"
 Weights = Mapping[str, torch.Tensor]
@@ -73,8 +74,8 @@ class Trainer:
         """Why there is nothing left to do, or an empty string."""
         position, options = self.position, self.options
         if options.patience and position.stale >= options.patience:
-            return f"no better {options.best_by} in {position.stale} validations"
-        return f"{position.step} updates made" if position.step >= options.updates else ""
+            return f"no better {options.best_by} in {counted(position.stale, 'validation')}"
+        return f"{counted(position.step, 'update')} made" if position.step >= options.updates else ""
 
     def run(self) -> None:
         """Train until the last update or until patience ends; Ctrl-C saves the state first."""

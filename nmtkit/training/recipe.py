@@ -32,6 +32,7 @@ from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.state import RunState
 from nmtkit.training.validation import DevSet, validate
 from nmtkit.translator import Translator
+from nmtkit.words import counted
 
 CONTINUED = ("command", "started", "nmtkit", "torch", "threads", "device")
 """What is written down of every later call that goes on with a run."""
@@ -142,8 +143,8 @@ def check(run: Run) -> str:
         made = RunState(run.output / folder.TRAINING).step()
         if made > run.training.updates:
             raise ValueError(
-                f"{run.output} has made {made} updates, more than updates = {run.training.updates}: ask for as many, "
-                "or choose another --output"
+                f"{run.output} has made {counted(made, 'update')}, more than updates = {run.training.updates}: ask "
+                "for as many, or choose another --output"
             )
     else:
         folder.refuse_new(run.output, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else None)
@@ -156,8 +157,8 @@ def check(run: Run) -> str:
     tied = replace(run.model, tie_source=joint if run.model.tie_source is None else run.model.tie_source)
     with torch.device("meta"):
         size = parameters(build(tied, source_size=sizes[0], target_size=sizes[1]))
-    where = f", {made} of them made" if made else ""
-    return f"{run.output}: {run.model.family}, {size:,} parameters, {run.training.updates} updates{where}"
+    updates = counted(run.training.updates, "update") + (f", {made} of them made" if made else "")
+    return f"{run.output}: {run.model.family}, {size:,} parameters, {updates}"
 
 
 def _refuse_ties(model: ModelOptions, joint: bool) -> None:
@@ -199,7 +200,7 @@ def _make_tokenizer(run: Run, texts: Mapping[str, list[str]]) -> Tokenizer:
         return run.tokenizer
     options = run.tokenizer
     sides = "joint" if options.joint else "one a side"
-    note(f"training a tokenizer: {options.kind}, {options.vocab_size} pieces, {sides}")
+    note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
     return train_tokenizer(texts["train source"], texts["train target"], options, run.training.seed)
 
 
@@ -260,7 +261,10 @@ def _refuse_changes(run: Run, stored: Mapping[str, Any], wanted: Mapping[str, An
         )
     threads = stored.get("provenance", {}).get("threads")
     if threads != torch.get_num_threads():
-        warn(f"begun with {threads} threads, now {torch.get_num_threads()}: the weights may differ in the last bits")
+        warn(
+            f"begun with {counted(threads, 'thread')}, now {torch.get_num_threads()}: the weights may differ in the "
+            "last bits"
+        )
 
 
 def _short(value: Any) -> str:
@@ -277,17 +281,18 @@ def _corpora(run: Run, texts: Mapping[str, list[str]], tokenizer: Tokenizer) -> 
     overlap = sum(pair in known for pair in zip(texts["dev source"], texts["dev target"], strict=True))
     found = corpus.counts
     note(
-        f"data: {found.pairs} pairs, {found.empty} empty, {found.overlong} over-long, {found.duplicates} duplicates; "
-        f"training on {found.kept} pairs ({sum(corpus.source.lengths)} source and {sum(corpus.target.lengths)} target "
-        f"pieces); dev: {dev.counts.pairs} pairs, {dev.counts.empty} empty, {dev.counts.overlong} over-long, "
-        f"{overlap} also in train"
+        f"data: {counted(found.pairs, 'pair')}, {found.empty} empty, {found.overlong} over-long, "
+        f"{counted(found.duplicates, 'duplicate')}; training on {counted(found.kept, 'pair')} "
+        f"({sum(corpus.source.lengths)} source and {counted(sum(corpus.target.lengths), 'target piece')}); dev: "
+        f"{counted(dev.counts.pairs, 'pair')}, "
+        f"{dev.counts.empty} empty, {dev.counts.overlong} over-long, {overlap} also in train"
     )
     paths = run.data.paths()
     for name, part in (("train", corpus), ("dev", dev)):
         if not len(part):
             both = f"{paths[f'{name} source']} and {paths[f'{name} target']}"
             raise ValueError(
-                f"{both}: every pair is empty or longer than {limits[0]} source, {limits[1]} target pieces"
+                f"{both}: every pair is empty or longer than {limits[0]} source or {counted(limits[1], 'target piece')}"
             )
     return corpus, DevSet(texts["dev source"], texts["dev target"], dev)
 
@@ -321,9 +326,9 @@ def _say_where(run: Run, trainer: Trainer, size: int) -> None:
             "or, after lost patience, a larger --patience"
         )
     elif position.step:
-        note(f"resuming at update {position.step}: {run.training.updates - position.step} steps left")
+        note(f"resuming at update {position.step}: {counted(run.training.updates - position.step, 'step')} left")
     else:
         note(
-            f"training {run.model.family}, {size:,} parameters, {run.training.updates} updates, "
+            f"training {run.model.family}, {size:,} parameters, {counted(run.training.updates, 'update')}, "
             f"on {trainer.model.device}"
         )

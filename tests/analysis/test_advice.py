@@ -103,9 +103,9 @@ def test_verdicts_that_only_the_length_normalisation_decides_are_counted() -> No
         for one in given.records
     ]
     changed = replace(given, records=tuple(likelier))
-    counted = sum(one.verdict == Verdict.MODEL and one.number % 2 for one in given.records)
+    odd = sum(one.verdict == Verdict.MODEL and one.number % 2 for one in given.records)
     (said,) = [one for one in advice(changed) if "length normalisation" in one]
-    assert said.startswith(f"In {counted} of these 20 the reference has the higher log P") and "--length-alpha" in said
+    assert said.startswith(f"In {odd} of 20 such errors the reference has") and "--length-alpha" in said
 
 
 def test_undecided_names_counts_and_intervals() -> None:
@@ -193,8 +193,8 @@ def test_blank_lines_and_other_pieces_are_said() -> None:
     empty = tuple(replace(one, text="") for one in first.references)
     odd = (replace(first, references=empty), replace(second, other_pieces=True), *rest)
     said = advice(replace(given, records=odd))
-    assert [one for one in said if one.startswith("1 of 20 sentences have a blank source or reference")]
-    assert [one for one in said if one.startswith("1 outputs are in other pieces than the tokenizer would choose")]
+    assert [one for one in said if one.startswith("1 of 20 sentences has a blank source or reference")]
+    assert [one for one in said if one.startswith("1 output is in other pieces than the tokenizer would choose")]
     freed = replace(given.provenance, reference_segmentations=4)
     assert not [one for one in advice(replace(given, records=odd, provenance=freed)) if "other pieces" in one]
     assert not [one for one in advice(given) if "blank" in one or "other pieces" in one]

@@ -98,7 +98,7 @@ def test_a_verdict_may_turn_without_its_output() -> None:
     old, new = report(one(1, "beam"), one(2, "model")), report(one(1, "model", text=WORDS["beam"]), one(2, "model"))
     found = compare(old, new, None, resamples=20)
     assert (found.changed, found.same_output, found.rewritten) == ((1,), 1, 0)
-    assert any("Of the 1 verdicts that changed, 1 have the same output" in text for text in advice(found))
+    assert any("Of the 1 verdict that changed, 1 has the same output" in text for text in advice(found))
 
 
 def test_the_scores_are_sacrebleus_and_the_sets_stand_as_they_stood() -> None:
@@ -190,7 +190,7 @@ def test_what_cannot_be_compared_is_refused(facts: dict[str, Any], words: list[s
 
 
 def test_another_number_of_sentences_is_refused() -> None:
-    with pytest.raises(ValueError, match="8 and 1 sentences"):
+    with pytest.raises(ValueError, match="8 and 1 sentence\\)"):
         compare(BEFORE, of("equal"), None)
 
 

@@ -19,7 +19,7 @@ from nmtkit.analysis.question import Question, check, read_errors
         ({"sources": [], "references": [[]]}, "0 lines"),
         ({"tolerance": -1.0}, "tolerance = -1.0"),
         ({"tolerance": math.nan}, "tolerance = nan"),
-        ({"listed": frozenset({2})}, "sentence 2 is listed as an error, but the source has 1 lines"),
+        ({"listed": frozenset({2})}, "sentence 2 is listed as an error, but the source has 1 line;"),
         ({"listed": frozenset({0})}, "sentence 0 is listed"),
         ({"metric": "chr"}, "did you mean 'chrf'"),
         ({"threshold": 101.0}, "101"),

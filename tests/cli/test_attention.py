@@ -106,9 +106,10 @@ def test_a_page_and_a_picture(command: list[object], data: Data, tmp_path: Path)
     outcome = run_here(*command, "--html", page)
     assert outcome.code == 0 and outcome.out == b""
     text = page.read_text("utf-8")
-    assert text.count("<section>") == text.count("<svg") - 1 == 8, "a map of each, and the scale"
+    assert text.count("<section>") == text.count("<svg") / 2 == 8, "a map of each, and its scale"
     made_by = f"model {Path(str(command[1])).name}, {Translator.load(str(command[1])).folder_hash[:12]}; "
     first = "attention to the source, mean of all layers, mean of all heads. Rows looked, columns were looked at."
+    first += " Full colour is the highest weight of a map, which stands below it."
     assert Reader(text).texts["p"][0] == f"{made_by}its own output; {first}"
     assert run_here(*command, "--target", data.folder / "dev.en", "--html", page).code == 0
     assert Reader(page.read_text("utf-8")).texts["p"][0] == f"{made_by}a given translation; {first}"

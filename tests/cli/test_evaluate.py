@@ -67,7 +67,8 @@ def test_the_screen_shows_value_interval_and_signature(texts: dict[str, Path], t
     command = ["-y", texts["outputs"], "-r", texts["first"], "--resamples", 20]
     found = scores(*command)
     outcome = run_here("evaluate", *command, "--json", tmp_path / "scores.json")
-    assert (outcome.code, outcome.err, len(outcome.lines)) == (0, "", 4)
+    said = f"{tmp_path / 'scores.json'}: 2 scores\n"
+    assert (outcome.code, outcome.err, len(outcome.lines)) == (0, said, 4)
     for name, (figures, signature) in zip(found, zip(*[iter(outcome.lines)] * 2, strict=True), strict=True):
         score = found[name]
         assert figures.startswith(f"{name} {score['value']:.2f} ")

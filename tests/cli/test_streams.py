@@ -62,7 +62,7 @@ def test_what_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         "translating: 2/4  words per second 1",
         "translating: 3/4  words per second 2",
         "warning: line 4: left empty: broken (internal error: --debug shows where)",
-        "4 lines, 10 words in 10.0 s (0.4 lines, 1 words a second)",
+        "4 lines, 10 words in 10.0 s (0.4 lines, 1 word a second)",
     ]
 
 

@@ -77,5 +77,5 @@ def test_a_link_beyond_the_sentence_is_refused(word: str, side: str, size: str) 
 
 
 def test_as_many_lines_on_both_sides() -> None:
-    with pytest.raises(ValueError, match="1 alignments but 0 gold ones"):
+    with pytest.raises(ValueError, match="1 alignment but 0 gold ones"):
         score([frozenset()], [])

@@ -153,7 +153,7 @@ def test_sentence_scores_are_those_of_sacrebleu_one_by_one(pairs):
 
 def test_what_cannot_be_scored():
     for function in (metrics.evaluate, metrics.bleu, lambda h, r: metrics.sentence_scores("chrf", h, r)):
-        with pytest.raises(ValueError, match="reference 2 has 1 lines but the hypothesis has 2"):
+        with pytest.raises(ValueError, match="reference 2 has 1 line but the hypothesis has 2"):
             function(["a", "b"], [["a", "b"], ["a"]])
         with pytest.raises(ValueError, match="nothing to score"):
             function([], [[]])

@@ -14,17 +14,21 @@ import pytest
 from blame_toys import SMALL, record, report
 from rich.cells import cell_len
 from rich.console import Console
+from sweep_toys import MADE
 
+from nmtkit.analysis.advice import advice
 from nmtkit.analysis.records import Candidate, Certificate, Loss, Report
 from nmtkit.analysis.rows import count
-from nmtkit.report.blame import render, telling, to_json, to_tsv
+from nmtkit.analysis.sweep import Sweep
+from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.report.blame import all_in_turn, render, telling, to_json, to_tsv
 
 NASTY = "tab\there [bold]x[/bold] \\t\\ line\nfeed\r\x0b\x0c\x85\u2028\u2029\x1c :smile: \x1b[31mred \U0001f600"
 
 
-def printed(shown: Report, examples: int = 3, width: int = 80) -> str:
+def printed(shown: Report, examples: int = 3, width: int = 80, made: Sweep | None = None) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
-    for part in render(shown, examples):
+    for part in render(shown, examples, made):
         console.print(part)
     stream = console.file
     assert isinstance(stream, io.StringIO)
@@ -39,10 +43,30 @@ def test_tables_hold_the_counts_and_the_lecture_s_columns() -> None:
     # Wilson, 1 of 5: 0.0362 to 0.6245; 3 of 5: 0.2307 to 0.8824
     assert "3.6 to 62.4 % 23.1 to 88.2 % 3.6 to 62.4 %" in words
     assert "of these, below chrF 60 1 1 (100.0 %) 0 (0.0 %) 0 (0.0 %)" in words
-    assert "1 of 6 outputs equal a reference" in words
+    assert "1 of 6 outputs equals a reference and is no error." in words
     assert all(heading in text for heading in ("log P", "|y|", "J", "at fault"))
     assert "human y* 2/2 Jane visits Africa. -3.25 6 -0.500 beam" in words
     assert "algorithm ŷ Jane is going to Africa. -4.50 7 -1.000" in " ".join(printed(SMALL, width=200).split())
+
+
+def test_the_answer_comes_first_and_the_longest_table_last() -> None:
+    """The advice, that of a sweep with it, then the shares, then what they rest on, and the sentences at the end."""
+    words = " ".join(printed(SMALL, made=MADE).split())
+    answers = [*advice(SMALL), *sweep_advice(MADE)]
+    places = [words.index(f"• {' '.join(sentence.split())}") for sentence in answers]
+    assert places == sorted(places) and len(places) == 3
+    parts = ["6 sentences, beam 5", "• ", "errors n beam", "95 % Wilson", "settings measured on", "human y*"]
+    order = [words.index(part) for part in parts]
+    assert order == sorted(order) and places[-1] < order[2]
+    lines = printed(SMALL).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("• "))
+    assert first < 4 and lines[first + 1].startswith(("• ", "  ")), "what does not fit on a line is indented"
+
+
+def test_records_in_turn_are_all_records() -> None:
+    assert [one.number for one in all_in_turn(SMALL)] == [2, 1, 3, 4, 5, 6]
+    equal = report(record(1, "equal"), record(2, "equal"))
+    assert [one.number for one in all_in_turn(equal)] == [1, 2]
 
 
 def test_a_row_without_errors_shows_no_shares() -> None:

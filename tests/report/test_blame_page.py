@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from blame_toys import SMALL, record, report
-from browser import Reader, check_offline, data_in, drawn
+from browser import Reader, check_offline, cut, data_in, drawn
 from sweep_toys import MADE
 
 from nmtkit.analysis.advice import advice
 from nmtkit.analysis.details import Detail
 from nmtkit.analysis.records import Candidate, Certificate, Divergence, Fit, Frequency, Loss, Report, Verdict
 from nmtkit.analysis.rows import count
+from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.analysis.traces import Candidate as Prefix
 from nmtkit.analysis.traces import Step
 from nmtkit.report import blame_page
@@ -76,6 +77,9 @@ DETAIL = Detail(
 )
 
 
+SIDES = ("output", "reference")
+
+
 def test_the_page_needs_no_network() -> None:
     check_offline(page(FULL, MADE, [DETAIL]))
     check_offline(page(report(record(1, "equal")), None, []))
@@ -120,7 +124,14 @@ def test_details_are_maps_pieces_and_the_beam() -> None:
     assert pieces == ["▁Jane", "▁is", "</s>"] and logs == [-0.5, None, -0.25]
     assert len(LEVELS) == len(set(LEVELS)) == 64
     assert [[LEVELS.index(letter) for letter in text] for text in maps] == [[1, 32, 63] * 3] * 2
-    assert detail["reference"][1][1] == "00_" * 3
+    assert detail["reference"][1][1] == "00_" * 3 and detail["highest"] == [1, 1]
+    faint = tuple((0.01, 0.02, 0.0) for _ in range(3))
+    strong = tuple((0.0, 4.0, 1.0) for _ in range(3))
+    scaled = replace(DETAIL, output_map=(faint, faint), reference_map=(strong, tuple((0.0,) * 3 for _ in range(3))))
+    detail = data_in(page(FULL, None, [scaled]))["details"]["2"]
+    assert detail["highest"] == [4, 0.02], "of both maps of a layer; weights above 1 are kept"
+    levels = [[[LEVELS.index(letter) for letter in text[:3]] for text in detail[side][1]] for side in SIDES]
+    assert levels == [[[0, 0, 0], [32, 63, 0]], [[0, 63, 16], [0, 0, 0]]]
     assert detail["steps"] == [
         [2, [["▁Jane ▁is", 1, -1.0, "k", 0], ["▁Jane ▁was", 2, -1.5, "p", 1]]],
         [3, [["▁Jane ▁is </s>", 1, -1.5, "f", 0]]],
@@ -153,8 +164,8 @@ def test_the_summary_needs_no_script() -> None:
     """The advice, every figure of the rows, the sweep's and the provenance stand in the page itself."""
     text = page(FULL, MADE, [])
     visible = unescape(re.sub("<[^>]*>", " ", text[: text.index("<script>")]))
-    for sentence in advice(FULL):
-        assert sentence in visible
+    answers = [visible.index(sentence) for sentence in (*advice(FULL), *sweep_advice(MADE))]
+    assert answers == sorted(answers) and answers[-1] < visible.index("Who is to blame"), "the answer comes first"
     for row in FULL.rows:
         assert row.title in visible
         for share in row.shares:
@@ -204,7 +215,9 @@ def test_a_browser_lists_sorts_and_filters(tmp_path: Path) -> None:
     text = page(FULL, MADE, [DETAIL])
     reader = drawn(tmp_path, text)
     assert rows(reader) == ["2", "3", "4", "5", "6"], "errors, in the order of the text"
-    assert "showing 5 of 5 chosen; 6 sentences in all" in reader.texts["p"]
+    assert "showing 5 of 5 chosen; 6 sentences in all; 1 with full detail" in reader.texts["p"]
+    every = page(FULL, None, [replace(DETAIL, number=number) for number in range(1, 7)])
+    assert "showing 5 of 5 chosen; 6 sentences in all" in drawn(tmp_path, every).texts["p"]
     assert not reader.of_class("td", "inside")
     # J(y*) − J(ŷ): +0.5, −0.25, +1, −2, −1
     assert rows(drawn(tmp_path, text, fragment="sort=gap")) == ["5", "6", "3", "2", "4"]
@@ -258,7 +271,7 @@ def test_a_browser_opens_a_sentence(tmp_path: Path) -> None:
         "f",
     ]
     other = drawn(tmp_path, page(FULL, None, [DETAIL]), fragment="open=3")
-    assert any(text.startswith("Full detail comes along for the most telling") for text in other.texts["p"])
+    assert any("Full detail comes along for 1 of the 6 sentences" in text for text in other.texts["p"])
     assert "Jane flies. J -0.750, log P -2.00, 4 pieces" in other.texts["dd"]
     assert any(
         "up to 8 pieces nothing scores higher, beyond it something could by 0.500" in t for t in other.texts["dd"]
@@ -270,6 +283,26 @@ def test_a_browser_chooses_a_layer(tmp_path: Path) -> None:
     then += "layer.dispatchEvent(new Event('change'));"
     looked = drawn(tmp_path, page(FULL, None, [DETAIL]), fragment="open=2", then=then).of_class("g", "row")
     assert looked[3]["aria-label"] == "▁Jane looked at </s> 1.00, ▁Jane 0.00, ▁visite 0.00"
+
+
+def test_a_browser_shades_both_maps_on_one_scale(tmp_path: Path) -> None:
+    """Relative to the highest weight of the two, which is named; 0.02 of 0.04 is half as dark as 0.04."""
+    output, reference = (tuple((0.0, 0.01, most) for _ in range(3)) for most in (0.02, 0.04))
+    faint = replace(DETAIL, output_map=(output,), reference_map=(reference,))
+    reader = drawn(tmp_path, page(FULL, None, [faint]), fragment="open=2")
+    cells = [float(str(one["fill-opacity"])) for tag, one in reader.elements if tag == "rect" and "class" not in one]
+    assert cells == pytest.approx([0.25, 0.5] * 3 + [0.25, 1.0] * 3, abs=0.011)
+    assert "Full colour is a weight of 0.04, the highest of both maps." in reader.texts["p"]
+    assert reader.of_class("g", "row")[0]["aria-label"] == "▁Jane looked at </s> 0.02, ▁visite 0.01, ▁Jane 0.00"
+
+
+@pytest.mark.parametrize("name", ["W" * 14, "日本語の文章を書く", "▁a"])
+def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
+    late = replace(FULL.records[1], loss=Loss("pruned", 23, 7, -1.0))
+    named = replace(DETAIL, source=("a", "b", name), output=(name, "b", "c"), reference=("a", "b", name))
+    text = page(replace(FULL, records=(*FULL.records[:1], late, *FULL.records[2:])), MADE, [named])
+    assert "17 and later" in text
+    assert cut(tmp_path, text.replace("svg {", "svg { overflow: visible;"), fragment="open=2") == []
 
 
 def test_a_model_without_attention_draws_no_map(tmp_path: Path) -> None:
@@ -292,7 +325,8 @@ def test_a_browser_draws_what_is_empty(tmp_path: Path) -> None:
 def test_a_browser_shows_thousands_by_and_by(tmp_path: Path) -> None:
     text = page(report(*(long(number, 9) for number in range(1, 5001))), None, [])
     reader = drawn(tmp_path, text)
-    assert len(rows(reader)) == 200 and "showing 200 of 5000 chosen; 5000 sentences in all" in reader.texts["p"]
+    assert len(rows(reader)) == 200
+    assert "showing 200 of 5000 chosen; 5000 sentences in all; none with full detail" in reader.texts["p"]
     assert len(rows(drawn(tmp_path, text, then="more.click();"))) == 400
     assert rows(drawn(tmp_path, text, fragment="open=300"))[-1] == "300"
     timed = "const begun = performance.now(); state.sort = 'gap'; list(); document.title = performance.now() - begun;"

@@ -84,6 +84,13 @@ def test_settings_transitions_and_scores() -> None:
     assert all(f"• {' '.join(sentence.split())}" in words for sentence in advice(difference))
 
 
+def test_the_answer_comes_first_and_the_longest_table_last() -> None:
+    words = " ".join(printed().split())
+    parts = [*(f"• {' '.join(one.split())}" for one in advice(compare(BEFORE, AFTER, None, resamples=10)))]
+    parts += ["differs before after", "Verdicts of 6", "before after change", "ŷ before"]
+    assert words.startswith("• ") and [words.index(part) for part in parts] == sorted(map(words.index, parts))
+
+
 def test_a_report_beside_itself_and_beside_another_model() -> None:
     same = printed(BEFORE, BEFORE)
     assert "No setting differs." in same and ["mean", "J", "+0.0000"] in rows(same) and "ŷ before" not in same

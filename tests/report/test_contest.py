@@ -64,6 +64,17 @@ def test_tables_hold_means_over_the_seeds() -> None:
     assert all(words in text for words in ("bleu-signature", "chrf-signature"))
 
 
+def test_the_answer_comes_first_and_the_longest_table_last() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        for part in render(contest(BETTER)):
+            console.print(part)
+    words = " ".join(capture.get().split())
+    parts = ["2 models", *(f"• {sentence}" for sentence in said(contest(BETTER)))]
+    parts += ["BLEU (95 %)", "bleu-signature", "parameters", "BLEU by words"]
+    assert [words.index(part) for part in parts] == sorted(map(words.index, parts))
+
+
 def test_ten_lengths_fit_in_a_terminal() -> None:
     """80 columns, with nothing cut short."""
     made = contest(BETTER)
@@ -133,6 +144,18 @@ def test_many_lines_look_different_and_have_no_intervals(rivals: int) -> None:
     looks = {(line.get_marker(), str(line.get_linestyle()), str(line._dash_pattern)) for line in axes.lines}
     assert len(looks) == len(axes.lines) == rivals + 1 and not axes.containers
     assert axes.get_legend() is None and len(figure.legends[0].get_texts()) == rivals + 1
+
+
+@pytest.mark.parametrize("rivals", [2, 8])
+def test_the_legend_holds_long_names_whole(rivals: int) -> None:
+    names = [f"{'runs/a-long-name/' * 6}of-a-folder-{number}" for number in range(rivals)]
+    figure = build(contest(*(contestant(name, False, (1.0, 2.0, 3.0)) for name in names)))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    legend = axes.get_legend() or figure.legends[0]
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x0 >= 0 and box.x1 <= whole.width and axes.get_window_extent().width > whole.width / 3
+    assert [text.get_text().replace("\n", "") for text in legend.get_texts()] == ["none", *names]
 
 
 def test_the_picture_is_written_whole(tmp_path: Path) -> None:

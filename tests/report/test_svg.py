@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from browser import cut
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
-from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, heat, scale, stack
+from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, heat, room, scale, stack
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -82,18 +86,71 @@ def test_bars_and_stacks_are_as_long_as_their_values() -> None:
     assert [one.text for one in thin.iter(f"{SVG}text")] == ["▲ model"], "no word where it has no room"
 
 
-def test_the_scale_has_the_shades_of_the_maps() -> None:
-    """Cells from left to right in tenths, each as dark as that weight is in a map, between a 0 and a 1, in a frame."""
-    root = parsed(scale("<w>"))
+def inside(root: ElementTree.Element) -> None:
+    """No text that stands level begins left of its chart or ends right of it; measured in DejaVu Sans."""
+    width = float(root.attrib.get("viewBox", f"0 0 {root.attrib.get('width')} 0").split()[2])
+    for one in root.iter(f"{SVG}text"):
+        if "transform" not in one.attrib and (one.text or "").strip():
+            box = TextPath((0, 0), (one.text or "").replace("$", r"\$"), 12, prop=FontProperties("DejaVu Sans"))
+            long, x = box.get_extents().x1, float(one.attrib["x"])
+            left = x - long * {"end": 1, "middle": 0.5}.get(one.attrib.get("class", "").split(" ")[0], 0)
+            assert left >= 0 and left + long <= width, (one.text, left, width)
+
+
+NAMES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_no_name_is_cut(names: list[str]) -> None:
+    """By the widths of the letters in a font file."""
+    points = ((1, 0.0001234, None, None), (5, 0.0002, None, None))
+    inside(parsed(bars("t", [(name, float(number), name) for number, name in enumerate(names)])))
+    inside(parsed(curve("t", "x", [Series(name, points) for name in names])))
+    inside(parsed(heat("t", names, ["a"], [[1.0]] * len(names), 1.0)))
+    inside(parsed(scale(names[0], 0.00012345)))
+
+
+def test_the_last_bin_of_the_histogram_has_its_first_digit() -> None:
+    root = parsed(bars("t", [("17 and later", 3.0, "3, margin -2.50"), ("1", 12.0, "12, margin -1.00")]))
+    inside(root)
+    assert float(next(one for one in root.iter(f"{SVG}rect")).attrib["width"]) > 20, "and the bars have room"
+
+
+@pytest.mark.parametrize("name", ["W" * 16, "m" * 40, "日本語の文章" * 3, "😀" * 16, "▁préférences", "a"])
+def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
+    points = ((1, 1e-05, None, None), (5, 2.0, None, None))
+    charts = [
+        bars("t", [(name, 1.0, name), ("1", 9.0, "9")]),
+        curve("t", "beam", [Series(name, points)]),
+        heat("t", [name, "b"], ["a", name], [[1.0, 0.5], [0.0, 0.2]], 1.0),
+        scale("weight", 0.123),
+        stack("t", [("beam", 0.3, name[:8]), ("model", 0.7, name)]),
+    ]
+    style = "svg { font: 12px system-ui, sans-serif; overflow: visible; } .end { text-anchor: end; }"
+    style += " .middle { text-anchor: middle; }"
+    page = f"<!doctype html><meta charset=utf-8><title></title><style>{style}</style>{''.join(charts)}"
+    assert cut(tmp_path, page.replace('<svg width="', '<svg style="font-size:11px" width="')) == []
+
+
+@given(st.text(max_size=30))
+def test_room_is_made_for_any_text(text: str) -> None:
+    assert room(text) >= 0 and room(text + "W") > room(text) and room(text, 24) == pytest.approx(2 * room(text))
+
+
+@pytest.mark.parametrize(("most", "named"), [(1.0, "1"), (0.0312, "0.031"), (12.5, "12")])
+def test_the_scale_has_the_shades_of_the_maps(most: float, named: str) -> None:
+    """Cells from left to right in tenths of the highest weight, each as dark as that weight is in a map, in a frame."""
+    root = parsed(scale("<w>", most))
     *cells, frame = root.iter(f"{SVG}rect")
     tenths = [f"{number / 10:.2f}" for number in range(1, 11)]
     assert [one.attrib["fill-opacity"] for one in cells] == tenths
-    of_map = parsed(heat("t", ["r"], list("abcdefghij"), [[number / 10 for number in range(1, 11)]]))
+    of_map = parsed(heat("t", ["r"], list("abcdefghij"), [[most * number / 10 for number in range(1, 11)]], most))
     assert [one.attrib.get("fill-opacity") for one in of_map.iter(f"{SVG}rect")] == [*tenths, None]
     xs, width = [float(one.attrib["x"]) for one in cells], float(cells[0].attrib["width"])
     assert [right - left for left, right in zip(xs, xs[1:], strict=False)] == [width] * 9
     left, right = float(frame.attrib["x"]), float(frame.attrib["x"]) + float(frame.attrib["width"])
     assert xs[0] - width == pytest.approx(left, abs=1) and xs[-1] + width == pytest.approx(right, abs=1)
     low, high = root.iter(f"{SVG}text")
-    assert (low.text, high.text) == ("<w> 0", "1")
+    assert (low.text, high.text) == ("<w> 0", named)
     assert float(low.attrib["x"]) < left and right < float(high.attrib["x"]) < float(root.attrib["width"])

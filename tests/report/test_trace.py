@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -71,7 +72,7 @@ TRACE = Trace(4, "Jane visite l'Afrique.", ("▁Jane", "▁visite"), 20, STEPS, 
 
 def printed(trace: Trace, steps: int = 3, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
-    for part in render(HEADER, trace, steps):
+    for part in render(HEADER, trace, steps, width):
         console.print(part)
     stream = console.file
     assert isinstance(stream, io.StringIO)
@@ -82,22 +83,30 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+def tree(text: str) -> list[str]:
+    """The lines of the tree, below its heading."""
+    lines = text.splitlines()
+    return lines[next(number for number, line in enumerate(lines) if line.split() == ["step", "log", "P"]) + 1 :]
+
+
 def branch(text: str, word: str) -> str:
-    """The only line of the tree that holds the word, without its rules."""
-    [line] = [line for line in text[text.index("tree of what was kept") :].splitlines() if word in line]
-    return words(line.lstrip("│├└─ ↓↳"))
+    """The only line of the tree that holds the word."""
+    [line] = [line for line in tree(text) if word in line]
+    return words(line)
 
 
 def test_what_went_in_and_out_stands_first() -> None:
-    lines = printed(TRACE).splitlines()
-    assert lines[:3] == [
+    first, second, third, fourth, *_ = printed(TRACE).splitlines()
+    assert [words(line) for line in (first, second, third)] == [
         "line 4: Jane visite l'Afrique.",
-        "output 1: J -0.853  Jane is going",
-        "reference: J -1.215  Jane is visiting Africa",
+        "output 1: J -0.853 Jane is going",
+        "reference: J -1.215 Jane is visiting Africa",
     ]
+    assert len({line.index("Jane") for line in (first, second, third)}) == 1, "texts stand below each other"
+    assert fourth.startswith("★ the reference fell out at step 4"), "the answer comes before the steps"
     assert "reference" not in printed(replace(TRACE, reference=None))
     second = replace(TRACE, outputs=(OUTPUT, replace(OUTPUT, text="In September", score=-1.0)))
-    assert "output 2: J -1.000  In September" in printed(second).splitlines()
+    assert "output 2: J -1.000 In September" in map(words, printed(second).splitlines())
 
 
 def test_steps_are_told_as_the_lectures_do() -> None:
@@ -116,7 +125,7 @@ def test_steps_are_told_as_the_lectures_do() -> None:
 
 @pytest.mark.parametrize("most", [0, 1, 3, 4, 9])
 def test_as_many_steps_as_asked_for(most: int) -> None:
-    titles = [line.split(":")[0] for line in printed(TRACE, steps=most).splitlines() if line.startswith("step ")]
+    titles = re.findall(r"^(step \d+): ", printed(TRACE, steps=most), re.MULTILINE)
     assert titles == [f"step {number}" for number in range(1, min(most, 4) + 1)]
 
 
@@ -145,33 +154,53 @@ def test_probabilities_in_per_cent(log_p: float, expected: str) -> None:
     assert probability(log_p) == expected
 
 
-FORKS = ("start", "1–2  ▁In", "1–2  ▁Jane", "3–4  ▁visiting", "3  ▁going", "4  ▁to", "4  </s>")
-
-
 def test_the_tree_joins_chains_and_stars_the_reference() -> None:
-    text = printed(TRACE, steps=0)
-    tree = text[text.index("tree of what was kept") :].splitlines()
-    top = [line for line in tree if line.startswith(("├── ", "└── "))]
-    assert [words(line.lstrip("├└─ ↓")).split(" ")[0] for line in top] == ["start", "1–2", "3", "4"]
-    assert branch(text, "▁Jane") == "1–2 ▁Jane ▁is · log P -1.00 ★"
-    assert branch(text, "▁going") == "3 ▁going · log P -1.50"
-    assert branch(text, "</s>") == "4 </s> ✓ J -0.853"
-    assert branch(text, "▁to").startswith("4 ▁to ")
-    assert branch(text, "▁visiting") == "3–4 ▁visiting ▁Africa × log P -3.25 ★"
-    assert branch(text, "▁September") == "1–2 ▁In ▁September × log P -1.25"
-    assert "▁visits" not in text and "▁A " not in text
-    # The way to the best goes down, what it left stands indented below the place where it forks.
-    order = [next(number for number, line in enumerate(tree) if word in line) for word in FORKS]
-    assert order == sorted(order)
-    assert [next(line.index(word) for line in tree if word in line) for word in FORKS] == [4, 10, 6, 10, 6, 10, 6]
+    """The way to the best goes down on the left; what it left stands behind a rule, figures in columns of their own."""
+    assert tree(printed(TRACE, steps=0)) == [
+        "   0   0.00      <s>",
+        " 1–2  -1.25  ×   ├ ▁In ▁September",
+        " 1–2  -1.00  · ★ ▁Jane ▁is",
+        " 3–4  -3.25  × ★ ├ ▁visiting ▁Africa",
+        "   3  -1.50  ·   ▁going",
+        "   4  -2.50  ·   ├ ▁to",
+        "   4  -2.25  ✓   </s> J -0.853",
+    ]
+    dead = replace(STEPS[0].candidates[2], fate="kept")
+    more = replace(
+        STEPS[0], candidates=(*STEPS[0].candidates[:2], dead, replace(dead, rank=4, piece="▁Of", total=-3.5))
+    )
+    assert tree(printed(replace(TRACE, steps=(more, *STEPS[1:])), steps=0))[1] == (
+        "   1         ×   ├ ▁A (-3.00) ▁Of (-3.50)"
+    ), "what died at once stands on one line"
+
+
+def test_long_chains_go_on_below_their_own_beginning() -> None:
+    steps = tuple(
+        Step(length, 1, (one(1, min(length - 1, 1), f"▁word{length}", -length, "kept"),)) for length in range(1, 31)
+    )
+    lines = tree(printed(replace(TRACE, steps=steps, reference=None), steps=0, width=60))
+    assert len(lines) > 5 and max(map(len, lines)) <= 60
+    assert {line.index("▁word") for line in lines[1:]} == {len("1–30  -30.00  · ")}
+    assert words(" ".join(lines)).endswith(" ".join(f"▁word{number}" for number in range(1, 31)))
+
+
+def test_of_a_prefix_that_is_too_long_the_end_is_shown() -> None:
+    steps = tuple(
+        Step(length, 1, (one(1, min(length - 1, 1), f"▁word{length}", -1.0, "kept"),)) for length in range(1, 21)
+    )
+    text = printed(replace(TRACE, steps=steps, reference=None), steps=20)
+    rows = [line for line in text[: text.index("tree of")].splitlines() if "36.8 %" in line]
+    assert len(rows) == 20, "one line each"
+    assert rows[1].rstrip().endswith("·   ▁word1 ▁word2") and rows[19].rstrip().endswith("▁word18 ▁word19 ▁word20")
+    assert "  … ▁word" in rows[19]
 
 
 def test_a_chain_that_leaves_the_reference_says_where() -> None:
     only = tuple(replace(step, candidates=step.candidates[:1]) for step in STEPS)
     text = printed(replace(TRACE, steps=only), steps=0, width=120)
-    assert branch(text, "▁Jane") == "1–4 ▁Jane ▁is ▁going </s> ✓ J -0.853 (★ to here: ▁is)"
+    assert branch(text, "▁Jane") == "1–4 -2.25 ✓ ▁Jane ▁is ▁going </s> J -0.853 (★ to here: ▁is)"
     unknown = tuple(replace(step, candidates=(replace(step.candidates[0], reference=False),)) for step in only)
-    assert "★" not in printed(replace(TRACE, steps=unknown, reference=None))
+    assert "★" not in "".join(tree(printed(replace(TRACE, steps=unknown, reference=None))))
 
 
 @pytest.mark.parametrize(
@@ -187,18 +216,18 @@ def test_a_chain_that_leaves_the_reference_says_where() -> None:
         ((), (), "too long", ["longer than the limit of 20 pieces"]),
     ],
 )
-def test_the_last_sentence_says_how_the_reference_was_lost(
+def test_a_sentence_says_how_the_reference_was_lost(
     ranks: tuple[int, ...], margins: tuple[float, ...], ending: str, parts: list[str]
 ) -> None:
     text = printed(replace(TRACE, reference=Reference(HUMAN, ranks, margins, ending)), steps=0)
-    sentence = words(text[text.rindex("★ ") :])
+    sentence = words(text[text.index("★ ") : text.index("tree of")])
     assert all(part in sentence for part in parts), sentence
     assert "-" not in sentence
 
 
 def test_a_line_that_failed_says_that_nothing_was_searched() -> None:
     text = printed(replace(TRACE, steps=(), outputs=(), reference=None))
-    assert text.splitlines() == ["line 4: Jane visite l'Afrique.", "nothing was searched"]
+    assert [words(line) for line in text.splitlines()] == ["line 4: Jane visite l'Afrique.", "nothing was searched"]
 
 
 def test_texts_and_pieces_are_shown_as_they_are_and_obey_nobody() -> None:
@@ -209,12 +238,12 @@ def test_texts_and_pieces_are_shown_as_they_are_and_obey_nobody() -> None:
     )
     scored = replace(HUMAN, text=nasty, pieces=(nasty,) * 5)
     bad = Trace(1, nasty, (nasty,), 9, steps, (scored,), replace(LOST, scored=scored))
-    text = printed(bad, steps=9, width=200)
+    text = printed(bad, steps=9, width=400)
     assert all(character.isprintable() or character == "\n" for character in text)
     safe = r"a\x1b[31m[bold]b[/bold]\x07\u202e\x9b:smile:\r\n\u2028"
     # the source, the output and the reference; the four steps' prefixes; the tree; the sentence about the loss
     assert text.count(safe) >= 3 + 3 * (1 + 2 + 3 + 4) + 8 + 1
-    assert f"line 1: {safe}" in text and f"fell out at step 4 with {safe}: rank 3" in text
+    assert f"line 1: {safe}" in words(text) and f"fell out at step 4 with {safe}: rank 3" in text
 
 
 @pytest.mark.parametrize("piece", ["▁verylongpiece" * 9, "日本語" * 30, "x" * 500])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import Reader, check_offline, data_in, drawn
+from browser import Reader, check_offline, cut, data_in, drawn
 
 from nmtkit.analysis.traces import Candidate, Header, Reference, Scored, Step, Trace
 from nmtkit.report.trace_page import embedded, page
@@ -109,6 +109,18 @@ def test_a_browser_draws_the_reference_where_it_fell_out(tmp_path: Path) -> None
     [label] = [str(box["aria-label"]) for box in boxes if "4321" in str(box["aria-label"])]
     assert label.startswith("step 3: the reference went on with ▁here, rank 4321, log P -4.000, 2.000 nats below")
     assert reader.texts["dd"][0] == "perdu" and len(reader.texts["dd"]) == 4
+
+
+@pytest.mark.parametrize("piece", ["W" * 12, "日本語の文章を書くのが好き", "▁Africa"])
+def test_a_browser_keeps_pieces_inside_their_boxes(tmp_path: Path, piece: str) -> None:
+    steps = tuple(replace(step, candidates=tuple(replace(x, piece=piece) for x in step.candidates)) for step in STEPS)
+    then = "document.title = [...document.querySelectorAll('.box')].every(box => { const [rect, text] = "
+    then += "['rect', 'text'].map(name => box.querySelector(name).getBoundingClientRect());"
+    then += "return text.left > rect.left && text.right < rect.right; });"
+    reader = drawn(tmp_path, page(HEADER, [replace(TRACES[0], steps=steps)]), then=then)
+    assert reader.texts["title"][0] == "true" and len(reader.of_class("g", "box")) == 5
+    assert cut(tmp_path, page(HEADER, [replace(TRACES[0], steps=steps)])) == []
+    assert any(text.startswith(f"· {piece[:4]}") for text in reader.texts["text"])
 
 
 @pytest.mark.parametrize("traces", [[], TRACES[2:]])

@@ -170,7 +170,7 @@ def test_the_limits_named_are_those_in_force(tmp_path: Path) -> None:
     lines(tmp_path / "train.en", "cat " * 9)
     lines(tmp_path / "train.de", "katze")
     for limits, named in (({}, (3, 3)), ({"max_target": 2}, (3, 2)), ({"max_source": 1}, (1, 3))):
-        with pytest.raises(ValueError, match=f"longer than {named[0]} source, {named[1]} target pieces"):
+        with pytest.raises(ValueError, match=f"longer than {named[0]} source or {named[1]} target pieces"):
             train(replace(run, training=replace(run.training, **limits)))
     assert not run.output.exists()
 
@@ -264,8 +264,8 @@ def test_the_folder_is_made_with_its_parents_and_what_it_says_is_true(
     train(run)
     said = capsys.readouterr().err
     parameters = sum(p.numel() for p in checkpoint.load(run.output).model.parameters())
-    assert f"training recurrent, {parameters:,} parameters, 1 updates, on cpu" in said
-    assert re.search(rf"^done: 1 updates made; best at update 1; the model is in {run.output}$", said, re.M)
+    assert f"training recurrent, {parameters:,} parameters, 1 update, on cpu" in said
+    assert re.search(rf"^done: 1 update made; best at update 1; the model is in {run.output}$", said, re.M)
     present = {path.name for path in run.output.iterdir()}
     assert present == {
         "options.json", "tokenizer.model", "weights.safetensors", "last.safetensors", "history.jsonl", "training",
