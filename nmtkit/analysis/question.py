@@ -13,6 +13,11 @@ from nmtkit.evaluation.metrics import build_metric
 from nmtkit.files import read_lines
 
 TOLERANCE = 1e-4
+LEAST_TOLERANCE = 1e-5
+"""Below it rounding would decide. In float32 the log P of one translation differs between two batches by up to 1e-6
+nats a piece, which adds up to 1e-5 nats in sentences of some dozen pieces."""
+WINDOW = 1000
+"""Sentences that are judged at one time, after which their records are kept."""
 DEFAULT_THRESHOLD = ("chrf", 60.0)
 
 
@@ -21,7 +26,7 @@ class Question:
     """What decides, besides the translator and the texts.
 
     Attributes:
-        tolerance: on J.
+        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
         listed: numbers (from 1) of the sentences that a person judged wrong.
         metric, threshold: the sentence score below which an output is an error of the second row.
         segmentations: tried for each reference.
@@ -61,8 +66,11 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"reference {number} has {len(lines)} lines but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
-    if not (math.isfinite(question.tolerance) and question.tolerance >= 0):
-        raise ValueError(f"tolerance = {question.tolerance} is not possible: choose 0 or more, usually {TOLERANCE}")
+    if not LEAST_TOLERANCE <= question.tolerance < math.inf:
+        raise ValueError(
+            f"tolerance = {question.tolerance} is not possible: choose {LEAST_TOLERANCE:f} or more, usually "
+            f"{TOLERANCE} (below the least the rounding of float32 would decide)"
+        )
     if not 0 <= question.threshold <= 100:
         raise ValueError(f"the sentence score {question.threshold} is not possible: choose from 0 to 100")
     if question.segmentations < 1:
@@ -74,11 +82,6 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"sentence {number} is listed as an error, but the source has {len(sources)} lines; "
                 "list line numbers of the source, the first is 1"
             )
-
-
-def blank_as_empty(text: str) -> str:
-    """Texts of nothing but white space are the empty translation."""
-    return text if text.strip() else ""
 
 
 def warn_about_blanks(sources: Sequence[str], texts: Sequence[tuple[str, ...]], warn: Callable[[str], None]) -> None:
@@ -96,6 +99,12 @@ def warn_about_listed(records: Sequence[Record], warn: Callable[[str], None]) ->
     """A person and the references contradict each other."""
     if equal := [record.number for record in records if record.listed and record.verdict == Verdict.EQUAL]:
         warn(f"listed as errors, but equal to a reference and so not counted: {_lines(equal)}")
+
+
+def warn_about_length(records: Sequence[Record], warn: Callable[[str], None]) -> None:
+    """Such references are nearly always several lines in one."""
+    if long := [record.number for record in records if not all(one.log_probs for one in record.references)]:
+        warn(f"reference longer than any translation, so not scored and unreachable: {_lines(long)}")
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -45,6 +45,11 @@ VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
 """Options of the search that analysis.blame refuses: known here so that the refusal says why."""
 
+OF_THE_SWEEP = ("tolerance", "reference_segmentations")
+"""What decides the verdicts of a sweep, too."""
+LEAST_TOLERANCE = 1e-5
+"""That of analysis.question, which is refused below: known here so that nothing is loaded for it."""
+
 
 def _option(text: str, panel: str, metavar: str | None = None, name: str | None = None) -> Any:
     names = (name,) if name else ()
@@ -59,7 +64,14 @@ VERDICT_OPTIONS: Options = {
     "errors": Annotated[
         Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
     ],
-    "tolerance": Annotated[float | None, real("On J: differences up to it blame the model (0.0001).", panel=VERDICTS)],
+    "tolerance": Annotated[
+        float | None,
+        real(
+            "On J: differences up to it blame the model. Nats in all at α 0, nats a piece at α 1 (0.0001).",
+            panel=VERDICTS,
+            least=LEAST_TOLERANCE,
+        ),
+    ],
     "reference_segmentations": Annotated[
         int | None, count("Score a reference under its best of so many segmentations (1).", panel=VERDICTS)
     ],
@@ -160,7 +172,8 @@ def blame_analysis(
         )
     made = None
     if beams or alphas:
-        made = sweep(translator, sources, references, settings, beams, alphas, tolerance=report.provenance.tolerance)
+        decides: dict[str, Any] = {name: value for name, value in question.items() if name in OF_THE_SWEEP}
+        made = sweep(translator, sources, references, settings, beams, alphas, **decides)
         if remedies["save_best"]:
             _save(folders[0], made, report.provenance)
     _write(report, made, output, remedies["plot"], lambda most: _explain(translator, report, settings, most))

@@ -32,9 +32,9 @@ def count(text: str, least: int = 1, panel: str | None = None) -> Any:
     return typer.Option(callback=_within(least, None), metavar="N", help=text, rich_help_panel=panel)
 
 
-def real(text: str, most: float | None = None, panel: str | None = None, above: bool = False) -> Any:
-    """An option that takes a number from 0 on, or above 0."""
-    return typer.Option(callback=_within(0, most, above), metavar="X", help=text, rich_help_panel=panel)
+def real(text: str, most: float | None = None, panel: str | None = None, above: bool = False, least: float = 0) -> Any:
+    """An option that takes a number from `least` on, or above it."""
+    return typer.Option(callback=_within(least, most, above), metavar="X", help=text, rich_help_panel=panel)
 
 
 def choice(text: str, values: tuple[str, ...], panel: str | None = None) -> Any:
@@ -50,7 +50,8 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None) -> Any:
 
 def _within(least: float, most: float | None, above: bool = False) -> Callable[..., Any]:
     """Callback of an option: the value, refused unless it is between the two."""
-    asked = f"more than {least}" if above else f"{least} or more" if most is None else f"from {least} to {most}"
+    shown = f"{least:f}".rstrip("0").rstrip(".")  # no power of ten
+    asked = f"more than {shown}" if above else f"{shown} or more" if most is None else f"from {shown} to {most}"
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
         for one in value if isinstance(value, list) else [value]:
