@@ -27,6 +27,7 @@ from nmtkit.decoding.beam import Watcher, beam_by_length, beam_search, beam_swee
 from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.objective import default_limit
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
@@ -52,7 +53,7 @@ class Certified:
         best: the translation with the highest J that anything found.
         beam: what the beam search found alone.
         proved: no translation within the limit has a higher J than `best`.
-        gap: how much higher one could still be; 0 if proved.
+        gap: how much higher one could still be; 0 if proved, otherwise at least the tolerance of the search (0.0001).
         steps: model steps that the exact search took.
         limit: the most target pieces, EOS counted; nothing is said about longer translations.
         proved_limit: nothing of at most so many pieces has a higher J, whatever is left open beyond.
@@ -255,8 +256,8 @@ class Translator:
         Args:
             budget_steps: most model steps for a line.
             budget_seconds: most seconds for a line, on average over a batch; None: only the steps count.
-            references: sets of known translations, a line each; a good one shortens the search, one that the model
-                cannot hold does nothing.
+            references: sets of known translations, a line each; a good one shortens the search, one that is longer
+                than `longest_target` does nothing.
             listener: hears of lines that could not be searched, whose result is None; without it the error is raised.
 
         Raises:
@@ -267,7 +268,10 @@ class Translator:
                 "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
             )
         sources = self._sources(lines, settings, first_line)
-        known = [list(filter(self.holds, map(self.encode_target, row))) for row in zip(*references, strict=True)]
+        known = [
+            [target for target in map(self.encode_target, row) if self.holds(target, settings)]
+            for row in zip(*references, strict=True)
+        ]
         forced = self.score_tokens(lines, known, settings) if known else [[] for _ in lines]
 
         def search_batch(chosen: list[int], memory: Any) -> list[Certified]:
@@ -314,12 +318,18 @@ class Translator:
         Args:
             first_line: number of the first line, for warnings; None: no warnings.
             listener: hears of lines that could not be scored, which then have none; without it the error is raised.
+
+        Raises:
+            ValueError: for a candidate that is longer than `longest_target`.
         """
         if len(lines) != len(targets):
             raise ValueError(f"{counted(len(lines), 'source line')} but candidates for {len(targets)}: give as many")
         sources = self._sources(lines, settings, first_line)
 
         def score_batch(chosen: list[int], memory: Any) -> list[list[Hypothesis]]:
+            for index in chosen:
+                if excess := next(filter(None, (self.excess(one, settings) for one in targets[index])), ""):
+                    raise ValueError(f"line {sources.first_line + index}: {excess}")
             counts = [len(targets[index]) for index in chosen]
             flat = [tuple(candidate) for index in chosen for candidate in targets[index]]
             row_of = [row for row, count in enumerate(counts) for _ in range(count)]
@@ -346,8 +356,14 @@ class Translator:
     def attention(
         self, lines: Sequence[str], targets: Sequence[Sequence[int]], settings: SearchSettings
     ) -> list[Attended]:
-        """What the model looked at in a forced pass over one candidate (ids ending in EOS) of each line."""
+        """What the model looked at in a forced pass over one candidate (ids ending in EOS) of each line.
+
+        Raises:
+            ValueError: for a candidate that is longer than `longest_target`.
+        """
         sources = self._sources(lines, settings, None)
+        if excess := next(filter(None, (self.excess(target, settings) for target in targets)), ""):
+            raise ValueError(excess)
         attended = []
         for ids, target in zip(sources.ids, targets, strict=True):
             source_1S = torch.tensor([ids], device=self.model.device)
@@ -382,9 +398,25 @@ class Translator:
         """Target ids of a text, EOS last."""
         return (*self.tokenizer.target.encode(text), EOS)
 
-    def holds(self, tokens: Sequence[int]) -> bool:
-        """Whether the model has a position for each of these target ids, EOS last."""
-        return self.model.longest is None or len(tokens) <= self.model.longest
+    def longest_target(self, settings: SearchSettings) -> int:
+        """The most target pieces that are scored, EOS counted: as many as a search could give the longest source.
+
+        A smaller length limit leaves it what it is, so that a translation beyond the limit still has its score.
+        """
+        most = max(default_limit(settings.max_source), settings.lengths(settings.max_source)[1])
+        return min(most, self.model.longest or most)
+
+    def holds(self, tokens: Sequence[int], settings: SearchSettings) -> bool:
+        """Whether these target ids, EOS last, are few enough to be scored."""
+        return len(tokens) <= self.longest_target(settings)
+
+    def excess(self, tokens: Sequence[int], settings: SearchSettings) -> str:
+        """Why target ids are not scored, in words; nothing where they are few enough."""
+        if self.holds(tokens, settings):
+            return ""
+        longest = self.longest_target(settings)
+        why = f"max_positions = {longest}" if longest == self.model.longest else f"at most {longest}"
+        return f"{len(tokens)} target pieces are more than any translation has ({why}, end of sentence counted)"
 
     def decode_target(self, tokens: Sequence[int]) -> str:
         """The text of target ids. A line feed, which the model can spell in bytes, becomes a space: one line a text."""

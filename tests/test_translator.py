@@ -445,13 +445,51 @@ def test_every_search_takes_overlong_lines(families: tuple[str, ...]) -> None:
 def test_a_given_translation_longer_than_the_model_can_hold_is_refused(families: tuple[str, ...]) -> None:
     toy, settings = short(*families), SearchSettings()
     fitting, overlong = [4] * 7 + [EOS], [4] * 8 + [EOS]
-    assert toy.holds(fitting) and not toy.holds(overlong) and translator().holds(overlong)
-    with pytest.raises(ValueError, match="9 positions are more than this model has learned") as caught:
+    assert toy.holds(fitting, settings) and not toy.holds(overlong, settings) and translator().holds(overlong, settings)
+    with pytest.raises(ValueError, match="^line 4: 9 target pieces are more than any translation has") as caught:
         toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
     assert only_line(caught.value, "max_positions = 8")
+    with pytest.raises(ValueError, match="^9 target pieces are more than any translation has"):
+        toy.attention(["dog"], [overlong], settings)
     ears = Ears()
     found = toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
     assert list(ears.failures) == [14] and list(map(len, found)) == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "longest"),
+    [
+        ({}, 2010),
+        ({"max_source": 3}, 16),
+        ({"max_source": 3, "max_length": 9}, 16),
+        ({"max_source": 3, "max_length": 19}, 19),
+        ({"max_source": 4, "max_length_ratio": 7.5}, 30),
+    ],
+)
+def test_what_is_longer_than_any_translation_is_not_scored(
+    change: dict[str, Any], longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A smaller limit of the search changes nothing. Nobody reads a target that is too long, and the others go on."""
+    toy, settings, lengths = translator(), SearchSettings(**change), set()
+    forced = nmtkit.translator.forced_log_probs
+
+    def spy(model: Any, memory: Any, targets: Any) -> Any:
+        lengths.update(map(len, targets))
+        return forced(model, memory, targets)
+
+    monkeypatch.setattr(nmtkit.translator, "forced_log_probs", spy)
+    fitting, overlong = [4] * (longest - 1) + [EOS], [4] * longest + [EOS]
+    assert toy.longest_target(settings) == longest
+    ears = Ears()
+    targets = [[fitting], [[EOS], overlong], [[4] * 100_000 + [EOS]], [[EOS]]]
+    found = toy.score_tokens(["dog", "cat", "", "a"], targets, settings, 7, listener=ears)
+    assert list(map(len, found)) == [1, 0, 0, 1] and sorted(ears.failures) == [8, 9] and max(lengths) == longest
+    alone = toy.score_tokens(["dog"], [[fitting]], settings)[0][0]
+    assert found[0][0].total == pytest.approx(alone.total, abs=1e-3)
+    said = f"{longest + 1} target pieces are more than any translation has (at most {longest}, end of sentence counted)"
+    assert str(ears.failures[8]) == f"line 8: {said}"
+    exact = toy.search_exactly(["dog"], replace(settings, max_length=2), references=[["x" * 5000]], budget_steps=1)
+    assert exact[0] is not None and max(lengths) == longest
 
 
 def test_score_tokens_takes_any_number_of_candidates_for_each_line() -> None:

@@ -59,7 +59,7 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
         ]
     said = f"exact search found something with a higher J for {proofs.found.count} of {_sentences(proofs.found.of)}"
     if not proofs.found.count:
-        if not proofs.open.count:
+        if proofs.open.count == proofs.other_pieces:
             return [
                 f"The search is clear of these errors: it found the best of all for {_sentences(proofs.proved.of)}."
             ]

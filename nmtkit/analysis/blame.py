@@ -7,12 +7,12 @@ With the objective J that the search maximises, the reference y* and the output 
     model         J(y*) ≤ J(ŷ) + tolerance                                     the model prefers the worse translation
     unreachable   y* is longer than the limit, or the model cannot produce it  neither
 
-The tolerance is absolute, on the difference of the two J and on nothing else. What is the same text: the output's text
-is the reference, or is what the tokenizer makes of the reference; segmentation plays no part. `equal` is decided first,
-so a text that the search did return is never unreachable. A piece that cannot be produced is one with probability zero
-or UNK, which stands for no certain text. Texts of nothing but white space count as the empty translation, |y| = 1, and
-are judged like any other; so a blank source, whose limit is 1, is `equal` or `unreachable`. Where a source that is not
-blank has several references and some are blank, these are left out.
+`rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is absolute,
+on the difference of the two J and on nothing else: nats in all where α = 0, nats a piece where α = 1. `equal` is
+decided first, so a text that the search did return is never unreachable. A piece that cannot be produced is one with
+probability zero or UNK, which stands for no certain text. A reference that is longer than any translation could be is
+not even scored. The empty translation, |y| = 1, is judged like any other; so a blank source, whose limit is 1, is
+`equal` or `unreachable`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ from nmtkit.analysis.model_errors import ALPHAS, flips
 from nmtkit.analysis.question import (
     DEFAULT_THRESHOLD,
     TOLERANCE,
+    WINDOW,
     Question,
-    blank_as_empty,
     check,
     warn_about_blanks,
+    warn_about_length,
     warn_about_listed,
 )
 from nmtkit.analysis.records import Provenance, Report
 from nmtkit.analysis.rows import count
+from nmtkit.analysis.rule import blank_as_empty
 from nmtkit.analysis.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.analysis.verdicts import judge
 
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from nmtkit.analysis.keeping import Keeper
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
-
-WINDOW = 1000
-"""Sentences judged before their records are kept."""
 
 
 def blame(
@@ -76,6 +75,7 @@ def blame(
         errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
         threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
             if not given.
+        tolerance: on J, at least `LEAST_TOLERANCE`.
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis, and takes those made; None: nothing is kept.
@@ -105,6 +105,7 @@ def blame(
     if exact:
         records = certify(translator, records, settings, tolerance, exact, progress, keep)
     warn_about_listed(records, warn)
+    warn_about_length(records, warn)
     provenance = replace(provenance, rescoring_difference=max(record.rescoring for record in records))
     others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
     return Report(

@@ -15,6 +15,7 @@ from typing import Any
 
 from nmtkit.analysis.records import Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import METRIC_NAMES
+from nmtkit.analysis.rule import same_text
 from nmtkit.analysis.sweep import Sweep
 from nmtkit.evaluation.significance import Comparison, paired_bootstrap
 from nmtkit.words import counted, plural
@@ -161,8 +162,8 @@ def compare(before: Report, after: Report, sweep: Sweep | None, *, resamples: in
             for kind in Verdict
         ),
         changed=tuple(old.number for old, _ in changed),
-        same_output=sum(old.output.text == new.output.text for old, new in changed),
-        rewritten=sum(old.output.text != new.output.text for old, new in pairs),
+        same_output=sum(same_text(old.output.text, new.output.text) for old, new in changed),
+        rewritten=sum(not same_text(old.output.text, new.output.text) for old, new in pairs),
         shifts=_shifts(pairs, before.provenance),
         scores=scores,
         j_change=_j_change(pairs) if _comparable(before.provenance, after.provenance) else None,

@@ -29,7 +29,7 @@ class Detail:
     Attributes:
         number: of the record.
         source: pieces as the model reads them, the end of sentence the last.
-        output, reference: pieces of ŷ and y*, likewise.
+        output, reference: pieces of ŷ and y*, likewise; none of a y* that was not scored.
         output_map, reference_map: what the model looked at for either.
         steps: of the beam, around the one at which y* was lost; a candidate's parent is a rank of the step before.
         prefixes: of each candidate of these steps the pieces.
@@ -50,10 +50,14 @@ def explain(translator: Translator, records: Sequence[Record], settings: SearchS
     lines = [record.source for record in records]
     _, seen = observe(translator, lines, [record.reference.tokens for record in records], settings, None)
     own = translator.attention(lines, [record.output.tokens for record in records], settings)
-    known = translator.attention(lines, [record.reference.tokens for record in records], settings)
+    scored = [record for record in records if record.reference.log_probs]
+    maps = translator.attention(
+        [record.source for record in scored], [record.reference.tokens for record in scored], settings
+    )
+    known = {record.number: _frozen(one) for record, one in zip(scored, maps, strict=True)}
     source, target = translator.tokenizer.source, translator.tokenizer.target
     details = []
-    for record, (steps, path), for_output, for_reference in zip(records, seen, own, known, strict=True):
+    for record, (steps, path), for_output in zip(records, seen, own, strict=True):
         pieces = source.pieces(translator.encode_source(record.source, settings)[:-1])
         lost = len(path.steps) if path else 0
         first, last = max(0, lost - 1 - AROUND), lost + AROUND
@@ -62,9 +66,9 @@ def explain(translator: Translator, records: Sequence[Record], settings: SearchS
                 number=record.number,
                 source=(*pieces, *target.pieces([EOS])),
                 output=tuple(target.pieces(record.output.tokens)),
-                reference=tuple(target.pieces(record.reference.tokens)),
+                reference=tuple(target.pieces(record.reference.tokens if record.number in known else ())),
                 output_map=_frozen(for_output),
-                reference_map=_frozen(for_reference),
+                reference_map=known.get(record.number, ()),
                 steps=steps[first:last],
                 prefixes=tuple(tuple(one) for one in prefixes(steps)[first:last]),
             )

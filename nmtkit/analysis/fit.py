@@ -48,10 +48,14 @@ class TrainingText:
     last_update: int = 0
     seed: int = 1
 
-    def drawn(self) -> list[int]:
-        """Indices of the pairs, ascending; none with a blank side."""
+    def pairs(self) -> list[int]:
+        """Indices of the pairs without a blank side, ascending; a model is trained on no others."""
         pairs = zip(self.sources, self.targets, strict=True)
-        known = [index for index, (source, target) in enumerate(pairs) if source.strip() and target.strip()]
+        return [index for index, pair in enumerate(pairs) if _pair(*pair)]
+
+    def drawn(self) -> list[int]:
+        """Indices of the pairs that are scored, ascending."""
+        known = self.pairs()
         return sorted(random.Random(self.seed).sample(known, min(self.sample, len(known))))
 
 
@@ -87,21 +91,24 @@ def measure(
 ) -> Fit | None:
     """Losses on a sample of the training text and on the references; None where either has no piece.
 
-    Pairs whose target the model cannot hold, and so was not trained on, are left out.
+    Pairs with a blank side are left out of both, and so are targets that are too long to be scored.
     """
-    drawn = [index for index in text.drawn() if translator.holds(translator.encode_target(text.targets[index]))]
-    forced = translator.score(
-        [text.sources[index] for index in drawn], [text.targets[index] for index in drawn], settings
-    )
+    drawn, targets = [], []
+    for index in text.drawn():
+        if translator.holds(target := translator.encode_target(text.targets[index]), settings):
+            drawn.append(text.sources[index])
+            targets.append([target])
+    forced = [one for (one,) in translator.score_tokens(drawn, targets, settings)]
     known = [(-one.total, one.length) for one in forced if math.isfinite(one.total)]
-    new = [(-one.total, one.length) for record in records for one in record.references if math.isfinite(one.total)]
+    references = [one for record in records for one in record.references if _pair(record.source, one.text)]
+    new = [(-one.total, one.length) for one in references if math.isfinite(one.total)]
     if not known or not new:
         return None
     generator = np.random.default_rng(1)
     train, here = (_losses(pairs, generator) for pairs in (known, new))
     share = 1 - train / here
     low, high = np.quantile(share[1:], [0.025, 0.975])
-    counts = Counter(token for line in text.targets for token in translator.encode_target(line))
+    counts = Counter(token for index in text.pairs() for token in translator.encode_target(text.targets[index]))
     return Fit(
         pairs=len(known),
         train_loss=float(train[0]),
@@ -113,6 +120,11 @@ def measure(
         last_update=text.last_update,
         frequencies=tuple(_frequencies(records, counts)),
     )
+
+
+def _pair(source: str, target: str) -> bool:
+    """Whether neither side is blank."""
+    return bool(source.strip() and target.strip())
 
 
 def _losses(pairs: Sequence[tuple[float, int]], generator: np.random.Generator) -> NDArray[np.float64]:
@@ -129,7 +141,9 @@ def _frequencies(records: Sequence[Record], counts: Mapping[int, int]) -> Iterab
     pieces: dict[int, list[float]] = {number: [] for number in range(len(CLASSES))}
     turned: Counter[int] = Counter()
     for record in records:
-        for token, log_p in zip(record.reference.tokens, record.reference.log_probs, strict=True):
+        if not _pair(record.source, record.reference.text):
+            continue
+        for token, log_p in zip(record.reference.tokens, record.reference.log_probs, strict=False):  # or not scored
             if math.isfinite(log_p):
                 pieces[_class(counts.get(token, 0))].append(-log_p)
         if record.verdict == Verdict.MODEL and record.divergence is not None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.records import Candidate, Divergence, Flip, Record, Verdict
+from nmtkit.analysis.records import Candidate, Divergence, Flip, Form, Record, Verdict
+from nmtkit.analysis.rule import Reference, Rule
 
 if TYPE_CHECKING:
     from nmtkit.decoding.objective import Objective
 
+Known = Candidate | Form
 ALPHAS = (0.0, 0.5, 0.7, 1.0)
 """Length exponents under which verdicts are asked again."""
 BUCKETS = 4
@@ -23,12 +25,14 @@ BUCKETS = 4
 def diverge(output: Candidate, reference: Candidate, pieces: Callable[[list[int]], list[str]]) -> Divergence | None:
     """The first token at which two translations differ; both end in EOS, so one is never the beginning of the other.
 
+    None where they do not differ, and where the reference was not scored.
+
     Args:
         pieces: names of token ids.
     """
     pairs = zip(output.tokens, reference.tokens, strict=False)
     place = next((place for place, (own, known) in enumerate(pairs) if own != known), None)
-    if place is None:
+    if place is None or not reference.log_probs:
         return None
     behind = sum(output.log_probs[place + 1 :]) - sum(reference.log_probs[place + 1 :])
     deficit = output.log_probs[place] - reference.log_probs[place]
@@ -37,18 +41,20 @@ def diverge(output: Candidate, reference: Candidate, pieces: Callable[[list[int]
 
 
 def flips(records: Sequence[Record], objectives: Sequence[Objective], tolerance: float) -> list[Flip]:
-    """The verdicts asked again under other objectives."""
+    """The verdicts asked again under other objectives. Those on texts and on what is reachable stay what they are."""
     judged = [record for record in records if record.verdict in (Verdict.BEAM, Verdict.MODEL)]
     found = []
     for other in objectives:
-        again = Counter((record.verdict, _prefers_reference(record, other, tolerance)) for record in judged)
-        found.append(Flip(other.alpha, again[Verdict.MODEL, True], again[Verdict.BEAM, False]))
+        rule = Rule(other, tolerance)
+        again = Counter((record.verdict, _verdict(record, rule)) for record in judged)
+        turned = again[Verdict.MODEL, Verdict.BEAM], again[Verdict.BEAM, Verdict.MODEL]
+        found.append(Flip(other.alpha, *turned))
     return found
 
 
-def _prefers_reference(record: Record, objective: Objective, tolerance: float) -> bool:
-    known, own = (objective.final(one.total, one.length) for one in (record.reference, record.output))
-    return known > own + tolerance
+def _verdict(record: Record, rule: Rule) -> Verdict:
+    references = [Reference[Known](one.text, one.text, (one, *one.others)) for one in record.references]
+    return rule.judge(record.source, record.output.text, record.output, references).verdict
 
 
 @dataclass(frozen=True)

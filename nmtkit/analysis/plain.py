@@ -6,7 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[T], value: Any) -> T:
     """The inverse of `to_plain` for a dataclass of numbers, texts, enumerations, tuples and other such dataclasses.
 
+    A field that is missing has its default, so that what an earlier version wrote can be read.
+
     Raises:
         ValueError: for what `to_plain` would not have made.
     """
@@ -48,10 +50,10 @@ def _made(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise ValueError(f"{value!r} is no table")
-        hints, names = typing.get_type_hints(kind), [field.name for field in fields(kind)]
-        if missing := [name for name in names if name not in value]:
+        hints, known = typing.get_type_hints(kind), fields(kind)
+        if missing := [one.name for one in known if one.name not in value and one.default is MISSING]:
             raise ValueError(f"{missing[0]!r} is missing")
-        return kind(**{name: _made(hints[name], value[name]) for name in names})
+        return kind(**{one.name: _made(hints[one.name], value[one.name]) for one in known if one.name in value})
     if kind is float:
         if value in (None, "inf"):
             return -math.inf if value is None else math.inf

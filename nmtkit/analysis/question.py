@@ -14,6 +14,11 @@ from nmtkit.files import read_lines
 from nmtkit.words import counted
 
 TOLERANCE = 1e-4
+LEAST_TOLERANCE = 1e-5
+"""Below it rounding would decide. In float32 the log P of one translation differs between two batches by up to 1e-6
+nats a piece, which adds up to 1e-5 nats in sentences of some dozen pieces."""
+WINDOW = 1000
+"""Sentences that are judged at one time, after which their records are kept."""
 DEFAULT_THRESHOLD = ("chrf", 60.0)
 
 
@@ -22,7 +27,7 @@ class Question:
     """What decides, besides the translator and the texts.
 
     Attributes:
-        tolerance: on J.
+        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
         listed: numbers (from 1) of the sentences that a person judged wrong.
         metric, threshold: the sentence score below which an output is an error of the second row.
         segmentations: tried for each reference.
@@ -62,8 +67,11 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"reference {number} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
-    if not (math.isfinite(question.tolerance) and question.tolerance >= 0):
-        raise ValueError(f"tolerance = {question.tolerance} is not possible: choose 0 or more, usually {TOLERANCE}")
+    if not LEAST_TOLERANCE <= question.tolerance < math.inf:
+        raise ValueError(
+            f"tolerance = {question.tolerance} is not possible: choose {LEAST_TOLERANCE:f} or more, usually "
+            f"{TOLERANCE} (below the least the rounding of float32 would decide)"
+        )
     if not 0 <= question.threshold <= 100:
         raise ValueError(f"the sentence score {question.threshold} is not possible: choose from 0 to 100")
     if question.segmentations < 1:
@@ -75,11 +83,6 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"sentence {number} is listed as an error, but the source has {counted(len(sources), 'line')}; "
                 "list line numbers of the source, the first is 1"
             )
-
-
-def blank_as_empty(text: str) -> str:
-    """Texts of nothing but white space are the empty translation."""
-    return text if text.strip() else ""
 
 
 def warn_about_blanks(sources: Sequence[str], texts: Sequence[tuple[str, ...]], warn: Callable[[str], None]) -> None:
@@ -97,6 +100,12 @@ def warn_about_listed(records: Sequence[Record], warn: Callable[[str], None]) ->
     """A person and the references contradict each other."""
     if equal := [record.number for record in records if record.listed and record.verdict == Verdict.EQUAL]:
         warn(f"listed as errors, but equal to a reference and so not counted: {_lines(equal)}")
+
+
+def warn_about_length(records: Sequence[Record], warn: Callable[[str], None]) -> None:
+    """Such references are nearly always several lines in one."""
+    if long := [record.number for record in records if not all(one.log_probs for one in record.references)]:
+        warn(f"reference longer than any translation, so not scored and unreachable: {_lines(long)}")
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -28,17 +28,33 @@ class Obstacle(StrEnum):
 
 
 @dataclass(frozen=True)
+class Form:
+    """A reference in other pieces: Σ log P in nats, pieces with EOS, and their ids; a search could return it."""
+
+    total: float
+    length: int
+    tokens: tuple[int, ...]
+
+    @property
+    def obstacle(self) -> Obstacle:
+        """None."""
+        return Obstacle.NONE
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A translation of one sentence under the model.
 
     Attributes:
         text: as given (a reference) or as the tokenizer joins it (an output).
-        total: Σ log P in nats of the forced pass; −∞ for what the model cannot produce.
+        total: Σ log P in nats of the forced pass; −∞ for what the model cannot produce, and for a reference that is
+            longer than any translation and so was not scored.
         length: |y| in target pieces, EOS counted.
         score: J = total / length^α.
         obstacle: why it is outside the search space; none for an output.
         tokens: ids, EOS last.
-        log_probs: log P of each in nats.
+        log_probs: log P of each in nats; none of a reference that was not scored.
+        others: of a reference, the other pieces tried that another exponent could prefer.
     """
 
     text: str
@@ -48,6 +64,7 @@ class Candidate:
     obstacle: Obstacle = Obstacle.NONE
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
+    others: tuple[Form, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,11 +112,14 @@ class Certificate:
 
     Attributes:
         best: the translation with the highest J that anything found, by the forced pass.
-        error: its J exceeds that of the output by more than the tolerance: a search error (Stahlberg and Byrne 2019).
+        error: it is another text than the output, and its J is higher by more than the tolerance: a search error
+            (Stahlberg and Byrne 2019).
         proved: no translation within the limit has a higher J than `best`.
-        gap: how much higher one could still be; 0 if proved.
+        gap: how much higher one could still be; 0 if proved, and only then.
         steps: model steps taken.
         proved_limit: nothing of at most so many pieces has a higher J.
+        other_pieces: it is the text of the output in other pieces, whose J is higher by more than the tolerance: the
+            search missed the pieces, not the text.
     """
 
     best: Candidate
@@ -108,6 +128,7 @@ class Certificate:
     gap: float
     steps: int
     proved_limit: int
+    other_pieces: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ class Record:
         below: whether it is an error of the second row (an error whose sentence score is below the threshold).
         listed: whether a person listed the sentence as wrong.
         loss: where the search lost y*; None where the output is y*.
-        divergence: where the model turned from y* to ŷ; None where they are the same tokens.
+        divergence: where the model turned from y* to ŷ; None where they are the same tokens, or y* was not scored.
         rescoring: |forced − beam| of the output's Σ log P, in nats.
         other_pieces: ŷ is not in the pieces that the tokenizer makes of its text.
         source_pieces: of the source, as the model reads it, its end not counted.
@@ -206,13 +227,14 @@ class Proofs:
 
     Attributes:
         proved: of these, those whose global best is known.
-        errors: of the proved, those whose output is not the global best.
+        errors: of the proved, those whose output is not the text of the global best.
         found: of all, those for which something better than the output was found, proved or not.
-        open: of all, those whose output is not proved the best: at any width no others can gain in J.
+        open: of all, those whose output is not proved the best, in its pieces: at any width no others can gain in J.
         gain: by how much the mean J of all could rise at most, at any width.
         empty: of the proved, those whose global best is the empty translation.
         length_ratio: of the proved, target pieces of the global bests against those of the references.
         steps: model steps in all.
+        other_pieces: of the proved, those whose output is the text of the global best in other pieces.
     """
 
     proved: Rate
@@ -223,11 +245,15 @@ class Proofs:
     empty: Rate
     length_ratio: float
     steps: int
+    other_pieces: int = 0
 
 
 @dataclass(frozen=True)
 class Flip:
-    """How many verdicts, beam or model, another exponent turns round, with the same outputs and references."""
+    """How many verdicts, beam or model, another exponent turns round, with the same outputs and references.
+
+    The reference that judges, and its pieces, are chosen anew.
+    """
 
     alpha: float
     to_beam: int
@@ -286,7 +312,8 @@ class Provenance:
         length_penalty: "power" or "gnmt".
         length_limit: the rule in words; every record holds its own limit.
         patience, free_eos, forbid_unk: rules of the search.
-        tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`.
+        tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`; nats in all where α = 0, nats a
+            piece where α = 1.
         sentence_metric, sentence_threshold: outputs below it are the second row's errors.
         sacrebleu: version of the package that computed the sentence scores.
         widths: tried for the sentences with a `beam` verdict.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nmtkit.analysis.records import Candidate, Certificate, Proofs, Rate, Record, Verdict
+from nmtkit.analysis.rule import Rule, blank_as_empty, same_text
 from nmtkit.evaluation.significance import wilson
 
 if TYPE_CHECKING:
@@ -51,14 +52,14 @@ def widen(
 
     A wider beam does not contain what a narrower one found, so every width is run.
     """
-    found = list(records)
+    found, rule = list(records), Rule(settings.objective, tolerance)
     for width in sorted(width for width in widths if width > settings.beam):
         left = [index for index, record in enumerate(found) if record.verdict == Verdict.BEAM and not _width(record)]
         lines = [found[index].source for index in left]
         wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
         for index, (output, *_) in zip(left, wider, strict=True):
             loss = found[index].loss
-            if loss is not None and output.score >= found[index].reference.score - tolerance:
+            if loss is not None and not rule.higher(found[index].reference, output):
                 found[index] = replace(found[index], loss=replace(loss, width=width))
     return found
 
@@ -78,29 +79,36 @@ def certify(
 ) -> list[Record]:
     """The records with certificates of exact search, begun from the better of output and references.
 
-    Those that have one already keep it.
+    Those that have one already keep it, and are judged anew.
 
     Args:
         progress: is told how many sentences are done, and of how many the best is proved.
         keep: is given all records after every `WINDOW` that were certified.
     """
-    found, asked = list(records), budget.numbers(len(records))
+    rule, asked = Rule(settings.objective, tolerance), budget.numbers(len(records))
+    found = [_judged(record, record.certificate, rule) if record.certificate else record for record in records]
     for start in range(0, len(asked), WINDOW):
         window = asked[start : start + WINDOW]
         if any(found[index].certificate is None for index in window):
-            certified = _certificates(translator, [found[index] for index in window], settings, tolerance, budget)
+            certified = _certificates(translator, [found[index] for index in window], settings, budget)
             for index, certificate in zip(window, certified, strict=True):
-                found[index] = replace(found[index], certificate=certificate)
+                found[index] = _judged(found[index], certificate, rule)
             keep(found)
         done = [one for index in asked[: start + len(window)] if (one := found[index].certificate)]
         progress(len(done), sum(one.proved for one in done))
     return found
 
 
+def _judged(record: Record, one: Certificate, rule: Rule) -> Record:
+    """The record with its certificate: whether the search missed another text, or the best pieces of its own."""
+    higher, same = rule.higher(one.best, record.output), same_text(one.best.text, record.output.text)
+    return replace(record, certificate=replace(one, error=higher and not same, other_pieces=higher and same))
+
+
 def _certificates(
-    translator: Translator, records: Sequence[Record], settings: SearchSettings, tolerance: float, budget: Budget
+    translator: Translator, records: Sequence[Record], settings: SearchSettings, budget: Budget
 ) -> list[Certificate]:
-    """One for each record."""
+    """One for each record, not yet judged."""
     known = zip(*([one.text for one in record.references] for record in records), strict=True)
     certified = translator.search_exactly(
         [record.source for record in records],
@@ -111,13 +119,12 @@ def _certificates(
         first_line=None,
     )
     made = []
-    for record, one in zip(records, certified, strict=True):
+    for one in certified:
         assert one is not None
         best, total = one.best, sum(one.best.log_probs)
         j = settings.objective.final(total, best.length)
         candidate = Candidate(best.text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
-        error = j > record.output.score + tolerance
-        made.append(Certificate(candidate, error, one.proved, one.gap, one.steps, one.proved_limit))
+        made.append(Certificate(candidate, False, one.proved, one.gap, one.steps, one.proved_limit))
     return made
 
 
@@ -136,11 +143,12 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
         proved=_rate(len(proved), len(pairs)),
         errors=_rate(sum(one.error for _, one in proved), len(proved)),
         found=_rate(sum(one.error for _, one in pairs), len(pairs)),
-        open=_rate(sum(one.error or not one.proved for _, one in pairs), len(pairs)),
+        open=_rate(sum(one.error or one.other_pieces or not one.proved for _, one in pairs), len(pairs)),
         gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
-        empty=_rate(sum(one.best.length == 1 for _, one in proved), len(proved)),
+        empty=_rate(sum(not blank_as_empty(one.best.text) for _, one in proved), len(proved)),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),
+        other_pieces=sum(one.other_pieces for _, one in proved),
     )
 
 

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.question import TOLERANCE, blank_as_empty
+from nmtkit.analysis.question import TOLERANCE, WINDOW
+from nmtkit.analysis.records import Verdict
+from nmtkit.analysis.references import score_references, scored
+from nmtkit.analysis.rule import Rule, blank_as_empty
 from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
 from nmtkit.evaluation.significance import Comparison, paired_bootstrap
 from nmtkit.words import plural
@@ -22,8 +25,8 @@ class Setting:
 
     Attributes:
         bleu, chrf: of all outputs, with 95 % intervals.
-        different: outputs whose text is no reference.
-        beam_errors: of these, those where the best reference has a higher J.
+        different: outputs whose text is no reference: verdicts that are not `equal`.
+        beam_errors: of these, the `beam` verdicts.
         length_ratio: target pieces of the outputs against those of the references that judge.
         seconds: a sentence, of a search that serves all exponents of the sweep, without the encoder.
     """
@@ -78,39 +81,30 @@ def sweep(
     alphas: Sequence[float],
     *,
     tolerance: float = TOLERANCE,
+    reference_segmentations: int = 1,
     resamples: int = 1000,
 ) -> Sweep:
     """Measure every beam with every exponent; that of `settings` is among them in any case.
 
     Args:
         references: one or more sets, each with a line for every source.
+        tolerance, reference_segmentations: of the verdicts, as `blame` takes them.
         resamples: of the bootstrap.
     """
     beams, alphas = sorted({*beams, settings.beam}), sorted({*alphas, settings.length_alpha})
     texts = [[blank_as_empty(line) for line in lines] for lines in references]
     settings = replace(settings, n_best=1)
     found, seconds = translator.sweep(sources, settings, beams, alphas)
-    targets = [[translator.encode_target(text) for text in row] for row in zip(*texts, strict=True)]
-    forced = translator.score_tokens(sources, targets, settings)
-    limits = translator.limits(sources, settings)
+    judged = _judged(translator, sources, texts, settings, found, tolerance, reference_segmentations)
     outputs = {place: [best[0].text for best in lists] for place, lists in found.items()}
     measured = []
     for (beam, alpha), lists in found.items():
-        objective = replace(settings, length_alpha=alpha).objective
-        judges = [
-            max(scores, key=lambda one: (one.length <= limit, objective.final(one.total, one.length)))
-            for scores, limit in zip(forced, limits, strict=True)
-        ]
-        wrong = [index for index, row in enumerate(zip(*texts, strict=True)) if outputs[beam, alpha][index] not in row]
-        missed = sum(
-            judges[index].length <= limits[index]
-            and objective.final(judges[index].total, judges[index].length) > lists[index][0].score + tolerance
-            for index in wrong
-        )
+        verdicts = [verdict for verdict, _ in judged[beam, alpha]]
+        wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
         bleu, chrf = evaluate(outputs[beam, alpha], texts, resamples=resamples)
-        ratio = sum(best[0].length for best in lists) / sum(judge.length for judge in judges)
+        ratio = sum(best[0].length for best in lists) / sum(length for _, length in judged[beam, alpha])
         time = seconds[beam] / len(sources)
-        measured.append(Setting(beam, alpha, bleu, chrf, len(wrong), missed, ratio, time))
+        measured.append(Setting(beam, alpha, bleu, chrf, wrong, missed, ratio, time))
     places = list(found)
     current = places.index((settings.beam, settings.length_alpha))
     order = sorted(
@@ -124,6 +118,39 @@ def sweep(
     beam, alpha = places[best]
     lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
     return Sweep(tuple(measured), len(sources), current, best, gain, _oracle(lists, texts))
+
+
+Found = dict[tuple[int, float], list[list["Translation"]]]
+"""Of every beam and exponent the translations of each line."""
+
+
+def _judged(
+    translator: Translator,
+    sources: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    settings: SearchSettings,
+    found: Found,
+    tolerance: float,
+    segmentations: int,
+) -> dict[tuple[int, float], list[tuple[Verdict, int]]]:
+    """Of every beam and exponent the verdict on each line and the pieces of its judge.
+
+    Scored by forced passes over the windows of an analysis, so that a verdict of either rests on the same numbers.
+    """
+    rules = {alpha: Rule(replace(settings, length_alpha=alpha).objective, tolerance) for _, alpha in found}
+    judged: dict[tuple[int, float], list[tuple[Verdict, int]]] = {place: [] for place in found}
+    rows = list(zip(*texts, strict=True))
+    for start in range(0, len(sources), WINDOW):
+        part = slice(start, start + WINDOW)
+        limits = translator.limits(sources[part], settings)
+        references = score_references(translator, sources[part], rows[part], limits, settings, segmentations)
+        for (beam, alpha), lists in found.items():
+            best = [one[0] for one in lists[part]]
+            forced = translator.score_tokens(sources[part], [[one.tokens] for one in best], settings)
+            for source, output, (own,), known in zip(sources[part], best, forced, references, strict=True):
+                made = rules[alpha].judge(source, output.text, scored(output.text, own), known)
+                judged[beam, alpha].append((made.verdict, made.form.length))
+    return judged
 
 
 def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]]) -> float:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nmtkit import __version__
+from nmtkit.analysis.references import Known, scored, written
 from nmtkit.analysis.traces import Candidate, Header, Reference, Scored, Step, Trace
+from nmtkit.console import warn
 from nmtkit.decoding.beam import Watcher
 from nmtkit.decoding.trace import Both, Follower, Recorder, ReferencePath
 from nmtkit.decoding.trace import Step as SeenStep
@@ -39,13 +41,11 @@ def trace(
     Of every step the 2B best candidates are noted, at least ten, and what is on the way to the reference.
 
     Args:
-        references: a known translation of each line, to be followed; a blank one of a line that is not is none.
+        references: a known translation of each line, to be followed; a blank one of a line that is not is none, and
+            one that is longer than any translation is not followed, with a warning.
         listener: hears how the lines fare; one that fails has no translation and no steps.
     """
-    tokens: list[tuple[int, ...] | None] = [None] * len(lines)
-    if references is not None:
-        known = zip(lines, references, strict=True)
-        tokens = [translator.encode_target(text) if text.strip() or not line.strip() else None for line, text in known]
+    tokens = _followed(translator, lines, references, settings, first_line)
     found, seen = observe(translator, lines, tokens, settings, first_line, listener)
     limits = translator.limits(lines, settings)
     alone = [[one] if one else [] for one in tokens]
@@ -55,14 +55,34 @@ def trace(
         steps, path = seen[index]
         reference = None
         if references is not None and path is not None and forced[index]:
-            reference = _reference(translator, forced[index][0], references[index], path)
-            if reference.ending != "finished" and any(one.text == references[index] for one in found[index]):
+            text, (own,) = references[index], forced[index]
+            reference = _reference(translator, own, text, path)
+            known = Known(text, written(translator, text, own.tokens), (scored(text, own),))
+            if reference.ending != "finished" and any(known.same_text(one.text) for one in found[index]):
                 reference = replace(reference, ending="same text")
         pieces = translator.tokenizer.source.pieces(translator.encode_source(line, settings)[:-1])
         outputs = tuple(_scored(translator, one, one.text) for one in found[index])
         traced = Trace(first_line + index, line, tuple(pieces), limits[index], steps, outputs, reference)
         results.append((found[index], traced))
     return results
+
+
+def _followed(
+    translator: Translator,
+    lines: Sequence[str],
+    references: Sequence[str] | None,
+    settings: SearchSettings,
+    first_line: int,
+) -> list[tuple[int, ...] | None]:
+    """The ids of what is followed for each line."""
+    followed: list[tuple[int, ...] | None] = []
+    for number, (line, text) in enumerate(zip(lines, references or [""] * len(lines), strict=True), start=first_line):
+        tokens = translator.encode_target(text) if references and (text.strip() or not line.strip()) else None
+        if tokens is not None and (excess := translator.excess(tokens, settings)):
+            warn(f"line {number}: the reference is not followed: {excess}")
+            tokens = None
+        followed.append(tokens)
+    return followed
 
 
 Seen = tuple[tuple[Step, ...], ReferencePath | None]

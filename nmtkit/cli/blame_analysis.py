@@ -46,6 +46,11 @@ VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
 """Options of the search that analysis.blame refuses: known here so that the refusal says why."""
 
+OF_THE_SWEEP = ("tolerance", "reference_segmentations")
+"""What decides the verdicts of a sweep, too."""
+LEAST_TOLERANCE = 1e-5
+"""That of analysis.question, which is refused below: known here so that nothing is loaded for it."""
+
 
 def _option(
     text: str, panel: str, metavar: str | None = None, name: str | None = None, default: str | bool = True
@@ -63,7 +68,13 @@ VERDICT_OPTIONS: Options = {
         Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
     ],
     "tolerance": Annotated[
-        float | None, real("On J: differences up to it blame the model.", panel=VERDICTS, default="0.0001")
+        float | None,
+        real(
+            "On J: differences up to it blame the model. Nats in all at α 0, nats a piece at α 1.",
+            panel=VERDICTS,
+            least=LEAST_TOLERANCE,
+            default="0.0001",
+        ),
     ],
     "reference_segmentations": Annotated[
         int | None, count("Score a reference under its best of so many segmentations.", panel=VERDICTS, default="1")
@@ -76,7 +87,12 @@ CERTIFICATE_OPTIONS: Options = {
     ],
     "budget_seconds": Annotated[
         float | None,
-        real("Most seconds of it for a sentence, on average over a batch.", None, CERTIFICATES, True, "no limit"),
+        real(
+            "Most seconds of it for a sentence, on average over a batch.",
+            panel=CERTIFICATES,
+            above=True,
+            default="no limit",
+        ),
     ],
     "sample": Annotated[
         int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES, default="all")
@@ -173,7 +189,8 @@ def blame_analysis(
         note(f"{keeper}")
     made = None
     if beams or alphas:
-        made = sweep(translator, sources, references, settings, beams, alphas, tolerance=report.provenance.tolerance)
+        decides: dict[str, Any] = {name: value for name, value in question.items() if name in OF_THE_SWEEP}
+        made = sweep(translator, sources, references, settings, beams, alphas, **decides)
         if remedies["save_best"]:
             _save(folders[0], made, report.provenance)
     _write(report, made, output, remedies["plot"], lambda most: _explain(translator, report, settings, most))

@@ -39,10 +39,11 @@ def real(
     most: float | None = None,
     panel: str | None = None,
     above: bool = False,
+    least: float = 0,
     default: str | bool = True,
 ) -> Any:
-    """An option that takes a number from 0 on, or above 0."""
-    within = _within(0, most, above)
+    """An option that takes a number from `least` on, or above it."""
+    within = _within(least, most, above)
     return typer.Option(callback=within, metavar="X", help=text, rich_help_panel=panel, show_default=default)
 
 
@@ -60,7 +61,8 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None, default
 
 def _within(least: float, most: float | None, above: bool = False) -> Callable[..., Any]:
     """Callback of an option: the value, refused unless it is between the two."""
-    asked = f"more than {least}" if above else f"{least} or more" if most is None else f"from {least} to {most}"
+    shown = f"{least:f}".rstrip("0").rstrip(".")  # no power of ten
+    asked = f"more than {shown}" if above else f"{shown} or more" if most is None else f"from {shown} to {most}"
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
         for one in value if isinstance(value, list) else [value]:

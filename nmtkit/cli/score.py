@@ -62,7 +62,8 @@ def score(
     whose first column is the number of the source line, ascending, and whose last is the text.
 
     A text is scored in the pieces that the tokenizer makes of it. A search may have found the same text in others, with
-    another score; with --pieces those count.
+    another score; with --pieces those count. The scores of a line stay empty, with a warning, where a translation is
+    longer than any that a search could return (2,010 pieces, unless the model or its settings say otherwise).
     """
     if (target is None) == (candidates is None):
         raise typer.BadParameter("give the translations: --target files line by line, or one --candidates file")

@@ -93,8 +93,8 @@ def translate(
 
     As many lines come out as go in, empty ones too. Columns are tab-separated, the text last: line and rank (n-best);
     J, log P, length (scores); with --exact how much higher the J of another translation could still be (0: none can,
-    proved to within 0.0001), the model steps, and the length up to which nothing scores higher (0: none proved);
-    pieces, log P of each (tokens).
+    proved; otherwise at least 0.0001), the model steps, and the length up to which nothing scores higher (0: none
+    proved); pieces, log P of each (tokens).
 
     With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
     Defaults of the search are the model folder's, see nmtkit info.

@@ -34,6 +34,7 @@ class BeamStep:
 
     Attributes:
         length: tokens of the candidates, the new one counted.
+        beam: how many candidates, the best, may end.
         active_A: the sentences that were searched in it.
         log_probs: distributions after the N living prefixes.
         before_AW: Σ log P of the living prefixes in nats, −∞ where there is none.
@@ -46,6 +47,7 @@ class BeamStep:
     """
 
     length: int
+    beam: int
     active_A: Tensor
     log_probs: LogProbs
     before_AW: Tensor
@@ -181,7 +183,8 @@ class _Beam:
             finished_AM[:, :running] = finished_AC
             kept_AM.scatter_(1, self.column_AW, self.total_AW > -torch.inf)
             candidates = (total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, kept_AM)
-            self.watcher.see(BeamStep(length, active_A, log_probs, before_AW, *candidates, self.column_AW, alive_A))
+            before = (length, self.beam, active_A, log_probs, before_AW)
+            self.watcher.see(BeamStep(*before, *candidates, self.column_AW, alive_A))
         self._advance(alive_A, token_AC.gather(1, self.column_AW), slot_AC.gather(1, self.column_AW))
 
     def _allowed(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,11 @@ Your Tongue?", algorithm 1). A prefix is given up only where its bound, the most
 length limit, does not exceed the incumbent, the best hypothesis known so far. So what is left at the end is the global
 best, and a search that runs out of its budget still knows the highest bound it left open.
 
+In float32 a bound may be rounded. So a prefix is given up only where its bound is below the incumbent by a tolerance,
+which rounding is trusted not to pass: what was given up is truly no better. By the same trust a prefix that the budget
+left open may reach its bound and the tolerance, so the gap of a sentence that is not proved is at least the tolerance,
+and a gap of 0 says that it is proved.
+
 With a length penalty that bound, total / lp(limit), is only as strong as the limit. So the limit grows in stages, from
 the length of the incumbent by a quarter at a time: each stage that ends proves its limit, the incumbents of the early
 ones make the later ones shorter, and a search that runs out of its budget still says up to which length it has proved
@@ -48,8 +53,9 @@ class Certificate:
 
     Attributes:
         best: the best hypothesis found, or None where none was found within the budget.
-        proved: no hypothesis within the limit has a higher J, beyond the tolerance.
-        gap: how much higher the best could still be: highest open bound − J of the best; 0 if proved.
+        proved: no hypothesis within the limit has a higher J.
+        gap: how much higher the best could still be: 0 if proved; otherwise the highest open bound − J of the best, at
+            least 0, + tolerance.
         steps: model steps spent (one hypothesis read by the model once is one step).
         limit: the most tokens of a hypothesis, EOS counted: nothing is said about longer ones.
         proved_limit: no hypothesis of at most so many tokens has a higher J; the limit if proved, 0 for nothing proved.
@@ -91,7 +97,8 @@ def exact_search(
             the less is left to search. The empty translation is always tried, where it is allowed.
         budget_steps: model steps of each sentence.
         budget_seconds: of all sentences together; None: as long as it takes.
-        tolerance: a prefix is given up where its bound is at most J of the incumbent − this.
+        tolerance: a prefix is given up where its bound is at most J of the incumbent − this: more than what rounding
+            moves J by.
         rows: nodes read by the model at one time.
         children: children made of a node at one time, the best first.
         staged: whether the limit grows in stages where there is a length penalty.
@@ -213,7 +220,7 @@ class _Search:
         highest_S = torch.minimum(self.left_S, torch.maximum(self.open_S, self.cut_S))
         highest_S = self.objective.bound(highest_S, self.limit_S.double())
         proved_S = self.proved_S == self.limit_S
-        gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0))
+        gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0) + self.tolerance)
         columns = (proved_S, gap_S, self.steps_S, self.limit_S, self.proved_S)
         return [Certificate(*facts) for facts in zip(self.best, *(one.tolist() for one in columns), strict=True)]
 

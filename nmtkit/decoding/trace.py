@@ -6,6 +6,7 @@ vocabulary, T tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,7 +81,8 @@ class ReferenceStep:
         rank: among all B·|V| candidates of the step, from 1; of equals the first. Where it was lost, those that the
             rules of the search forbid count, too.
         total: Σ log P in nats.
-        margin: its total less that of the last candidate that was kept or finished; below 0 where it was lost.
+        margin: its total less that of the last candidate that was kept or finished, of one that ends less that of the
+            last candidate that may end (the B-th); below 0 where it was lost, 0 where there is no such candidate.
     """
 
     rank: int
@@ -95,8 +97,9 @@ class ReferencePath:
     Attributes:
         steps: one for each length up to the one at which they parted.
         ending: `finished`: the translation is among the hypotheses; `pruned`: its prefix of `len(steps)` tokens was not
-            among the best; `forbidden`: it was, but a rule of the search forbids it; `stopped`: the search stopped
-            while the prefix was alive; `too long`: the limit ended it.
+            among the best (under `free_eos` one that ends must be among the first B); `forbidden`: it was, but a rule
+            of the search forbids it; `stopped`: the search stopped while the prefix was alive, perhaps because nothing
+            can follow any prefix; `too long`: the limit ended it.
     """
 
     steps: tuple[ReferenceStep, ...]
@@ -170,14 +173,18 @@ class Follower:
             return
         mine_M = (step.token_AM[row] == token) & (step.slot_AM[row] == slot)
         taken_M = step.finished_AM[row] | step.kept_AM[row]
-        total = float(total_WV[slot, token])
+        total, total_M = float(total_WV[slot, token]), step.total_AM[row]
+        if not taken_M.any() and total == -math.inf:  # a dead end
+            self._part(sentence, Ending.STOPPED)
+            return
         rivals = total_WV[:, EOS] if last else total_WV
         found = (mine_M & taken_M).nonzero().flatten().tolist()
         rank = found[0] + 1 if found else int((rivals > total).sum()) + 1
-        margin = total - float(step.total_AM[row][taken_M].min())
+        before_M = total_M[: step.beam][total_M[: step.beam] > -math.inf] if token == EOS else total_M[taken_M]
+        margin = total - float(before_M.min()) if len(before_M) else 0.0
         self.steps[sentence].append(ReferenceStep(rank, total, margin))
         if not found:
-            self._part(sentence, Ending.PRUNED if margin <= 0 else Ending.FORBIDDEN)
+            self._part(sentence, Ending.PRUNED if margin <= 0 and len(before_M) else Ending.FORBIDDEN)
         elif token == EOS:
             self._part(sentence, Ending.FINISHED)
         else:

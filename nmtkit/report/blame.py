@@ -18,7 +18,7 @@ Columns of the TSV, one line a sentence after the header:
     lost_margin            its Σ log P less that of the last candidate taken, in nats
     width                  for beam: the smallest width tried that reaches its J, or nothing
     best                   of an exact search, or nothing: text, then best_log_p, best_length, best_j,
-    proved, gap            yes or no; how much higher another translation could still score
+    proved, gap            yes or no; how much higher another translation could still score (0: proved)
     steps, proved_limit    model steps; the length up to which nothing scores higher
     reference_N            for every reference N: text, then reference_N_log_p, reference_N_length, reference_N_j,
     reference_N_obstacle   and why it is unreachable (too long, not producible) or nothing

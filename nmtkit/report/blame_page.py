@@ -90,7 +90,8 @@ def _line(record: Record) -> dict[str, Any]:
         line["turn"] = record.divergence.step
     if record.certificate is not None:
         best = record.certificate
-        state = "better" if best.error else "best" if best.proved else "open"
+        proved = "pieces" if best.other_pieces else "best"
+        state = "better" if best.error else proved if best.proved else "open"
         line["c"] = [state, int(best.proved), _rounded(best.gap), best.steps, best.proved_limit, *_numbers(best.best)]
     return line
 

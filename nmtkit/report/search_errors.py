@@ -46,6 +46,11 @@ def certificates(proofs: Proofs) -> list[str]:
             f"translation in {proofs.empty.count} of {proofs.empty.of}, and all bests together have "
             f"{proofs.length_ratio:.2f} times as many pieces as the references."
         )
+    if proofs.other_pieces:
+        sentences.append(
+            f"In {proofs.other_pieces} of {proofs.proved.count} the output is the text of the best in other pieces "
+            "with a lower J: no search error, since the text is found."
+        )
     if proofs.found.count > proofs.errors.count:
         sentences.append(f"Proved or not, something better than the output was found for {rate(proofs.found)}.")
     sentences.append(

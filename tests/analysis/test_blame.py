@@ -11,13 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbers, Pieces, ask, toy
 from sacrebleu.metrics.chrf import CHRF
 from toys import TableModel, brute_force
 
 from nmtkit.analysis.blame import blame
+from nmtkit.analysis.fit import TrainingText
 from nmtkit.analysis.records import Report, Verdict
 from nmtkit.analysis.search_errors import Budget
+from nmtkit.analysis.sweep import sweep
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translation, Translator
@@ -145,6 +148,19 @@ def test_a_search_that_scores_otherwise_than_the_forced_pass_is_refused(change: 
     assert f"{(own if name == 'total' else own / 2**0.7) + by:.6f}" in str(refusal.value)
 
 
+@pytest.mark.parametrize(("length", "fix"), [(40, "so run in"), (1200, "smaller max_length than 1200 pieces")])
+def test_the_promise_holds_for_long_outputs_too(length: int, fix: str) -> None:
+    """0.0001 nats in all: 0.00015 is refused, whatever the length."""
+    table = torch.tensor([[[1e-9, 1e-6, 0.9, 0.05, 0.05 - 1e-6 - 1e-9]]], dtype=torch.float64).log().expand(3, -1, -1)
+    outputs = {"beam": 1, "max_length": length}
+    (_, long) = ask(Translator(TableModel(table), SIDES), "b", "b", **outputs).records
+    assert long.output.length == length
+    with pytest.raises(ValueError, match=rf"^sentence 2: .*{fix}.*float32 on the CPU$"):
+        ask(off(Translator(TableModel(table), SIDES), total=1.5e-4), "b", "b", **outputs)
+    report = ask(off(Translator(TableModel(table), SIDES), total=9e-5), "b", "b", **outputs)
+    assert report.provenance.rescoring_difference == pytest.approx(9e-5)
+
+
 def test_rounding_is_no_reason_to_refuse_and_is_reported() -> None:
     translator = off(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), total=5e-5, score=3e-5)
     report = ask(translator, "b", "b", beam=1)
@@ -203,8 +219,8 @@ def test_unreachable() -> None:
     assert ask(toy(table), "aaaa", max_length=None).records[0].limit == 12  # 2 · 1 source piece + 10
 
 
-def test_a_reference_that_the_model_cannot_hold_is_refused_by_its_number() -> None:
-    """It has no J; another segmentation of one that it can hold is not tried."""
+def test_a_reference_that_the_model_cannot_hold_is_unreachable() -> None:
+    """It is not scored; and no segmentation of one that it can hold is tried that it cannot."""
     table = {(): {AB: 0.2, A: 0.5, B: 0.3}, (A,): {B: 0.9, EOS: 0.1}}
     translator = toy(*[table] * 2)
     translator.model.longest = 2
@@ -212,9 +228,48 @@ def test_a_reference_that_the_model_cannot_hold_is_refused_by_its_number() -> No
     assert [record.reference.length for record in report.records] == [2, 2]
     assert {record.limit for record in report.records} == {2}
     assert report.provenance.length_limit == "4 and 2", "what was asked for, and what the model can hold"
-    with pytest.raises(ValueError, match=r"^sentence 2: a reference of 3 pieces .*max_positions = 2") as caught:
-        ask(translator, sets=[["ab", "a"], ["a", "aba"]])
-    assert "\n" not in str(caught.value)
+    warnings: list[str] = []
+    long = ask(translator, sets=[["ab", "aba"], ["a", "aab"]], beam=1, warn=warnings.append)
+    first, second = long.records
+    assert first.verdict != UNREACHABLE and (second.verdict, second.judge) == (UNREACHABLE, 0)
+    assert [one.obstacle.value for one in second.references] == ["too long", "too long"]
+    assert [(one.total, one.length, one.log_probs) for one in second.references] == [
+        (-math.inf, 3, ()),
+        (-math.inf, 3, ()),
+    ]
+    assert second.divergence is None and second.loss is not None
+    assert warnings == ["reference longer than any translation, so not scored and unreachable: line 2"]
+
+
+def test_a_reference_longer_than_any_translation_is_judged_without_being_scored() -> None:
+    """By verdicts, exact search, sweep, losses and details; its other pieces are not looked for."""
+    texts, warnings = ["b", "ab" * 50_000, "a" * 2009, "a" * 2010], []
+    translator = toy(*[GREEDY_IS_BEATEN] * 4)
+    scored, tried = translator.score_tokens, []
+
+    def spy(lines: Any, targets: Any, *rest: Any, **more: Any) -> Any:
+        assert max(len(one) for row in targets for one in row) <= 2010
+        return scored(lines, targets, *rest, **more)
+
+    class Spied(Pieces):
+        def nbest(self, text: str, n: int) -> list[list[int]]:
+            tried.append(len(text))
+            return [self.encode(text)]
+
+    translator.score_tokens = spy
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spied())
+    asked: dict[str, Any] = {"beam": 1, "reference_segmentations": 3, "warn": warnings.append}
+    training = TrainingText(["1", "2"], ["a", "ab" * 50_000], 2)
+    report = ask(translator, *texts, exact=Budget(steps=9), training=training, **asked)
+    assert verdicts(report) == [BEAM, UNREACHABLE, UNREACHABLE, UNREACHABLE] and tried == [1, 2009]
+    assert [len(record.reference.log_probs) for record in report.records] == [2, 0, 2010, 0]
+    assert [record.reference.length for record in report.records] == [2, 50_001, 2010, 2011]
+    assert all(record.certificate and record.certificate.proved for record in report.records)
+    assert warnings == ["reference longer than any translation, so not scored and unreachable: lines 2, 4"]
+    assert report.fit is not None and report.fit.pairs == 1
+    settings = SearchSettings(beam=1, length_alpha=0.0, max_length=4)
+    made = sweep(translator, ["1", "2", "3", "4"], [texts], settings, [2], [], resamples=2)
+    assert [(one.different, one.beam_errors) for one in made.settings] == [(4, 1), (3, 0)]
 
 
 def test_that_a_line_was_cut_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

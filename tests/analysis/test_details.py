@@ -66,6 +66,17 @@ def test_a_line_longer_than_the_model_can_hold(capsys: pytest.CaptureFixture[str
     assert {len(row) for layer in (*detail.output_map, *detail.reference_map) for row in layer} == {8}
 
 
+def test_a_reference_that_was_not_scored_has_no_pieces(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is told of the output, and of another line, is told all the same."""
+    translator = Translator(toy_model(LEARNED["convolutional"], shake=0.5).eval(), tokenizer())
+    lines, settings = ["cat", "dog"], SearchSettings(beam=1)
+    report = blame(translator, lines, [["katze" * 9000, "rot"]], settings)
+    assert "line 1" in capsys.readouterr().err
+    long, short = explain(translator, report.records, settings)
+    assert long.reference == long.reference_map == () and long.output and long.output_map and long.steps
+    assert "".join(short.reference) == "▁rot</s>" and short.reference_map
+
+
 def test_nothing_to_explain(model: Path) -> None:
     translator = Translator.load(model, device="cpu")
     assert explain(translator, [], translator.defaults) == []

@@ -36,12 +36,26 @@ def test_losses_and_frequencies_by_hand() -> None:
     ends = [1 - known / (-math.log(p) / n) for p, n in ((0.45 * 0.6, 2), (0.45 * 0.4, 3))]
     assert (fit.low, fit.high) == pytest.approx((min(ends), max(ends)))
     assert (fit.pairs, fit.best_update, fit.last_update) == (2, 4, 8)
-    # a blank line counts for pieces, too: the training text has a twice, EOS three times, b never
+    # a blank line is no pair: the training text has a and EOS twice, b never
     never, few = fit.frequencies
     assert (never.least, never.most, never.pieces, never.turned) == (0, 0, 3, 1)
     assert never.loss == pytest.approx(-math.log(0.45 * 0.45 * 0.4) / 3)
     assert (few.least, few.most, few.pieces, few.turned) == (1, 9, 2, 0)
     assert few.loss == pytest.approx(-math.log(0.6) / 2)
+
+
+def test_blank_references_are_left_out_as_blank_training_pairs_are() -> None:
+    """Of "b", "" and a blank source: only the first counts, whose two pieces cost log 0.45 and log 0.6."""
+    translator = toy(*[GREEDY_IS_BEATEN] * 2, {(): {A: 0.8, EOS: 0.2}})  # the last is that of a blank source, too
+    text = TrainingText(["3", "3", " "], ["a", "", "a"], 5)
+    asked: dict = {"sources": ["1", "2", " "], "beam": 1, "training": text, "warn": lambda text: None}
+    fit = ask(translator, sets=[["b", "", "a"], [" ", "", ""]], **asked).fit
+    assert fit is not None and fit.pairs == 1
+    assert fit.loss == pytest.approx(-math.log(0.45 * 0.6) / 2)
+    assert sum(one.pieces for one in fit.frequencies) == 2
+    several = TrainingText(["3", *" " * 9], ["a"] * 10, 5)
+    often = ask(translator, "a", training=several, beam=1).fit
+    assert often is not None and [(one.least, one.pieces) for one in often.frequencies] == [(1, 2)]
 
 
 def test_what_cannot_be_produced_is_left_out() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from blame_toys import SIDES, SYMBOLS, ask
+from blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, ask, toy
 from toys import TableModel
 
 from nmtkit.analysis import blame, search_errors
 from nmtkit.analysis.keeping import Keeper
+from nmtkit.analysis.reading import read_report
 from nmtkit.analysis.records import Record, Report
 from nmtkit.analysis.search_errors import Budget
+from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
 REFERENCES = ["a", "ab", "", "bb", "aaab", "b", "abb", "ba", "ab", "bbbb"]
@@ -72,6 +75,44 @@ def test_an_interrupted_analysis_goes_on(tmp_path: Path, writes: int) -> None:
     last, translator = analysis(path)
     calls = translator
     assert last == whole and not calls.calls, "everything was in the file"
+
+
+OLDER = Path(__file__).parent / "older"
+"""Files of a version whose records knew nothing of other pieces: of the analysis below."""
+
+
+def older_analysis(keeper: Keeper | None, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """The versions that stand in the file are those of now, so that nothing else differs."""
+    monkeypatch.setattr(blame, "__version__", "0.1.0")
+    monkeypatch.setattr(blame.sacrebleu, "__version__", "2.6.0")
+    pieced = {(): {A: 0.5, AB: 0.4, B: 0.1}, (A,): {B: 0.7, EOS: 0.3}}
+    translator = toy(pieced, GREEDY_IS_BEATEN, GREEDY_IS_BEATEN)
+    return ask(translator, "ba", "b", "a?", beam=1, exact=Budget(steps=50), keeper=keeper)
+
+
+def test_records_of_an_earlier_version_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their certificates are judged anew: "ab" in one piece is no search error where the output is "ab" in two."""
+    path = tmp_path / "kept.jsonl"
+    path.write_bytes((OLDER / "records.jsonl").read_bytes())
+    assert '"error": true' in path.read_text("utf-8").split("\n")[1]
+    report = older_analysis(Keeper(path), monkeypatch)
+    assert report == older_analysis(None, monkeypatch)
+    certificates = [record.certificate for record in report.records]
+    assert [one and (one.error, one.other_pieces) for one in certificates] == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+
+
+def test_a_report_of_an_earlier_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, made = read_report(OLDER / "report.json")
+    assert made is None
+    now = older_analysis(None, monkeypatch)
+    assert (report.rows, report.provenance) == (now.rows, now.provenance)
+    assert [replace(one, certificate=None) for one in report.records] == [
+        replace(one, certificate=None) for one in now.records
+    ]
 
 
 def test_what_was_kept_is_said(tmp_path: Path) -> None:

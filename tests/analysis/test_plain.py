@@ -70,6 +70,17 @@ def test_records_of_an_analysis() -> None:
     assert to_plain({"x": (math.inf, 0.0)}) == {"x": ["inf", 0.0]}
 
 
+@dataclass(frozen=True)
+class Newer(Inner):
+    more: tuple[int, ...] = ()
+
+
+def test_what_an_earlier_version_did_not_write_has_its_default() -> None:
+    assert from_plain(Newer, {"numbers": [0.5], "colour": "red"}) == Newer((0.5,), Colour.RED, ())
+    with pytest.raises(ValueError, match="'colour' is missing"):
+        from_plain(Newer, {"numbers": [0.5]})
+
+
 VALID: dict[str, Any] = to_plain(Outer("a", 1, True, Inner((0.5,), Colour.RED), (), None))
 
 

@@ -19,6 +19,9 @@ from nmtkit.analysis.question import Question, check, read_errors
         ({"sources": [], "references": [[]]}, "0 lines"),
         ({"tolerance": -1.0}, "tolerance = -1.0"),
         ({"tolerance": math.nan}, "tolerance = nan"),
+        ({"tolerance": math.inf}, "tolerance = inf"),
+        ({"tolerance": 0.0}, "choose 0.000010 or more, usually 0.0001"),
+        ({"tolerance": 9.9e-6}, "the rounding of float32 would decide"),
         ({"listed": frozenset({2})}, "sentence 2 is listed as an error, but the source has 1 line;"),
         ({"listed": frozenset({0})}, "sentence 0 is listed"),
         ({"metric": "chr"}, "did you mean 'chrf'"),
@@ -31,7 +34,7 @@ def test_refusals(change: dict[str, Any], message: str) -> None:
     usual: dict[str, Any] = {
         "sources": ["x"],
         "references": [["a"]],
-        "tolerance": 0.0,
+        "tolerance": 1e-5,
         "listed": frozenset({1}),
         "metric": "bleu",
         "threshold": 100.0,

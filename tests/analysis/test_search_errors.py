@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
-from blame_toys import GREEDY_IS_BEATEN, SIDES, SYMBOLS, Pieces, ask, toy
+from blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, Numbers, Pieces, ask, toy
 from hypothesis import given, settings
 from search_toys import plain_beam, seeds
 from toys import TableModel, brute_force
@@ -72,7 +74,11 @@ def test_every_certificate_is_the_planted_one(seed: int) -> None:
         assert found is not None and spent is not None
         assert found.proved and found.gap == 0 and found.proved_limit == LIMIT
         assert found.best.score == pytest.approx(top, abs=1e-4)
-        assert found.error == (top > record.output.score + 1e-4)
+        missed = top > record.output.score + 1e-4
+        texts = {Pieces().decode(tokens[:-1]) for tokens, total in every if total / len(tokens) ** alpha > top - 1e-9}
+        assert found.best.text in texts
+        assert found.error == (missed and found.best.text != record.output.text)
+        assert found.other_pieces == (missed and found.best.text == record.output.text)
         assert spent.steps <= 2 and spent.best.score <= top + 1e-4 <= spent.best.score + spent.gap + 2e-4
         best.append(found.best)
     proofs = report.proofs
@@ -80,6 +86,8 @@ def test_every_certificate_is_the_planted_one(seed: int) -> None:
     errors = sum(one.certificate.error for one in report.records if one.certificate)
     assert (proofs.errors.count, proofs.errors.of, proofs.found.count) == (errors, SENTENCES, errors)
     assert (proofs.errors.low, proofs.errors.high) == wilson(errors, SENTENCES)
+    other = sum(one.certificate.other_pieces for one in report.records if one.certificate)
+    assert (proofs.other_pieces, proofs.open.count) == (other, errors + other)
     assert proofs.empty.count == sum(not one.text for one in best)
     lengths = sum(one.reference.length for one in report.records)
     assert proofs.length_ratio == pytest.approx(sum(one.length for one in best) / lengths)
@@ -140,6 +148,21 @@ def test_a_sample_is_asked_and_always_the_same() -> None:
     assert (report.provenance.exact_steps, report.provenance.exact_sample) == (10_000, 7)
     plain = ask(Translator(model, SIDES), *references, warn=lambda text: None)
     assert plain.proofs is None and plain.provenance.exact_steps is None
+
+
+def test_a_best_of_blank_pieces_is_empty() -> None:
+    """A piece that is a space (0.9), and then the end: no text, though it has two pieces."""
+
+    class Spaces(Pieces):
+        def decode(self, ids: Sequence[int]) -> str:
+            return super().decode(ids).replace("ab", " ")
+
+    translator = toy({(): {AB: 0.9, EOS: 0.1}})
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spaces())
+    report = ask(translator, "a", beam=1, exact=Budget())
+    (one,) = (record.certificate for record in report.records)
+    assert one is not None and (one.best.text, one.best.length) == (" ", 2)
+    assert report.proofs is not None and report.proofs.empty.count == 1
 
 
 def test_of_several_references_the_one_that_judges_is_followed() -> None:

@@ -181,6 +181,21 @@ def test_what_is_refused(model: Path, texts: tuple[Path, Path], tmp_path: Path) 
         assert outcome.code == 1 and f"{other}: {word}" in outcome.err
 
 
+def test_a_translation_longer_than_any_has_empty_scores(model: Path, texts: tuple[Path, Path], tmp_path: Path) -> None:
+    """100,000 characters: the line is named, the others are what they were."""
+    source, target = texts
+    plain = table(model, "--source", source, "--target", target)
+    long = ("She likes Africa in September. " * 4000)[:100_000]
+    given = write_lines(tmp_path / "long.en", [TARGETS[0], TARGETS[1], long, TARGETS[3]])
+    outcome = run_here("score", model, "--source", source, "--target", given)
+    rows = [line.split("\t") for line in outcome.lines]
+    assert outcome.code == 1 and rows[2] == ["3", "1", "", "", "", long]
+    assert [row[:2] + row[4:] for row in rows[:2] + rows[3:]] == [row[:2] + row[4:] for row in plain[:2] + plain[3:]]
+    warning, *_, last = outcome.err.splitlines()
+    assert warning.startswith("warning: line 3: left empty: ") and "(at most 2010, end of sentence counted)" in warning
+    assert last == "nmtkit: 1 of 4 lines failed and were left empty: see the warnings"
+
+
 def test_a_line_that_fails_has_empty_scores(
     model: Path, texts: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from search_toys import ALPHAS, many, spreads
 from toys import TableModel, brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
-from nmtkit.decoding.exact import exact_search
+from nmtkit.decoding.exact import TOLERANCE, exact_search
 from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
@@ -162,8 +162,37 @@ def test_no_time_leaves_everything_open() -> None:
     first, second = exact_search(
         model, model.memory(), [4, 4], objective=Objective(0.0), incumbents=incumbents, budget_seconds=-1.0
     )
-    assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0][0], False, 5.0, 0)
+    assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0][0], False, 5.0 + TOLERANCE, 0)
     assert (second.best, second.proved, second.gap, second.steps) == (None, False, math.inf, 0)
+
+
+@many
+@given(
+    seed=st.integers(0, 10**6),
+    spread=spreads,
+    budget=st.integers(1, 60),
+    alpha=st.sampled_from(ALPHAS),
+    tolerance=st.sampled_from([1e-4, 0.1, 2.0]),
+)
+def test_a_gap_of_nothing_is_a_proof(seed: int, spread: float, budget: int, alpha: float, tolerance: float) -> None:
+    """Whatever rounding the tolerance allows for; and the gap still holds."""
+    limits = [6, 3, 5]
+    model = TableModel.random(seed, sentences=3, symbols=3, depth=5, spread=spread)
+    options = {"objective": Objective(alpha), "budget_steps": budget, "tolerance": tolerance}
+    certificates = exact_search(model, model.memory(), limits, **options)
+    for one, (_, _, score) in zip(certificates, truth(model, limits, alpha), strict=True):
+        assert one.best is not None and one.best.score <= score + 1e-9 <= one.best.score + one.gap + 2e-9
+        assert one.gap == 0.0 if one.proved else one.gap >= tolerance
+
+
+def test_what_is_open_within_the_tolerance_is_no_proof() -> None:
+    """The empty translation (log 0.5) is known; "a" (log 0.5 too) is left open by a budget of one step."""
+    model = TableModel.written([{(): {4: 0.5, EOS: 0.5}}], symbols=3)
+    (one,) = exact_search(model, model.memory(), [3], objective=Objective(0.0), budget_steps=1)
+    assert not one.proved and one.proved_limit == 0 and one.gap == pytest.approx(TOLERANCE)
+    assert f"{one.gap:.6f}" == "0.000100"
+    (two,) = exact_search(model, model.memory(), [3], objective=Objective(0.0), budget_steps=9)
+    assert two.proved and two.gap == 0.0
 
 
 def test_an_incumbent_that_is_the_best_leaves_little_to_do() -> None:

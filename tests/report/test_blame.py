@@ -128,6 +128,7 @@ def test_json_round_trip() -> None:
         "obstacle": "not producible",
         "tokens": [],
         "log_probs": [],
+        "others": [],
     }
     assert back["records"][1]["sentence_score"] == 1 / 3 and back["records"][1]["judge"] == 1
     assert all(type(one["verdict"]) is str for one in value["records"])

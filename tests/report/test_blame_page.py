@@ -310,6 +310,23 @@ def test_a_model_without_attention_draws_no_map(tmp_path: Path) -> None:
     assert not reader.of_class("g", "row") and [text for text in reader.texts["li"] if text.endswith("%")]
 
 
+def test_a_reference_that_was_not_scored_is_left_out(tmp_path: Path) -> None:
+    then = "document.title = document.querySelector('svg[role=group]').getAttribute('width');"
+    unscored = replace(DETAIL, reference=(), reference_map=())
+    reader = drawn(tmp_path, page(FULL, None, [unscored]), fragment="open=2", then=then)
+    assert len(reader.of_class("g", "row")) == 3 and float(reader.texts["title"][0]) > 0
+    assert len([text for text in reader.texts["li"] if text.endswith("%")]) == 3
+
+
+def test_a_browser_says_that_the_output_is_the_best_in_other_pieces(tmp_path: Path) -> None:
+    numbers = {record.number: record for record in FULL.records}
+    best = Certificate(numbers[3].output, False, True, 0.0, 9, 20, other_pieces=True)
+    made = replace(FULL, records=tuple(replace(one, certificate=best) for one in FULL.records))
+    reader = drawn(tmp_path, page(made, None, []), fragment="open=3")
+    assert "ŷ is the text of the best, in other pieces; proved (9 model steps)" in reader.texts["dd"]
+    assert "is the best" in reader.texts["td"]
+
+
 def test_nothing_is_wider_than_a_phone(tmp_path: Path) -> None:
     """500 pixels is the narrowest window that Chromium opens without a screen."""
     then = "document.title = document.documentElement.scrollWidth;"

@@ -66,6 +66,9 @@ def test_what_was_proved() -> None:
     assert (
         "at most 22 of these 40 could gain in J (of all sentences 40.0 to 70.0 %)" in text and "at most 0.123." in text
     )
+    assert "other pieces" not in text
+    apart = " ".join(certificates(replace(proofs, other_pieces=2)))
+    assert "In 2 of 30 the output is the text of the best in other pieces with a lower J: no search error" in apart
     none = Rate(0, 0, 0, 0)
     nothing = Proofs(Rate(0, 4, 0, 0.5), none, Rate(0, 4, 0, 0.5), Rate(4, 4, 0.5, 1), 0.5, none, 0.0, 9)
     assert len(certificates(nothing)) == 2 and rate(nothing.errors) == "0 of 0"
