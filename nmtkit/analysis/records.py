@@ -260,7 +260,7 @@ class Fit:
         pairs: of the training text that were scored.
         train_loss, loss: mean −log P of a target piece of the training text and of the references, in nats.
         share: of `loss`, the part that the training text does not have: 1 − train_loss / loss.
-        low, high: its 95 % bootstrap interval over sentences.
+        low, high: its 95 % percentile interval, by the bootstrap over sentences.
         best_update, last_update: updates behind the weights in use, and behind the newest of the folder; 0: not known.
         frequencies: pieces by how often the training text has them, the rarest first.
     """

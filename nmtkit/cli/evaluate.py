@@ -40,14 +40,14 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
     ] = None,
-    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
+    resamples: Annotated[int, count("Bootstrap resamples of the intervals.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
     *,
     search: Options,
     model: Options,
 ) -> None:
-    """Score translations with sacreBLEU: BLEU and chrF with 95 % confidence intervals and signatures.
+    """Score translations with sacreBLEU: BLEU and chrF with 95 % percentile intervals and signatures.
 
     Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
@@ -83,7 +83,7 @@ def evaluate(
         write_result(json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n")
     if json_file != "-":
         for score in scores:
-            interval = f"(95 % interval {score.low:.2f} to {score.high:.2f})"
+            interval = f"(95 % percentile interval {score.low:.2f} to {score.high:.2f})"
             stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)
             stdout_console().print(f"  {score.signature}", soft_wrap=True)
         if folders:

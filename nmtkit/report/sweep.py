@@ -10,7 +10,7 @@ from rich.text import Text
 from nmtkit.analysis.sweep import Sweep, advice
 from nmtkit.report.tables import grid
 
-BAR = 10
+BAR = 8
 """Characters of the longest bar, from the lowest BLEU of the sweep to the highest."""
 
 
@@ -31,8 +31,9 @@ def render(made: Sweep) -> Iterator[Text | Table]:
 def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
-        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; missed: beam verdicts, of the "
-        "outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
+        f"settings measured on {made.sentences} sentences: > now, * highest BLEU; in brackets 95 % percentile "
+        f"intervals; p: of no difference from now, corrected for the choice among {len(made.settings)}; missed: beam "
+        "verdicts, of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 
@@ -44,6 +45,7 @@ def table(made: Sweep) -> tuple[list[str], list[list[str]]]:
             str(one.beam),
             f"{one.alpha:g}",
             f"{one.bleu.value:.1f} ({one.bleu.low:.1f}–{one.bleu.high:.1f})",
+            "" if one.p_value is None else f"{one.p_value:.3f}",
             f"{one.chrf.value:.1f}",
             f"{one.beam_errors}/{one.different}",
             f"{one.length_ratio:.2f}",
@@ -51,4 +53,4 @@ def table(made: Sweep) -> tuple[list[str], list[list[str]]]:
         ]
         for index, one in enumerate(made.settings)
     ]
-    return ["", "beam", "α", "BLEU (95 %)", "chrF", "missed", "length", "ms"], rows
+    return ["", "beam", "α", "BLEU (95 %)", "p", "chrF", "missed", "length", "ms"], rows
