@@ -56,21 +56,19 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
             f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search of them: another translation may "
             "beat both in J, and --exact looks for it."
         ]
-    said = f"exact search found something with a higher J for {proofs.found.count} of {proofs.found.of} sentences"
-    if not proofs.found.count:
-        if not proofs.open.count:
-            return [f"The search is clear of these errors: it found the best of all for {proofs.proved.of} sentences."]
+    errors, left = proofs.errors, proofs.errors.most - proofs.errors.least
+    said = f"exact search found something with a higher J for {errors.least} of {errors.of} sentences"
+    if not errors.most:
+        return [f"The search is clear of these errors: it found the best of all for {errors.of} sentences."]
+    if not errors.least:
         return [
-            f"Undecided whether the search misses something likelier: {said}, but proved the best for only "
-            f"{proofs.proved.count} of them; a larger --budget-steps proves more."
+            f"Undecided whether the search misses something likelier: {said}, but left {left} open; a larger "
+            "--budget-steps proves more."
         ]
-    empty = (
-        f"; the empty translation is best for {proofs.empty.count} of the {proofs.empty.of} proved"
-        if proofs.empty.count
-        else ""
-    )
+    rest = f" and left {left} open, so {errors.least} to {errors.most} are search errors" if left else ""
+    empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
-        f"The rule does not clear the search: {said}{empty}. Likelier is not better: a wider beam brings more of "
+        f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "
         "these, so look at BLEU before you widen it."
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.records import Candidate, Certificate, Proofs, Rate, Record, Verdict
+from nmtkit.analysis.records import Bounds, Candidate, Certificate, Proofs, Record, Verdict
 from nmtkit.evaluation.significance import wilson
 
 if TYPE_CHECKING:
@@ -132,17 +132,19 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
         return None
     proved = [(record, one) for record, one in pairs if one.proved]
     pieces = sum(record.reference.length for record, _ in proved)
+    found, left = sum(one.error for _, one in pairs), sum(not one.error and not one.proved for _, one in pairs)
+    empty = sum(one.best.length == 1 for _, one in proved)
     return Proofs(
-        proved=_rate(len(proved), len(pairs)),
-        errors=_rate(sum(one.error for _, one in proved), len(proved)),
-        found=_rate(sum(one.error for _, one in pairs), len(pairs)),
-        open=_rate(sum(one.error or not one.proved for _, one in pairs), len(pairs)),
+        asked=len(pairs),
+        proved=len(proved),
+        errors=_bounds(found, found + left, len(pairs)),
+        proved_errors=sum(one.error for _, one in proved),
+        empty=_bounds(empty, empty + len(pairs) - len(proved), len(pairs)),
         gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
-        empty=_rate(sum(one.best.length == 1 for _, one in proved), len(proved)),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),
     )
 
 
-def _rate(count: int, of: int) -> Rate:
-    return Rate(count, of, *wilson(count, of))
+def _bounds(least: int, most: int, of: int) -> Bounds:
+    return Bounds(least, most, of, wilson(least, of)[0], wilson(most, of)[1])
