@@ -57,23 +57,19 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
             f"J(y*) ≤ J(ŷ) in {cleared} of {_errors(row)} does not clear the search: another translation may beat both "
             "in J, and --exact looks for it."
         ]
-    said = f"exact search found something with a higher J for {proofs.found.count} of {_sentences(proofs.found.of)}"
-    if not proofs.found.count:
-        if proofs.open.count == proofs.other_pieces:
-            return [
-                f"The search is clear of these errors: it found the best of all for {_sentences(proofs.proved.of)}."
-            ]
+    errors, left = proofs.errors, proofs.errors.most - proofs.errors.least
+    said = f"exact search found something with a higher J for {errors.least} of {_sentences(errors.of)}"
+    if not errors.most:
+        return [f"The search is clear of these errors: it found the best of all for {_sentences(errors.of)}."]
+    if not errors.least:
         return [
-            f"Undecided whether the search misses something likelier: {said}, but proved the best for only "
-            f"{proofs.proved.count} of them; a larger --budget-steps proves more."
+            f"Undecided whether the search misses something likelier: {said}, but left {left} open; a larger "
+            "--budget-steps proves more."
         ]
-    empty = (
-        f"; the empty translation is best for {proofs.empty.count} of the {proofs.empty.of} proved"
-        if proofs.empty.count
-        else ""
-    )
+    rest = f" and left {left} open, so {errors.least} to {errors.most} are search errors" if left else ""
+    empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
-        f"The rule does not clear the search: {said}{empty}. Likelier is not better: a wider beam brings more of "
+        f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "
         "these, so look at BLEU before you widen it."
     ]
 

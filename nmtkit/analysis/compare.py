@@ -17,11 +17,10 @@ from nmtkit.analysis.records import Provenance, Record, Report, Verdict
 from nmtkit.analysis.rows import METRIC_NAMES
 from nmtkit.analysis.rule import same_text
 from nmtkit.analysis.sweep import Sweep
+from nmtkit.evaluation.bootstrap import CHANCE, RESAMPLES
 from nmtkit.evaluation.significance import Comparison, paired_bootstrap
 from nmtkit.words import counted, plural
 
-CHANCE = 0.05
-"""Below this p-value a difference is called beyond chance."""
 NO_SETTINGS = ("sources_sha256", "references_sha256", "rescoring_difference")
 """What of a provenance is no setting: the texts, which must be the same, and a measurement."""
 SEARCHED = ("model", "length_penalty", "length_limit", "patience", "free_eos", "forbid_unk", "max_source")
@@ -137,7 +136,7 @@ class Difference:
     unpromised: str
 
 
-def compare(before: Report, after: Report, sweep: Sweep | None, *, resamples: int = 1000) -> Difference:
+def compare(before: Report, after: Report, sweep: Sweep | None, *, resamples: int = RESAMPLES) -> Difference:
     """What a remedy changed.
 
     Args:
@@ -252,7 +251,8 @@ def _score(metric: str, pairs: list[tuple[Record, Record]], resamples: int) -> C
     """Corpus scores against all references."""
     old, new = ([record.output.text for record in records] for records in zip(*pairs, strict=True))
     sets = zip(*([one.text for one in record.references] for record, _ in pairs), strict=True)
-    return paired_bootstrap(metric, old, new, [list(lines) for lines in sets], resamples)
+    (comparison,) = paired_bootstrap(metric, old, [new], [list(lines) for lines in sets], resamples)
+    return comparison
 
 
 def _comparable(old: Provenance, new: Provenance) -> bool:

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, changed, p_values, resampled
+from nmtkit.evaluation.metrics import SEED, signature
+
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
-RESAMPLES = 1000
 BUCKETS = 5
-
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A score and its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Contestant:
     """Runs that differ in their seed alone.
 
@@ -70,7 +61,7 @@ class Contestant:
         bleu, chrf: means over the runs.
         spread: standard deviation of the BLEU of its runs; 0 for one.
         p_bleu, p_chrf: two-sided, of "no difference from the first contestant"; None for the first.
-        p_holm: p_bleu corrected for the number of contestants (Holm 1979).
+        p_corrected: p_bleu corrected for the number of contestants.
         buckets: BLEU of the sentences of each length.
         gains: of each bucket, BLEU above that of the first contestant.
         growth: gain in the bucket of the longest less gain in that of the shortest.
@@ -83,7 +74,7 @@ class Contestant:
     spread: float
     p_bleu: float | None
     p_chrf: float | None
-    p_holm: float | None
+    p_corrected: float | None
     buckets: tuple[Interval, ...]
     gains: tuple[Interval, ...]
     growth: Interval
@@ -138,7 +129,7 @@ def contest(
     *,
     buckets: int = BUCKETS,
     resamples: int = RESAMPLES,
-    seed: int = 1,
+    seed: int = SEED,
 ) -> Contest:
     """Compare contestants: (name, runs), the first being the one that the others are compared with.
 
@@ -148,49 +139,47 @@ def contest(
     """
     lengths = np.array([len(line.split()) for line in sources])
     parts = _buckets(lengths, buckets)
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(len(sources), size=(resamples, len(sources)))
-    weights = np.stack(
-        [np.ones(len(sources), np.int64), *(np.bincount(draw, minlength=len(sources)) for draw in draws)]
-    )
     bleu, chrf = BLEU(force=True), CHRF()
-    measured = []
-    for _, runs in groups:
-        mixture = _mixture(generator, len(runs), resamples)
-        outputs = [run.outputs for run in runs]
-        measured.append(_Scores.of(bleu, chrf, outputs, references, weights, parts, mixture))
-    made, first = [], measured[0]
-    corrected = [None, *_holm([_p_value(scores.bleu - first.bleu) for scores in measured[1:]])]
-    for (name, runs), scores, p_holm in zip(groups, measured, corrected, strict=True):
-        rival = scores is not first
-        gains = scores.buckets - first.buckets
+    counted = [
+        [(Counted.of(bleu, run.outputs, references), Counted.of(chrf, run.outputs, references)) for run in runs]
+        for _, runs in groups
+    ]
+    first, *others = measured = _measure(counted, parts, resamples, np.random.default_rng(seed))
+    corrected = [None, *(_p_values(BLEU_COLUMN, first, others) if others else [])]
+    made = []
+    for (name, runs), one, p_corrected in zip(groups, measured, corrected, strict=True):
+        p_bleu, p_chrf = (
+            None if one is first else _p_values(column, first, [one])[0] for column in (BLEU_COLUMN, CHRF_COLUMN)
+        )
+        gains = one.buckets - first.buckets
         made.append(
             Contestant(
                 name=name,
                 runs=tuple(runs),
-                bleu=_score(scores.bleu),
-                chrf=_score(scores.chrf),
-                spread=scores.spread,
-                p_bleu=_p_value(scores.bleu - first.bleu) if rival else None,
-                p_chrf=_p_value(scores.chrf - first.chrf) if rival else None,
-                p_holm=p_holm,
-                buckets=tuple(_score(column) for column in scores.buckets.T),
-                gains=tuple(_interval(column) for column in gains.T),
-                growth=_interval(gains[:, -1] - gains[:, 0]),
+                bleu=_score(one.scores[:, BLEU_COLUMN]),
+                chrf=_score(one.scores[:, CHRF_COLUMN]),
+                spread=one.spread,
+                p_bleu=p_bleu,
+                p_chrf=p_chrf,
+                p_corrected=p_corrected,
+                buckets=tuple(map(_score, one.buckets.T)),
+                gains=tuple(map(Interval.of, gains.T)),
+                growth=Interval.of(gains[:, -1] - gains[:, 0]),
             )
         )
     named = tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts)
-    return Contest(tuple(made), named, len(sources), str(bleu.get_signature()), str(chrf.get_signature()))
+    signatures = (signature(metric, resamples, seed) for metric in (bleu, chrf))
+    return Contest(tuple(made), named, len(sources), *signatures)
 
 
-def _buckets(lengths: Counts, number: int) -> list[NDArray[np.bool_]]:
+def _buckets(lengths: NDArray[np.int64], number: int) -> list[NDArray[np.bool_]]:
     """About so many parts of as many sentences; those of one length stay together."""
     edges = sorted({int(edge) for edge in np.quantile(lengths, np.arange(1, number) / number, method="inverted_cdf")})
     place = np.searchsorted(edges, lengths, side="left")
     return [place == part for part in range(len(edges) + 1) if (place == part).any()]
 
 
-def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> NDArray[np.float64]:
+def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> Floats:
     """What a run weighs in each mean, (1 + resamples, runs): the same for all first, then by a draw of the runs."""
     alike = np.full((1, runs), 1 / runs)
     if runs == 1:
@@ -200,71 +189,55 @@ def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> NDArr
     return np.concatenate([alike, alike + (shares - alike) * (runs / (runs - 1)) ** 0.5])
 
 
-def _holm(values: Sequence[float]) -> list[float]:
-    """p-values of several questions corrected so that the chance of any false answer stays what each alone claims.
-
-    Holm 1979: the k-th smallest of m is multiplied by m − k + 1, and none may be below one that was smaller.
-    """
-    corrected, least = [0.0] * len(values), 0.0
-    for rank, index in enumerate(sorted(range(len(values)), key=lambda index: values[index])):
-        least = max(least, min(1.0, (len(values) - rank) * values[index]))
-        corrected[index] = least
-    return corrected
+BLEU_COLUMN, CHRF_COLUMN, FIRST_BUCKET = 0, 1, 2
+"""Of a contestant's scores."""
 
 
 @dataclass(frozen=True)
-class _Scores:
-    """Of the whole text first, then of every resample: BLEU and chrF, BLEU of every bucket."""
+class _Measured:
+    """A contestant.
 
-    bleu: NDArray[np.float64]
-    chrf: NDArray[np.float64]
-    buckets: NDArray[np.float64]
+    Attributes:
+        scores: of the whole text first, then of every resample: BLEU, chrF, BLEU of every bucket; means over the runs.
+        spread: standard deviation of the BLEU of the runs.
+        tables: what BLEU and what chrF counts in every sentence, means over the runs.
+    """
+
+    scores: Floats
     spread: float
+    tables: tuple[Floats, ...]
 
-    @classmethod
-    def of(
-        cls,
-        bleu: BLEU,
-        chrf: CHRF,
-        outputs: Sequence[Sequence[str]],
-        references: Sequence[Sequence[str]],
-        weights: Counts,
-        parts: Sequence[NDArray[np.bool_]],
-        mixture: NDArray[np.float64],
-    ) -> _Scores:
-        """Means over several outputs, weighed by `mixture`."""
-        of_bleu, of_chrf, of_parts = [], [], []
-        for lines in outputs:
-            counts, letters = (metric._extract_corpus_statistics(lines, references) for metric in (bleu, chrf))
-            table = np.array(counts, dtype=np.int64)
-            of_bleu.append(_bleu(bleu, weights @ table))
-            of_chrf.append(np.array([chrf._compute_f_score(row) for row in (weights @ np.array(letters)).tolist()]))
-            of_parts.append(np.stack([_bleu(bleu, (weights * part) @ table) for part in parts], axis=1))
-        spread = float(np.std([one[0] for one in of_bleu], ddof=1)) if len(outputs) > 1 else 0.0
-        means = [np.einsum("nr,rn...->n...", mixture, np.stack(one)) for one in (of_bleu, of_chrf, of_parts)]
-        return cls(means[0], means[1], means[2], spread)
+    @property
+    def buckets(self) -> Floats:
+        """BLEU of every bucket."""
+        return self.scores[:, FIRST_BUCKET:]
 
 
-def _bleu(metric: BLEU, rows: Counts) -> NDArray[np.float64]:
-    """Corpus BLEU of summed statistics, row by row."""
-    return np.array([metric._compute_score_from_stats(row).score for row in rows.tolist()])
+def _measure(
+    counted: Sequence[Sequence[tuple[Counted, Counted]]],
+    parts: Sequence[NDArray[np.bool_]],
+    resamples: int,
+    generator: np.random.Generator,
+) -> list[_Measured]:
+    """Of every contestant, BLEU's and chrF's counts of each run given; the same sentences are drawn for all."""
+    texts = [text for runs in counted for words, letters in runs for text in (words, letters, *map(words.only, parts))]
+    scores = resampled(texts, resamples, generator).reshape(1 + resamples, -1, FIRST_BUCKET + len(parts))
+    measured, start = [], 0
+    for runs in counted:
+        own, start = scores[:, start : start + len(runs)], start + len(runs)
+        means = np.einsum("nr,nrc->nc", _mixture(generator, len(runs), resamples), own)
+        spread = float(np.std(own[0, :, BLEU_COLUMN], ddof=1)) if len(runs) > 1 else 0.0
+        tables = tuple(np.mean([text.table for text in texts], axis=0) for texts in zip(*runs, strict=True))
+        measured.append(_Measured(means, spread, tables))
+    return measured
 
 
-def _score(values: NDArray[np.float64]) -> Interval:
+def _p_values(column: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
+    """Of BLEU or chrF, corrected for the number of the others."""
+    differences = np.stack([one.scores[:, column] - first.scores[:, column] for one in others], axis=1)
+    return p_values(differences, [changed(one.tables[column], first.tables[column]) for one in others])
+
+
+def _score(values: Floats) -> Interval:
     """An interval of scores, which end at 0 and 100, even where the means of new seeds were stretched beyond."""
-    return _interval(np.clip(values, 0.0, 100.0))
-
-
-def _interval(values: NDArray[np.float64]) -> Interval:
-    """The first value, and the 2.5 % and 97.5 % quantiles of the others."""
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return Interval(float(values[0]), float(low), float(high))
-
-
-def _p_value(differences: NDArray[np.float64]) -> float:
-    """Twice the share of the resamples on the other side of zero, 1 where nothing differs beyond rounding."""
-    differences = np.where(np.abs(differences) < 1e-9, 0.0, differences)
-    if not differences.any():
-        return 1.0
-    below, above = (int((differences[1:] <= 0).sum()), int((differences[1:] >= 0).sum()))
-    return min(1.0, 2 * (min(below, above) + 1) / len(differences))
+    return Interval.of(np.clip(values, 0.0, 100.0))

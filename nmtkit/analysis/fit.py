@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nmtkit import checkpoint
 from nmtkit.analysis.records import Fit, Frequency, Record, Verdict
+from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
 from nmtkit.files import read_parallel, sha256
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
 """Pieces by how often the training text has them: from, to."""
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -107,15 +106,15 @@ def measure(
     generator = np.random.default_rng(1)
     train, here = (_losses(pairs, generator) for pairs in (known, new))
     share = 1 - train / here
-    low, high = np.quantile(share[1:], [0.025, 0.975])
+    interval = Interval.of(share)
     counts = Counter(token for index in text.pairs() for token in translator.encode_target(text.targets[index]))
     return Fit(
         pairs=len(known),
         train_loss=float(train[0]),
         loss=float(here[0]),
-        share=float(share[0]),
-        low=float(low),
-        high=float(high),
+        share=interval.value,
+        low=interval.low,
+        high=interval.high,
         best_update=text.best_update,
         last_update=text.last_update,
         frequencies=tuple(_frequencies(records, counts)),
@@ -127,13 +126,10 @@ def _pair(source: str, target: str) -> bool:
     return bool(source.strip() and target.strip())
 
 
-def _losses(pairs: Sequence[tuple[float, int]], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Nats a piece: first of all sentences, then of `RESAMPLES` samples of them with replacement."""
-    table = np.array(pairs, dtype=np.float64)
-    rows = generator.integers(len(table), size=(RESAMPLES, len(table)))
-    sums = np.vstack([table.sum(0, keepdims=True), *(table[row].sum(0) for row in rows)])
-    losses: NDArray[np.float64] = sums[:, 0] / sums[:, 1]
-    return losses
+def _losses(pairs: Sequence[tuple[float, int]], generator: np.random.Generator) -> Floats:
+    """Nats a piece: of all sentences first, then of every resample of them."""
+    counted = Counted(np.array(pairs, dtype=np.float64), lambda sums: sums[:, 0] / sums[:, 1])
+    return resampled([counted], RESAMPLES, generator)[:, 0]
 
 
 def _frequencies(records: Sequence[Record], counts: Mapping[int, int]) -> Iterable[Frequency]:

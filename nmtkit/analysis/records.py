@@ -212,10 +212,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Rate:
-    """How many of how many, and the 95 % Wilson interval of the share."""
+class Bounds:
+    """What is known of a share where some cases are open: counts, and the sampling interval around both.
 
-    count: int
+    Attributes:
+        least, most: without the open cases and with all of them; equal where none is open.
+        of: how many cases in all.
+        low, high: low end of the 95 % Wilson interval of `least`, high end of that of `most`.
+    """
+
+    least: int
+    most: int
     of: int
     low: float
     high: float
@@ -225,24 +232,28 @@ class Rate:
 class Proofs:
     """What exact search says about the sentences it was asked about.
 
+    Which sentences are proved is no accident: they are the easy ones. So shares are bounded over all that were asked,
+    and the proved alone are only counted.
+
     Attributes:
-        proved: of these, those whose global best is known.
-        errors: of the proved, those whose output is not the text of the global best.
-        found: of all, those for which something better than the output was found, proved or not.
-        open: of all, those whose output is not proved the best, in its pieces: at any width no others can gain in J.
+        asked: how many.
+        proved: those whose global best is known.
+        errors: outputs that are not the text of the global best; at least those for which something better was found,
+            at most those that are not proved the best.
+        proved_errors: of the proved alone.
+        empty: sentences whose global best is the empty translation; at least those proved so.
         gain: by how much the mean J of all could rise at most, at any width.
-        empty: of the proved, those whose global best is the empty translation.
-        length_ratio: of the proved, target pieces of the global bests against those of the references.
+        length_ratio: of the proved alone, target pieces of the global bests against those of the references.
         steps: model steps in all.
         other_pieces: of the proved, those whose output is the text of the global best in other pieces.
     """
 
-    proved: Rate
-    errors: Rate
-    found: Rate
-    open: Rate
+    asked: int
+    proved: int
+    errors: Bounds
+    proved_errors: int
+    empty: Bounds
     gain: float
-    empty: Rate
     length_ratio: float
     steps: int
     other_pieces: int = 0
@@ -286,7 +297,7 @@ class Fit:
         pairs: of the training text that were scored.
         train_loss, loss: mean −log P of a target piece of the training text and of the references, in nats.
         share: of `loss`, the part that the training text does not have: 1 − train_loss / loss.
-        low, high: its 95 % bootstrap interval over sentences.
+        low, high: its 95 % percentile interval, by the bootstrap over sentences.
         best_update, last_update: updates behind the weights in use, and behind the newest of the folder; 0: not known.
         frequencies: pieces by how often the training text has them, the rarest first.
     """

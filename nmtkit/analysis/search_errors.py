@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.records import Candidate, Certificate, Proofs, Rate, Record, Verdict
+from nmtkit.analysis.records import Bounds, Candidate, Certificate, Proofs, Record, Verdict
 from nmtkit.analysis.rule import Rule, blank_as_empty, same_text
 from nmtkit.evaluation.significance import wilson
 
@@ -139,18 +139,20 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
         return None
     proved = [(record, one) for record, one in pairs if one.proved]
     pieces = sum(record.reference.length for record, _ in proved)
+    found, left = sum(one.error for _, one in pairs), sum(not one.error and not one.proved for _, one in pairs)
+    empty = sum(not blank_as_empty(one.best.text) for _, one in proved)
     return Proofs(
-        proved=_rate(len(proved), len(pairs)),
-        errors=_rate(sum(one.error for _, one in proved), len(proved)),
-        found=_rate(sum(one.error for _, one in pairs), len(pairs)),
-        open=_rate(sum(one.error or one.other_pieces or not one.proved for _, one in pairs), len(pairs)),
+        asked=len(pairs),
+        proved=len(proved),
+        errors=_bounds(found, found + left, len(pairs)),
+        proved_errors=sum(one.error for _, one in proved),
+        empty=_bounds(empty, empty + len(pairs) - len(proved), len(pairs)),
         gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
-        empty=_rate(sum(not blank_as_empty(one.best.text) for _, one in proved), len(proved)),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),
         other_pieces=sum(one.other_pieces for _, one in proved),
     )
 
 
-def _rate(count: int, of: int) -> Rate:
-    return Rate(count, of, *wilson(count, of))
+def _bounds(least: int, most: int, of: int) -> Bounds:
+    return Bounds(least, most, of, wilson(least, of)[0], wilson(most, of)[1])

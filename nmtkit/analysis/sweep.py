@@ -10,8 +10,9 @@ from nmtkit.analysis.question import TOLERANCE, WINDOW
 from nmtkit.analysis.records import Verdict
 from nmtkit.analysis.references import score_references, scored
 from nmtkit.analysis.rule import Rule, blank_as_empty
+from nmtkit.evaluation.bootstrap import CHANCE, RESAMPLES
 from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
-from nmtkit.evaluation.significance import Comparison, paired_bootstrap
+from nmtkit.evaluation.significance import paired_bootstrap
 from nmtkit.words import plural
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ class Setting:
     """One beam and exponent, measured.
 
     Attributes:
-        bleu, chrf: of all outputs, with 95 % intervals.
+        bleu, chrf: of all outputs, with 95 % percentile intervals.
         different: outputs whose text is no reference: verdicts that are not `equal`.
         beam_errors: of these, the `beam` verdicts.
         length_ratio: target pieces of the outputs against those of the references that judge.
         seconds: a sentence, of a search that serves all exponents of the sweep, without the encoder.
+        p_value: of "its BLEU is that of the present setting", two-sided, paired, corrected for the choice among all
+            settings of the sweep; None for the present one.
     """
 
     beam: int
@@ -39,6 +42,12 @@ class Setting:
     beam_errors: int
     length_ratio: float
     seconds: float
+    p_value: float | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether its BLEU differs from that of the present setting beyond chance."""
+        return self.p_value is not None and self.p_value < CHANCE
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,6 @@ class Sweep:
     Attributes:
         current: index of the setting that the report is about.
         best: index of the one with the highest BLEU; of equals the present one, then the narrowest beam.
-        gain: the best against the current or, where they are one, the next best against it, paired; None where there
-            is no other.
         oracle: chrF of the best of each n-best list of the best setting, n being its beam: all that reranking could
             bring.
     """
@@ -58,18 +65,13 @@ class Sweep:
     sentences: int
     current: int
     best: int
-    gain: Comparison | None
     oracle: float
-
-    @property
-    def decided(self) -> bool:
-        """Whether the best differs from the current, or the current from the next best, beyond chance (p < 0.05)."""
-        return self.gain is not None and self.gain.p_value < 0.05
 
     @property
     def chosen(self) -> Setting:
         """The setting to use: the best, if it is better than the current beyond chance."""
-        return self.settings[self.best if self.decided else self.current]
+        best = self.settings[self.best]
+        return best if best.decided else self.settings[self.current]
 
 
 def sweep(
@@ -82,7 +84,7 @@ def sweep(
     *,
     tolerance: float = TOLERANCE,
     reference_segmentations: int = 1,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
 ) -> Sweep:
     """Measure every beam with every exponent; that of `settings` is among them in any case.
 
@@ -97,27 +99,38 @@ def sweep(
     found, seconds = translator.sweep(sources, settings, beams, alphas)
     judged = _judged(translator, sources, texts, settings, found, tolerance, reference_segmentations)
     outputs = {place: [best[0].text for best in lists] for place, lists in found.items()}
+    places = list(found)
+    current = places.index((settings.beam, settings.length_alpha))
+    p_values = compared(list(outputs.values()), current, texts, resamples)
     measured = []
-    for (beam, alpha), lists in found.items():
+    for ((beam, alpha), lists), p_value in zip(found.items(), p_values, strict=True):
         verdicts = [verdict for verdict, _ in judged[beam, alpha]]
         wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
         bleu, chrf = evaluate(outputs[beam, alpha], texts, resamples=resamples)
         ratio = sum(best[0].length for best in lists) / sum(length for _, length in judged[beam, alpha])
         time = seconds[beam] / len(sources)
-        measured.append(Setting(beam, alpha, bleu, chrf, wrong, missed, ratio, time))
-    places = list(found)
-    current = places.index((settings.beam, settings.length_alpha))
-    order = sorted(
-        range(len(measured)), key=lambda index: (-measured[index].bleu.value, index != current, measured[index].beam)
-    )
-    best = order[0]
-    gain = None
-    if len(order) > 1:
-        pair = outputs[places[current]], outputs[places[best if best != current else order[1]]]
-        gain = paired_bootstrap("bleu", *pair, texts, resamples=resamples)
+        measured.append(Setting(beam, alpha, bleu, chrf, wrong, missed, ratio, time, p_value))
+    best = highest(measured, current)
     beam, alpha = places[best]
     lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
-    return Sweep(tuple(measured), len(sources), current, best, gain, _oracle(lists, texts))
+    return Sweep(tuple(measured), len(sources), current, best, _oracle(lists, texts))
+
+
+def compared(
+    outputs: Sequence[Sequence[str]], current: int, references: Sequence[Sequence[str]], resamples: int = RESAMPLES
+) -> list[float | None]:
+    """The p-value of each text's BLEU against that of `current`, corrected for their number; None for that one."""
+    others = [*outputs[:current], *outputs[current + 1 :]]
+    found: list[float | None] = [
+        one.p_value for one in paired_bootstrap("bleu", outputs[current], others, references, resamples)
+    ]
+    return [*found[:current], None, *found[current:]]
+
+
+def highest(settings: Sequence[Setting], current: int) -> int:
+    """The index of the setting with the highest BLEU; of equals the current one, then the one with the least beam."""
+    places = range(len(settings))
+    return min(places, key=lambda one: (-settings[one].bleu.value, one != current, settings[one].beam))
 
 
 Found = dict[tuple[int, float], list[list["Translation"]]]
@@ -164,26 +177,8 @@ def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str
 
 def advice(made: Sweep) -> list[str]:
     """What the sweep says, in plain words, each sentence with its figures."""
-    best, current = made.settings[made.best], made.settings[made.current]
-    sentences = []
-    now = f"beam {current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}"
-    if made.gain is None:
-        sentences.append(f"Only the present setting was measured ({now}).")
-    elif best is current:
-        others = len(made.settings) - 1
-        sentences.append(
-            f"Keep the present setting ({now}): "
-            f"{plural(others, 'the other does not have', f'none of the other {others} has')} a higher BLEU. "
-            f"{'It is better beyond chance than the next' if made.decided else 'Undecided whether the next is worse'}, "
-            f"BLEU {made.gain.system:.1f} (p = {made.gain.p_value:.3f})."
-        )
-    else:
-        verdict = "Use" if made.decided else "Undecided, the difference may be chance:"
-        sentences.append(
-            f"{verdict} beam {best.beam}, α {best.alpha:g}: BLEU {best.bleu.value:.1f} against "
-            f"{current.bleu.value:.1f} with beam {current.beam}, α {current.alpha:g} (p = {made.gain.p_value:.3f}, not "
-            f"corrected for the choice among {len(made.settings)})."
-        )
+    best = made.settings[made.best]
+    sentences = [_choice(made)]
     same = [one for one in made.settings if one.alpha == best.alpha]
     enough = next(one for one in same if one.bleu.value >= best.bleu.value - 0.1)
     if enough.beam < same[-1].beam:
@@ -195,3 +190,28 @@ def advice(made: Sweep) -> list[str]:
         f"Reranking the {best.beam} best could bring chrF to {made.oracle:.1f} at the most (now {best.chrf.value:.1f})."
     )
     return sentences
+
+
+def _choice(made: Sweep) -> str:
+    """Which setting to use, and whether chance may decide it."""
+    best, current = made.settings[made.best], made.settings[made.current]
+    others = [one for one in made.settings if one is not current]
+    now = f"beam {current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}"
+    if not others:
+        return f"Only the present setting was measured ({now})."
+    corrected = f"corrected for the choice among {len(made.settings)}"
+    if best is not current:
+        other = f"beam {best.beam}, α {best.alpha:g}"
+        use = f"Use {other}:" if best.decided else f"Keep the present setting, undecided whether {other} is better:"
+        return (
+            f"{use} BLEU {best.bleu.value:.1f} against {current.bleu.value:.1f} with beam {current.beam}, α "
+            f"{current.alpha:g} (p = {best.p_value:.3f}, {corrected})."
+        )
+    none = plural(len(others), "the other does not have", f"none of the other {len(others)} has")
+    keep = f"Keep the present setting ({now}): {none} a higher BLEU."
+    worse = [f"beam {one.beam}, α {one.alpha:g} (BLEU {one.bleu.value:.1f})" for one in others if one.decided]
+    if not worse:
+        least = min(one.p_value for one in others if one.p_value is not None)
+        return f"{keep} Undecided whether any is worse (lowest p = {least:.3f}, {corrected})."
+    rest = "" if len(worse) == len(others) else f"; undecided for the other {len(others) - len(worse)}"
+    return f"{keep} Worse beyond chance (p < {CHANCE}, {corrected}): {', '.join(worse)}{rest}."

@@ -311,5 +311,5 @@ def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
         "signature": best.bleu.signature,
     }
     save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
-    why = "" if made.decided or made.best == made.current else ", for no other is better beyond chance"
+    why = "" if best is made.settings[made.best] else ", for no other is better beyond chance"
     note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now{why}")

@@ -41,7 +41,7 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
-    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
+    resamples: Annotated[int, count("Bootstrap resamples of the intervals.", 2)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
@@ -50,7 +50,7 @@ def evaluate(
     search: Options,
     model: Options,
 ) -> None:
-    """Score translations with sacreBLEU: BLEU and chrF with 95 % confidence intervals and signatures.
+    """Score translations with sacreBLEU: BLEU and chrF with 95 % percentile intervals and signatures.
 
     Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
@@ -88,7 +88,7 @@ def evaluate(
         )
     if json_file != "-":
         for score in scores:
-            interval = f"(95 % interval {score.low:.2f} to {score.high:.2f})"
+            interval = f"(95 % percentile interval {score.low:.2f} to {score.high:.2f})"
             stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)
             stdout_console().print(f"  {score.signature}", soft_wrap=True)
         if folders:

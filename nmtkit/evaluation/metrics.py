@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.significance import PairedTest, Result
 
+from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Interval, resampled
 from nmtkit.settings import nearest
 from nmtkit.words import counted
 
 METRICS = ("bleu", "chrf")
+SEED = 12345
+"""sacreBLEU's own, of the bootstrap."""
+MOST_RESAMPLES = 1_000_000
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
 
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus score from 0 to 100 with its 95 % bootstrap interval and what is needed to reproduce it."""
+    """A corpus score from 0 to 100 with its 95 % percentile interval and what is needed to reproduce it."""
 
     metric: str
     value: float
@@ -37,14 +39,13 @@ def evaluate(
     *,
     lowercase: bool = False,
     tokenize: str | None = None,
-    resamples: int = 1000,
-    seed: int = 12345,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> list[Score]:
     """BLEU and chrF of a corpus against one or more reference sets, each as long as the hypotheses.
 
-    The interval is sacreBLEU's: the mean of the resampled scores plus and minus half the distance between their 2.5 %
-    and 97.5 % quantiles, cut to 0 to 100 and made to hold the score itself. Raises ValueError for texts of different
-    lengths, no text and unknown tokenisations.
+    The sentences drawn are those that sacreBLEU draws with this seed; the interval is the percentile interval. Raises
+    ValueError for texts of different lengths, no text and unknown tokenisations.
     """
     check_texts(hypotheses, references)
     check_resampling(resamples, seed)
@@ -56,11 +57,21 @@ def evaluate(
         reason = " ".join(str(error).split())
         raise ValueError(f"BLEU tokenisation {tokenize!r} does not work here: {reason}") from None
     scorers = {"BLEU": bleu_metric, "chrF": CHRF(lowercase=lowercase)}
-    with sacrebleu_seed(seed):  # no second system; corpus_score(n_bootstrap=...) fails where some resamples score 0
-        test = PairedTest([("", hypotheses)], scorers, references, test_type="bs", n_samples=resamples)
-        signatures, results = test()
-    names = zip(scorers, signatures, strict=True)  # sacreBLEU calls chrF "chrF2"
-    return [_score(name, results[key][0], str(signatures[key])) for name, key in names]
+    texts = [Counted.of(metric, hypotheses, references) for metric in scorers.values()]
+    columns = resampled(texts, resamples, np.random.default_rng(seed)).T
+    made = []
+    for (name, metric), column in zip(scorers.items(), columns, strict=True):
+        score = Interval.of(column)
+        made.append(Score(name, score.value, score.low, score.high, signature(metric, resamples, seed)))
+    return made
+
+
+def signature(metric: Metric, resamples: int, seed: int) -> str:
+    """sacreBLEU's signature of a metric that has counted a text, with the resampling."""
+    made = metric.get_signature()
+    made.update("bs", resamples)
+    made.update("seed", str(seed))
+    return str(made)
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -130,27 +141,10 @@ def check_texts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
 
 
 def check_resampling(resamples: int, seed: int) -> None:
-    """Raises ValueError for a number of bootstrap resamples, or a seed, that sacreBLEU cannot use."""
+    """Raises ValueError for a number of bootstrap resamples, or a seed, that cannot be used."""
     if resamples < 2:
-        raise ValueError(f"{resamples} bootstrap resamples give no interval; use 2 or more (1000 is usual)")
+        raise ValueError(f"{resamples} bootstrap resamples give no interval; use 2 or more ({RESAMPLES} is usual)")
+    if resamples > MOST_RESAMPLES:
+        raise ValueError(f"{resamples} bootstrap resamples are too many; use {MOST_RESAMPLES} at most")
     if seed < 0:
         raise ValueError(f"the bootstrap seed is {seed}; use 0 or more")
-
-
-@contextmanager
-def sacrebleu_seed(seed: int) -> Iterator[None]:
-    """Sets the seed in the only place where sacreBLEU looks for it, the environment, and puts back what was there."""
-    before = os.environ.get("SACREBLEU_SEED")
-    os.environ["SACREBLEU_SEED"] = str(seed)
-    try:
-        yield
-    finally:
-        del os.environ["SACREBLEU_SEED"]
-        if before is not None:
-            os.environ["SACREBLEU_SEED"] = before
-
-
-def _score(name: str, result: str | Result, signature: str) -> Score:
-    assert isinstance(result, Result) and result.mean is not None and result.ci is not None
-    value, low, high = capped(result.score), float(result.mean - result.ci), capped(result.mean + result.ci)
-    return Score(name, value, min(value, max(0.0, low)), max(value, high), signature)

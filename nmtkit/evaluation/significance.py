@@ -1,4 +1,4 @@
-"""How far to trust a number: Wilson's interval for shares and paired bootstrap resampling for score differences."""
+"""How far to trust a number: Wilson's interval for shares, and the paired bootstrap for differences of scores."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.significance import PairedTest, Result
 
-from nmtkit.evaluation.metrics import METRICS, capped, check_resampling, check_texts, sacrebleu_seed
+from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, changed, p_values, resampled
+from nmtkit.evaluation.metrics import METRICS, SEED, check_resampling, check_texts, signature
 from nmtkit.settings import nearest
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same text: their corpus scores, system minus baseline, and the p-value of "no difference"."""
+    """Two systems on the same text.
+
+    Attributes:
+        baseline, system: corpus scores.
+        delta: system less baseline.
+        p_value: of "no difference", two-sided, corrected for all systems that were compared with the baseline at once.
+    """
 
     metric: str
     baseline: float
@@ -45,37 +52,30 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float,
 def paired_bootstrap(
     metric: str,
     baseline: Sequence[str],
-    system: Sequence[str],
+    systems: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
-    resamples: int = 1000,
-    seed: int = 12345,
-) -> Comparison:
-    """Paired bootstrap resampling (Koehn 2004) of corpus "bleu" or "chrf", as sacreBLEU computes it."""
-    check_texts(baseline, references)
-    check_texts(system, references)
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> list[Comparison]:
+    """Corpus "bleu" or "chrf" of one or more systems, each against the baseline, on the same resamples."""
+    texts = [baseline, *systems]
+    for text in texts:
+        check_texts(text, references)
     check_resampling(resamples, seed)
-    if seed == 0:
-        raise ValueError("sacreBLEU's paired test takes the seed 0 for no seed; use 1 or more")
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r};{nearest(metric, METRICS)}")
     scorer = BLEU(force=True) if metric == "bleu" else CHRF()
-    with sacrebleu_seed(seed):
-        test = PairedTest(
-            [("baseline", baseline), ("system", system)],
-            {metric: scorer},
-            references,
-            test_type="bs",
-            n_samples=resamples,
+    first, *others = counted = [Counted.of(scorer, text, references) for text in texts]
+    scores = resampled(counted, resamples, np.random.default_rng(seed))
+    p = p_values(scores[:, 1:] - scores[:, :1], [changed(first.table, other.table) for other in others])
+    return [
+        Comparison(
+            metric="BLEU" if metric == "bleu" else "chrF",
+            baseline=float(scores[0, 0]),
+            system=float(score),
+            delta=float(score - scores[0, 0]),
+            p_value=p_value,
+            signature=signature(scorer, resamples, seed),
         )
-        signatures, results = test()
-    (name, signature), *_ = signatures.items()
-    first, second = results[name]
-    assert isinstance(first, Result) and isinstance(second, Result) and second.p_value is not None
-    return Comparison(
-        metric="BLEU" if metric == "bleu" else "chrF",
-        baseline=capped(first.score),
-        system=capped(second.score),
-        delta=capped(second.score) - capped(first.score),
-        p_value=1.0 if first.score == second.score else float(second.p_value),  # sacreBLEU's is 0 for equal texts
-        signature=str(signature),
-    )
+        for score, p_value in zip(scores[0, 1:], p, strict=True)
+    ]

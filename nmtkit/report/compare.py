@@ -29,8 +29,8 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
     yield _transitions(difference)
     yield _scores(difference)
     yield Text(
-        "p: of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test, none corrected for asking "
-        "several; signatures:"
+        "p: two-sided, of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test, none corrected for "
+        "asking several; signatures:"
     )
     for score in difference.scores:
         yield Text(score.signature)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval
+from nmtkit.analysis.contest import Bucket, Contest, Contestant
+from nmtkit.evaluation.bootstrap import CHANCE, Interval
 from nmtkit.files import replacing
 from nmtkit.report.plot import DASHES, MARKS, check
 from nmtkit.report.tables import bullets, grid
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 def render(made: Contest) -> Iterator[Text | Table]:
     """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
     models = counted(len(made.contestants), "model", "models, compared with the first,")
-    yield Text(f"{models} on {counted(made.sentences, 'sentence')}; p is two-sided")
+    yield Text(
+        f"{models} on {counted(made.sentences, 'sentence')}; in brackets 95 % percentile intervals, p two-sided by "
+        "paired bootstrap"
+    )
     yield bullets(said(made))
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
@@ -98,9 +102,9 @@ def said(made: Contest) -> list[str]:
     sentences = []
     for one in others:
         gain = one.bleu.value - first.bleu.value
-        sure = (one.p_holm or 0) < 0.05
+        sure = (one.p_corrected or 0) < CHANCE
         verdict = ("better" if gain > 0 else "worse") if sure else "undecided, the difference may be chance"
-        several = f", {_p(one.p_holm)} after Holm's correction for {len(others)}" if len(others) > 1 else ""
+        several = f", {_p(one.p_corrected)} corrected for {len(others)} comparisons" if len(others) > 1 else ""
         sentences.append(
             f"{one.name} has {gain:+z.1f} BLEU over {first.name} (p = {_p(one.p_bleu)}{several}): {verdict}."
         )
@@ -110,7 +114,7 @@ def said(made: Contest) -> list[str]:
             turn = "grows" if growth.low > 0 else "falls"
             sentences.append(
                 f"Its gain {turn} with the source's length: {one.gains[-1].value:+z.1f} at {long} words against "
-                f"{one.gains[0].value:+z.1f} at {short} (difference {growth.value:+z.1f}, 95 % interval "
+                f"{one.gains[0].value:+z.1f} at {short} (difference {growth.value:+z.1f}, 95 % percentile interval "
                 f"{growth.low:+z.1f} to {growth.high:+z.1f})."
             )
     if others and any(len(one.runs) == 1 for one in made.contestants):

@@ -54,7 +54,7 @@ def _panel(axes: Axes, title: str, series: Sequence[Series]) -> None:
         line.set(**style)
         if None not in lows:
             pairs = list(zip(lows, ys, highs, strict=True))
-            beyond = [[y - low for low, y, _ in pairs], [high - y for _, y, high in pairs]]
+            beyond = [[max(0.0, y - low) for low, y, _ in pairs], [max(0.0, high - y) for _, y, high in pairs]]
             aside = [x * 1.03 ** (number - (len(series) - 1) / 2) for x in xs]
             axes.errorbar(aside, ys, yerr=beyond, fmt="none", ecolor=line.get_color(), capsize=3, elinewidth=0.8)
     beams = sorted({x for one in series for x, *_ in one.points})

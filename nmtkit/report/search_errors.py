@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.records import Loss, Proofs, Rate, Record, Report, Verdict
+from nmtkit.analysis.records import Bounds, Loss, Proofs, Record, Report, Verdict
 from nmtkit.report.tables import percent
-from nmtkit.words import counted, plural
+from nmtkit.words import counted
 
 STEPS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 10**9))
 """Bins of the histogram: first and last step."""
@@ -35,37 +35,42 @@ def render(report: Report) -> Iterator[Text | Table]:
 
 
 def certificates(proofs: Proofs) -> list[str]:
-    """What exact search says, in sentences."""
+    """What exact search says, in sentences: bounds over all that were asked first."""
+    errors, empty = proofs.errors, proofs.empty
     sentences = [
-        f"Exact search proved the best within the length limit for {rate(proofs.proved)} "
-        f"{plural(proofs.proved.of, 'sentence')}."
+        f"Search errors, outputs that are not the model's best within the length limit: {bounds(errors)}.",
+        f"The model's best is the empty translation: {bounds(empty)}.",
     ]
-    if proofs.proved.count:
+    if 0 < proofs.proved < proofs.asked:
         sentences.append(
-            f"Of these the output is not the best, a search error, in {rate(proofs.errors)}; the best is the empty "
-            f"translation in {proofs.empty.count} of {proofs.empty.of}, and all bests together have "
-            f"{proofs.length_ratio:.2f} times as many pieces as the references."
+            f"The best is proved for {proofs.proved} of {proofs.asked}, the easier ones, which do not speak for the "
+            f"others: {proofs.proved_errors} of these outputs are search errors, {empty.least} of the bests are empty, "
+            f"and all of them together have {proofs.length_ratio:.2f} times as many pieces as the references."
+        )
+    elif proofs.proved:
+        sentences.append(
+            f"The best is proved for all {proofs.asked}; the bests have {proofs.length_ratio:.2f} times as many pieces "
+            "as the references."
         )
     if proofs.other_pieces:
         sentences.append(
-            f"In {proofs.other_pieces} of {proofs.proved.count} the output is the text of the best in other pieces "
-            "with a lower J: no search error, since the text is found."
+            f"In {proofs.other_pieces} of the {proofs.proved} proved the output is the text of the best in other "
+            "pieces with a lower J: no search error, since the text is found."
         )
-    if proofs.found.count > proofs.errors.count:
-        sentences.append(f"Proved or not, something better than the output was found for {rate(proofs.found)}.")
     sentences.append(
-        f"So at any width, run or not, at most {proofs.open.count} of these {proofs.open.of} could gain in J (of all "
-        f"sentences {100 * proofs.open.low:.1f} to {percent(proofs.open.high)}), and the mean J of these could rise by "
-        f"at most {proofs.gain:.3f}."
+        f"At any width, run or not, at most {errors.most + proofs.other_pieces} of these {errors.of} could gain in J, "
+        f"and their mean J could rise by at most {proofs.gain:.3f}."
     )
     return sentences
 
 
-def rate(one: Rate) -> str:
-    """12 of 40 (30.0 %, 18.1 to 45.4 %)."""
-    if not one.of:
-        return f"{one.count} of 0"
-    return f"{one.count} of {one.of} ({percent(one.count / one.of)}, {100 * one.low:.1f} to {percent(one.high)})"
+def bounds(one: Bounds) -> str:
+    """At least 12 and at most 30 of 40, or 12 of 40 where nothing is open; with shares and interval."""
+    interval = f"95 % Wilson interval {100 * one.low:.1f} to {percent(one.high)}"
+    if one.least == one.most:
+        return f"{one.least} of {one.of} ({percent(one.least / one.of)}, {interval})"
+    share = f"{100 * one.least / one.of:.1f} to {percent(one.most / one.of)}"
+    return f"at least {one.least} and at most {one.most} of {one.of} ({share}, {interval})"
 
 
 def _partings(losses: Sequence[Loss]) -> str:

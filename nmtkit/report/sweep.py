@@ -11,7 +11,7 @@ from nmtkit.analysis.sweep import Sweep
 from nmtkit.report.tables import grid
 from nmtkit.words import counted
 
-BAR = 10
+BAR = 8
 """Characters of the longest bar, from the lowest BLEU of the sweep to the highest."""
 
 
@@ -30,8 +30,9 @@ def render(made: Sweep) -> Iterator[Text | Table]:
 def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
-        f"settings measured on {counted(made.sentences, 'sentence')}: > now, * highest BLEU; missed: beam verdicts, "
-        "of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
+        f"settings measured on {counted(made.sentences, 'sentence')}: > now, * highest BLEU; in brackets 95 % "
+        f"percentile intervals; p: of no difference from now, corrected for the choice among {len(made.settings)}; missed: beam "
+        "verdicts, of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 
@@ -43,6 +44,7 @@ def table(made: Sweep) -> tuple[list[str], list[list[str]]]:
             str(one.beam),
             f"{one.alpha:g}",
             f"{one.bleu.value:.1f} ({one.bleu.low:.1f}–{one.bleu.high:.1f})",
+            "" if one.p_value is None else f"{one.p_value:.3f}",
             f"{one.chrf.value:.1f}",
             f"{one.beam_errors}/{one.different}",
             f"{one.length_ratio:.2f}",
@@ -50,4 +52,4 @@ def table(made: Sweep) -> tuple[list[str], list[list[str]]]:
         ]
         for index, one in enumerate(made.settings)
     ]
-    return ["", "beam", "α", "BLEU (95 %)", "chrF", "missed", "length", "ms"], rows
+    return ["", "beam", "α", "BLEU (95 %)", "p", "chrF", "missed", "length", "ms"], rows

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmtkit.analysis.contest import Run, _holm, _mixture, contest
+from nmtkit.analysis.contest import Run, _mixture, contest
+from nmtkit.evaluation.significance import paired_bootstrap
 
 SOURCES = ["a b", "a", "a b c d", "a b c", "x y z w v", "k", "l m n o p q", "q r"]
 REFERENCE = [
@@ -32,14 +35,18 @@ def one(outputs: list[str], name: str = "m") -> Run:
 def test_scores_are_sacrebleus_and_the_intervals_those_of_a_loop() -> None:
     made = contest([("bad", [one(BAD)]), ("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=1, resamples=40, seed=3)
     draws = np.random.default_rng(3).integers(8, size=(40, 8))
+    scored = []
     for contestant, outputs in zip(made.contestants, (BAD, GOOD), strict=True):
         for found, score in ((contestant.bleu, sacrebleu.corpus_bleu), (contestant.chrf, sacrebleu.corpus_chrf)):
             assert found.value == pytest.approx(score(outputs, [REFERENCE]).score)
             drawn = [score([outputs[i] for i in d], [[REFERENCE[i] for i in d]]).score for d in draws]
             assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+            scored.append([found.value, *drawn])
     bad, good = made.contestants
-    assert bad.p_bleu is None and good.p_bleu == pytest.approx(2 / 41), "no resample turns it round"
-    assert good.growth.value == 0 and "bs" not in made.bleu_signature and "nrefs:1" in made.bleu_signature
+    gains = np.array(scored[2]) - np.array(scored[0])
+    far = sum(abs(gain - gains[0]) >= abs(gains[0]) - 1e-9 for gain in gains[1:])
+    assert bad.p_bleu is None and good.p_bleu == good.p_corrected == pytest.approx((1 + far) / 41)
+    assert good.growth.value == 0 and "nrefs:1|bs:40|seed:3|" in made.bleu_signature
 
 
 def test_buckets_hold_about_as_many_and_keep_lengths_together() -> None:
@@ -65,7 +72,8 @@ def test_seeds_are_averaged_and_resampled_together() -> None:
     assert bad.spread == 0
     same = contest([("good", [one(GOOD)]), ("twice", [one(GOOD), one(GOOD)])], SOURCES, [REFERENCE], resamples=30)
     first, twice = same.contestants
-    assert first.bleu == twice.bleu and twice.p_bleu == twice.p_chrf == 1.0 and twice.growth.value == 0
+    assert astuple(first.bleu) == pytest.approx(astuple(twice.bleu))
+    assert twice.p_bleu == twice.p_chrf == 1.0 and twice.growth.value == 0
 
 
 def test_seeds_vary_as_the_mean_of_new_ones_would() -> None:
@@ -113,13 +121,23 @@ def test_scores_of_new_seeds_stay_scores() -> None:
         assert score.value == pytest.approx(50, abs=3) and (score.low, score.high) == pytest.approx((0, 100), abs=1e-6)
 
 
-def test_holm_by_hand() -> None:
-    """Smallest times three, the next times two, the last once, none below one before it; at most one."""
-    assert _holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert _holm([0.5, 0.6]) == [1.0, 1.0] and _holm([]) == []
-    groups = [("bad", [one(BAD)]), ("good", [one(GOOD)]), ("same", [one(BAD)])]
-    first, good, same = contest(groups, SOURCES, [REFERENCE], buckets=1, resamples=40).contestants
-    assert first.p_holm is None and good.p_holm == pytest.approx(2 * 2 / 41) and same.p_holm == 1.0
+def test_several_are_corrected_for_their_number() -> None:
+    """As the step-down test corrects them that the tests of the bootstrap hold against its papers."""
+    pairs = list(enumerate(zip(GOOD, BAD, strict=True)))
+    better, worse = ([good if bool(place % 4) == sign else bad[:3] for place, (good, bad) in pairs] for sign in (1, 0))
+    lines = {"bad": BAD * 4, "some": [*better, *worse, *BAD * 2], "rest": [*BAD * 2, *worse, *better], "same": BAD * 4}
+    texts = SOURCES * 4, [REFERENCE * 4]
+    made = contest([(name, [one(outputs)]) for name, outputs in lines.items()], *texts, buckets=1, resamples=400)
+    first, *others = made.contestants
+    rivals = [lines[other.name] for other in others]
+    wanted = paired_bootstrap("bleu", lines["bad"], rivals, texts[1], resamples=400)
+    assert first.p_corrected is None
+    assert [other.p_corrected for other in others] == pytest.approx([comparison.p_value for comparison in wanted])
+    for other, rival in zip(others, rivals, strict=True):
+        (alone,) = paired_bootstrap("bleu", lines["bad"], [rival], texts[1], resamples=400)
+        assert other.p_bleu == pytest.approx(alone.p_value)
+    assert all(other.p_bleu < other.p_corrected < 0.05 for other in others[:2])
+    assert others[2].p_bleu == others[2].p_corrected == 1.0
 
 
 @settings(max_examples=25, deadline=None)

@@ -19,19 +19,18 @@ from nmtkit.analysis.rows import count
 from nmtkit.analysis.search_errors import Budget
 from nmtkit.analysis.sweep import Setting, Sweep
 from nmtkit.evaluation.metrics import Score
-from nmtkit.evaluation.significance import Comparison
 from nmtkit.report.blame import to_json
 
 SMALL = replace(ONE_SET, provenance=replace(ONE_SET.provenance, references_sha256=("r", "q")))
 """Its records have two references each."""
 
 
-def setting(beam: int, bleu: float) -> Setting:
+def setting(beam: int, bleu: float, p_value: float | None) -> Setting:
     score = Score("BLEU", bleu, bleu - 1, bleu + 1, "s")
-    return Setting(beam, 0.7, score, replace(score, metric="chrF"), 5, 1, 1.01, 0.25)
+    return Setting(beam, 0.7, score, replace(score, metric="chrF"), 5, 1, 1.01, 0.25, p_value)
 
 
-SWEEP = Sweep((setting(1, 20.0), setting(5, 30.5)), 6, 0, 1, Comparison("BLEU", 20.0, 30.5, 10.5, 0.004, "s"), 61.5)
+SWEEP = Sweep((setting(1, 20.0, None), setting(5, 30.5, 0.004)), 6, 0, 1, 61.5)
 
 
 def write(path: Path, value: Any) -> Path:
@@ -52,7 +51,7 @@ def test_a_report_and_its_sweep_come_back(tmp_path: Path) -> None:
     assert any(one.reference.total == -math.inf for one in wanted.records)
     assert read_report(written(tmp_path / "a.json", wanted, SWEEP)) == (wanted, SWEEP)
     assert read_report(written(tmp_path / "b.json", wanted)) == (wanted, None)
-    alone = replace(SWEEP, gain=None)
+    alone = replace(SWEEP, settings=SWEEP.settings[:1], best=0)
     assert read_report(written(tmp_path / "c.json", wanted, alone)) == (wanted, alone)
 
 

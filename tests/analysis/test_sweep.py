@@ -12,10 +12,10 @@ from sacrebleu.metrics.chrf import CHRF
 from toys import TableModel
 
 from nmtkit.analysis.records import Verdict
-from nmtkit.analysis.sweep import Setting, Sweep, advice, sweep
+from nmtkit.analysis.sweep import Setting, Sweep, advice, highest, sweep
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import Score
-from nmtkit.evaluation.significance import Comparison, paired_bootstrap
+from nmtkit.evaluation.significance import paired_bootstrap
 from nmtkit.translator import Translator
 
 SENTENCES = 40
@@ -62,16 +62,13 @@ def test_every_setting_is_what_a_lone_analysis_finds(
     assert len({one.beam_errors for one in made.settings}) > 1
 
 
-def test_the_best_the_gain_and_the_oracle(
+def test_the_best_and_the_oracle(
     measured: tuple[Translator, list[str], list[str], SearchSettings, Sweep],
 ) -> None:
     translator, sources, references, settings, made = measured
     best = made.settings[made.best]
     assert best.bleu.value == max(one.bleu.value for one in made.settings)
     chosen = replace(settings, beam=best.beam, length_alpha=best.alpha)
-    outputs = [translator.translate(sources, **vars(one)) for one in (settings, chosen)]
-    if made.best != made.current:
-        assert made.gain == paired_bootstrap("bleu", *outputs, [references], resamples=20)
     lists = translator.search(sources, replace(chosen, n_best=best.beam))
     metric = CHRF()
     top = [
@@ -82,38 +79,67 @@ def test_the_best_the_gain_and_the_oracle(
     assert made.oracle >= best.chrf.value
 
 
-def setting(beam: int, alpha: float, bleu: float, seconds: float = 0.01) -> Setting:
+def test_the_p_values_are_corrected_for_the_choice(
+    measured: tuple[Translator, list[str], list[str], SearchSettings, Sweep],
+) -> None:
+    """Each against the present setting, all at once, by outputs of lone searches."""
+    translator, sources, references, settings, made = measured
+    present, *others = (
+        translator.translate(sources, **vars(replace(settings, beam=one.beam, length_alpha=one.alpha)))
+        for one in [made.settings[made.current], *others_of(made)]
+    )
+    wanted = paired_bootstrap("bleu", present, others, [references], resamples=20)
+    assert made.settings[made.current].p_value is None and not made.settings[made.current].decided
+    assert [one.p_value for one in others_of(made)] == [comparison.p_value for comparison in wanted]
+    assert [one.bleu.value for one in others_of(made)] == [comparison.system for comparison in wanted]
+
+
+def others_of(made: Sweep) -> list[Setting]:
+    return [one for index, one in enumerate(made.settings) if index != made.current]
+
+
+def setting(beam: int, alpha: float, bleu: float, p_value: float | None = None, seconds: float = 0.01) -> Setting:
     score = Score("BLEU", bleu, bleu - 1, bleu + 1, "s")
-    return Setting(beam, alpha, score, replace(score, metric="chrF"), 9, 1, 1.0, seconds)
-
-
-def gain(p_value: float) -> Comparison:
-    return Comparison("BLEU", 30.0, 31.0, 1.0, p_value, "s")
+    return Setting(beam, alpha, score, replace(score, metric="chrF"), 9, 1, 1.0, seconds, p_value)
 
 
 @pytest.mark.parametrize(
-    ("p_value", "start"), [(0.01, "Use beam 5, α 1: BLEU 31.0 against 30.0 with beam 1"), (0.2, "Undecided")]
+    ("p_value", "start"),
+    [
+        (0.01, "Use beam 5, α 1: BLEU 31.0 against 30.0 with beam 1"),
+        (0.2, "Keep the present setting, undecided whether beam 5, α 1 is better: BLEU 31.0 against 30.0 with beam 1"),
+    ],
 )
 def test_advice_is_undecided_where_chance_may_decide(p_value: float, start: str) -> None:
-    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0), setting(10, 1.0, 30.95, 0.03))
-    said = advice(Sweep(curve, 100, 0, 1, gain(p_value), 40.0))
-    assert said[0].startswith(start) and f"p = {p_value:.3f}" in said[0]
+    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0, p_value), setting(10, 1.0, 30.95, 0.3, seconds=0.03))
+    said = advice(Sweep(curve, 100, 0, 1, 40.0))
+    assert said[0].startswith(start) and f"(p = {p_value:.3f}, corrected for the choice among 3)" in said[0]
     assert "Beyond beam 5" in said[1] and "3.0 times" in said[1]
     assert "the 5 best" in said[-1] and "40.0" in said[-1]
 
 
 def test_advice_to_keep_what_is_best() -> None:
-    curve, worse = (setting(1, 1.0, 30.0), setting(5, 1.0, 29.0)), replace(gain(0.2), system=29.0)
-    said = advice(Sweep(curve, 100, 0, 0, worse, 40.0))
-    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): none of the other 1 has a higher")
-    assert "Undecided whether the next is worse, BLEU 29.0 (p = 0.200)" in said[0]
-    sure = advice(Sweep(curve, 100, 0, 0, replace(worse, p_value=0.01), 40.0))
-    assert "better beyond chance than the next, BLEU 29.0 (p = 0.010)" in sure[0]
-    assert advice(Sweep(curve[:1], 100, 0, 0, None, 40.0))[0].startswith("Only the present setting was measured")
+    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 29.0, 0.2), setting(10, 1.0, 28.0, 0.06))
+    said = advice(Sweep(curve, 100, 0, 0, 40.0))
+    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): none of the other 2 has a higher")
+    assert said[0].endswith("Undecided whether any is worse (lowest p = 0.060, corrected for the choice among 3).")
+    sure = advice(Sweep((*curve[:2], replace(curve[2], p_value=0.01)), 100, 0, 0, 40.0))
+    assert "Worse beyond chance (p < 0.05, corrected for the choice among 3): beam 10, α 1 (BLEU 28.0)" in sure[0]
+    assert sure[0].endswith("; undecided for the other 1.")
+    both = advice(Sweep((curve[0], *(replace(one, p_value=0.01) for one in curve[1:])), 100, 0, 0, 40.0))
+    assert both[0].endswith("beam 5, α 1 (BLEU 29.0), beam 10, α 1 (BLEU 28.0).")
+    assert advice(Sweep(curve[:1], 100, 0, 0, 40.0))[0].startswith("Only the present setting was measured")
 
 
 def test_the_setting_to_use_is_the_present_one_where_chance_may_decide() -> None:
-    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0))
-    assert Sweep(curve, 100, 0, 1, gain(0.2), 40.0).chosen is curve[0]
-    assert Sweep(curve, 100, 0, 1, gain(0.01), 40.0).chosen is curve[1]
-    assert Sweep(curve[:1], 100, 0, 0, None, 40.0).chosen is curve[0]
+    """And where another than the best is better beyond chance."""
+    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0, 0.2), setting(9, 1.0, 30.9, 0.01))
+    assert Sweep(curve, 100, 0, 1, 40.0).chosen is curve[0]
+    sure = (curve[0], replace(curve[1], p_value=0.01))
+    assert Sweep(sure, 100, 0, 1, 40.0).chosen is sure[1]
+    assert Sweep(curve[:1], 100, 0, 0, 40.0).chosen is curve[0]
+
+
+def test_of_equal_settings_the_present_one_is_the_best_then_the_narrowest() -> None:
+    curve = [setting(1, 1.0, 31.0), setting(5, 0.0, 31.0), setting(5, 1.0, 31.0), setting(9, 1.0, 30.0)]
+    assert [highest(curve, current) for current in range(4)] == [0, 1, 2, 0]

@@ -84,7 +84,7 @@ def test_exact_search_certifies_all_or_a_sample(command: list[object]) -> None:
     short = [*command[:-2], "--max-length", 2, "--length-alpha", 0]
     found = report(*short, "--exact")
     assert all(record["certificate"]["proved"] for record in found["records"])
-    assert found["proofs"]["proved"]["count"] == 8 and found["provenance"]["exact_steps"] == 10_000
+    assert found["proofs"]["proved"] == found["proofs"]["asked"] == 8 and found["provenance"]["exact_steps"] == 10_000
     sampled = report(*command, "--exact", "--sample", 3, "--budget-steps", 5, "--budget-seconds", 9)
     certified = [record["certificate"] for record in sampled["records"] if record["certificate"]]
     assert len(certified) == 3 and all(one["steps"] <= 5 for one in certified)
@@ -93,7 +93,7 @@ def test_exact_search_certifies_all_or_a_sample(command: list[object]) -> None:
     plain = report(*short)
     assert plain["proofs"] is None and all(record["certificate"] is None for record in plain["records"])
     assert [record["verdict"] for record in plain["records"]] == [record["verdict"] for record in found["records"]]
-    assert "Exact search proved" in run_here(*short, "--exact").text
+    assert "The best is proved for all 8" in run_here(*short, "--exact").text
     for flag in ("--sample", "--budget-steps", "--budget-seconds"):
         assert "add it" in refused(run_here(*command, flag, 3), 2)
 

@@ -56,42 +56,62 @@ def test_more_confidence_is_wider():
 
 @pytest.mark.parametrize("metric", ["bleu", "chrf"])
 def test_paired_bootstrap_against_numpy(metric):
-    """The same draws scored as whole corpora; p counts centred differences beyond the real one."""
+    """The same draws scored as whole corpora; p counts differences as far from the real one as that is from zero."""
     corpus = sacrebleu.corpus_bleu if metric == "bleu" else sacrebleu.corpus_chrf
-    found = paired_bootstrap(metric, BASELINE, SYSTEM, [REFERENCE], resamples=200, seed=5)
+    (found,) = paired_bootstrap(metric, BASELINE, [SYSTEM], [REFERENCE], resamples=200, seed=5)
     draws = np.random.default_rng(5).choice(6, size=(200, 6), replace=True)
 
     def scores(lines):
         return np.array([corpus([lines[i] for i in d], [[REFERENCE[i] for i in d]]).score for d in draws])
 
     delta = corpus(SYSTEM, [REFERENCE]).score - corpus(BASELINE, [REFERENCE]).score
-    differences = np.abs(scores(SYSTEM) - scores(BASELINE))
-    beyond = int((differences - differences.mean() > abs(delta)).sum())
+    beyond = int((np.abs(scores(SYSTEM) - scores(BASELINE) - delta) >= abs(delta) - 1e-9).sum())
     assert found.delta == pytest.approx(delta, abs=1e-9)
-    assert found.p_value == pytest.approx((beyond + 1) / 201, abs=1e-9)
+    changed = sum(a != b for a, b in zip(BASELINE, SYSTEM, strict=True))
+    assert changed == 4 and found.p_value == pytest.approx(max(2 / 2**4, (1 + beyond) / 201), abs=1e-9)
     assert (found.baseline, found.system) == (
         pytest.approx(corpus(BASELINE, [REFERENCE]).score),
         pytest.approx(corpus(SYSTEM, [REFERENCE]).score),
     )
-    assert "bs:200" in found.signature and "seed:5" in found.signature
+    assert "bs:200|seed:5|" in found.signature
     assert found.metric == {"bleu": "BLEU", "chrf": "chrF"}[metric]
+    (many,) = paired_bootstrap(metric, BASELINE * 5, [SYSTEM * 5], [REFERENCE * 5], resamples=200, seed=5)
+    draws = np.random.default_rng(5).choice(30, size=(200, 30), replace=True) % 6
+    beyond = int((np.abs(scores(SYSTEM) - scores(BASELINE) - delta) >= abs(delta) - 1e-9).sum())
+    assert many.p_value == pytest.approx((1 + beyond) / 201, abs=1e-9)
+
+
+def test_systems_compared_at_once_are_corrected_for_it():
+    """Never below what each has alone, the same where it is alone, and in their order."""
+    rivals = [SYSTEM * 5, BASELINE * 5, [*REFERENCE * 4, *BASELINE]]
+    together = paired_bootstrap("bleu", BASELINE * 5, rivals, [REFERENCE * 5], resamples=100)
+    alone = [paired_bootstrap("bleu", BASELINE * 5, [one], [REFERENCE * 5], resamples=100)[0] for one in rivals]
+    assert [one.delta for one in together] == [one.delta for one in alone]
+    assert all(one.p_value >= other.p_value for one, other in zip(together, alone, strict=True))
+    assert together[1].p_value == 1.0 and together[2].p_value == 1 / 101
+    assert paired_bootstrap("bleu", BASELINE, [], [REFERENCE], resamples=2) == []
 
 
 def test_a_system_against_itself_and_the_other_way_round():
-    same = paired_bootstrap("chrf", SYSTEM, SYSTEM, [REFERENCE], resamples=50)
+    def one(metric, baseline, system):
+        return paired_bootstrap(metric, baseline, [system], [REFERENCE], resamples=50)[0]
+
+    same = one("chrf", SYSTEM, SYSTEM)
     assert same.delta == 0.0 and same.p_value == 1.0
-    assert paired_bootstrap("bleu", ["x"] * 6, ["y"] * 6, [REFERENCE], resamples=50).p_value == 1.0, "0 and 0"
-    there = paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], resamples=50)
-    back = paired_bootstrap("bleu", SYSTEM, BASELINE, [REFERENCE], resamples=50)
+    assert one("bleu", ["x"] * 6, ["y"] * 6).p_value == 1.0, "0 and 0"
+    there, back = one("bleu", BASELINE, SYSTEM), one("bleu", SYSTEM, BASELINE)
     assert there.delta == -back.delta > 0 and there.p_value == back.p_value
+
+
+def test_one_sentence_says_nothing():
+    (found,) = paired_bootstrap("bleu", BASELINE[1:2], [SYSTEM[1:2]], [REFERENCE[1:2]], resamples=50)
+    assert found.delta > 0 and found.p_value == 1.0
 
 
 def test_what_cannot_be_compared():
     with pytest.raises(ValueError, match="reference 1 has 6 lines but the hypothesis has 5"):
-        paired_bootstrap("bleu", BASELINE, SYSTEM[:5], [REFERENCE])
+        paired_bootstrap("bleu", BASELINE, [SYSTEM[:5]], [REFERENCE])
     with pytest.raises(ValueError, match="unknown metric 'ter'"):
-        paired_bootstrap("ter", BASELINE, SYSTEM, [REFERENCE])
-    with pytest.raises(ValueError, match="takes the seed 0 for no seed"):
-        paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], seed=0)
+        paired_bootstrap("ter", BASELINE, [SYSTEM], [REFERENCE])
     with pytest.raises(ValueError, match="resamples give no interval"):
-        paired_bootstrap("bleu", BASELINE, SYSTEM, [REFERENCE], resamples=0)
+        paired_bootstrap("bleu", BASELINE, [SYSTEM], [REFERENCE], resamples=0)

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from rich.console import Console
 
-from nmtkit.analysis.contest import Bucket, Contest, Contestant, Interval, Run
+from nmtkit.analysis.contest import Bucket, Contest, Contestant, Run
+from nmtkit.evaluation.bootstrap import Interval
 from nmtkit.report.contest import build, draw, render, said
 
 
@@ -62,6 +63,7 @@ def test_tables_hold_means_over_the_seeds() -> None:
     assert ["attention", "11.0", "12.0", "13.0", "▇▇█"] in rows and ["+1.0", "+3.0", "+5.0"] in rows
     assert ["1–4", "5", "6–20"] in rows and ["model", "(30)", "(20)", "(10)", "0–13"] in rows
     assert all(words in text for words in ("bleu-signature", "chrf-signature"))
+    assert "in brackets 95 % percentile intervals, p two-sided by paired bootstrap" in " ".join(text.split())
 
 
 def test_the_answer_comes_first_and_the_longest_table_last() -> None:
@@ -103,7 +105,7 @@ def test_sentences_say_what_is_sure() -> None:
     better, grows = said(contest(BETTER))
     assert "attention has +3.0 BLEU over none (p = 0.002): better" in better
     assert grows.startswith("Its gain grows with the source's length: +5.0 at 6–20 words against +1.0 at 1–4")
-    assert "difference +4.0, 95 % interval +3.0 to +5.0" in grows
+    assert "difference +4.0, 95 % percentile interval +3.0 to +5.0" in grows
     (worse, falls) = said(contest(contestant("uniform", False, (8.0, 6.0, 3.0), p=0.01, growth=-3.0)))
     assert "-3.3 BLEU" in worse and worse.endswith("worse.") and "falls" in falls
     (undecided,) = said(contest(contestant("twin", False, (10.0, 9.0, 8.3), growth=0.3)))
@@ -112,10 +114,10 @@ def test_sentences_say_what_is_sure() -> None:
 
 def test_many_questions_and_single_runs_are_owned_up_to() -> None:
     """A verdict stands on the corrected p, and one run is said to be one."""
-    lucky = replace(BETTER, name="lucky", p_bleu=0.03, p_holm=0.06)
+    lucky = replace(BETTER, name="lucky", p_bleu=0.03, p_corrected=0.06)
     sentences = said(contest(BETTER, lucky))
-    assert "(p = 0.002, 0.002 after Holm's correction for 2): better" in sentences[0]
-    assert "(p = 0.030, 0.060 after Holm's correction for 2): undecided" in sentences[2]
+    assert "(p = 0.002, 0.002 corrected for 2 comparisons): better" in sentences[0]
+    assert "(p = 0.030, 0.060 corrected for 2 comparisons): undecided" in sentences[2]
     assert not any("another seed" in sentence for sentence in sentences)
     single = replace(BETTER, runs=BETTER.runs[:1])
     assert "another seed" in said(contest(single))[-1]

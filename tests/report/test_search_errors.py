@@ -9,8 +9,8 @@ import pytest
 from blame_toys import SMALL, record
 from rich.console import Console
 
-from nmtkit.analysis.records import Loss, Proofs, Rate, Report
-from nmtkit.report.search_errors import certificates, rate, render
+from nmtkit.analysis.records import Bounds, Loss, Proofs, Report
+from nmtkit.report.search_errors import bounds, certificates, render
 
 
 def printed(report: Report) -> str:
@@ -47,32 +47,39 @@ def test_where_when_and_which_width() -> None:
     assert printed(replace(SMALL, records=tuple(replace(one, loss=None) for one in records))) == ""
 
 
-def test_what_was_proved() -> None:
+def test_bounds_over_all_come_before_what_was_proved() -> None:
+    """20 found, 10 of them proved; 12 of the 40 open: 20 to 32 are errors, whatever the share among the proved is."""
     proofs = Proofs(
-        proved=Rate(30, 40, 0.6, 0.86),
-        errors=Rate(12, 30, 0.25, 0.58),
-        found=Rate(20, 40, 0.35, 0.65),
-        open=Rate(22, 40, 0.4, 0.7),
+        asked=40,
+        proved=18,
+        errors=Bounds(20, 32, 40, 0.35, 0.9),
+        proved_errors=10,
+        empty=Bounds(3, 25, 40, 0.02, 0.77),
         gain=0.1234,
-        empty=Rate(3, 30, 0, 1),
         length_ratio=0.5,
         steps=9,
     )
-    text = " ".join(certificates(proofs))
-    assert "30 of 40 (75.0 %, 60.0 to 86.0 %) sentences" in text
-    assert "a search error, in 12 of 30 (40.0 %, 25.0 to 58.0 %)" in text
-    assert "empty translation in 3 of 30" in text and "0.50 times as many pieces" in text
-    assert "found for 20 of 40 (50.0 %, 35.0 to 65.0 %)" in text
-    assert (
-        "at most 22 of these 40 could gain in J (of all sentences 40.0 to 70.0 %)" in text and "at most 0.123." in text
-    )
-    assert "other pieces" not in text
-    apart = " ".join(certificates(replace(proofs, other_pieces=2)))
-    assert "In 2 of 30 the output is the text of the best in other pieces with a lower J: no search error" in apart
-    none = Rate(0, 0, 0, 0)
-    nothing = Proofs(Rate(0, 4, 0, 0.5), none, Rate(0, 4, 0, 0.5), Rate(4, 4, 0.5, 1), 0.5, none, 0.0, 9)
-    assert len(certificates(nothing)) == 2 and rate(nothing.errors) == "0 of 0"
-    assert "30 of 40" in printed(replace(SMALL, proofs=proofs))
+    first, second, proved, last = certificates(proofs)
+    share = "at least 20 and at most 32 of 40 (50.0 to 80.0 %, 95 % Wilson interval 35.0 to 90.0 %)."
+    assert first == f"Search errors, outputs that are not the model's best within the length limit: {share}"
+    share = "at least 3 and at most 25 of 40 (7.5 to 62.5 %, 95 % Wilson interval 2.0 to 77.0 %)."
+    assert second == f"The model's best is the empty translation: {share}"
+    assert "proved for 18 of 40, the easier ones, which do not speak for the others: 10 of these outputs" in proved
+    assert "3 of the bests are empty" in proved and "0.50 times as many pieces" in proved and "%" not in proved
+    assert "at most 32 of these 40 could gain in J" in last and "at most 0.123." in last
+    assert "20 and at most 32 of 40" in " ".join(printed(replace(SMALL, proofs=proofs)).split())
+    *_, apart, last = certificates(replace(proofs, other_pieces=2))
+    assert apart.startswith("In 2 of the 18 proved the output is the text of the best in other pieces with a lower J")
+    assert "at most 34 of these 40 could gain in J" in last
+
+
+def test_where_nothing_or_all_is_proved() -> None:
+    nothing = Proofs(4, 0, Bounds(0, 4, 4, 0.0, 1.0), 0, Bounds(0, 4, 4, 0.0, 1.0), 0.5, 0.0, 9)
+    assert len(certificates(nothing)) == 3 and "proved" not in " ".join(certificates(nothing))
+    known = Bounds(1, 1, 4, 0.05, 0.7)
+    assert bounds(known) == "1 of 4 (25.0 %, 95 % Wilson interval 5.0 to 70.0 %)"
+    text = " ".join(certificates(Proofs(4, 4, known, 1, Bounds(0, 0, 4, 0.0, 0.49), 0.5, 0.8, 9)))
+    assert "The best is proved for all 4; the bests have 0.80 times" in text and "at least" not in text
 
 
 @pytest.mark.parametrize("widths", [(), (50,)])

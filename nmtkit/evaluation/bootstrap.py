@@ -1,0 +1,121 @@
+"""The bootstrap over sentences (Efron 1979; paired, Koehn 2004), the one behind every interval and every test.
+
+A corpus score is computed from counts summed over sentences. A resample draws as many sentences as the text has, with
+replacement, and sums and scores them again. Texts that are compared are drawn together, the same sentences for each.
+
+* Interval: the 95 % percentile interval, from the 2.5 % to the 97.5 % quantile of the resampled scores.
+* Test of "no difference" between two texts, two-sided: the share of the resamples whose difference lies at least as far
+  from the difference d of the whole text as d lies from zero.
+* Where several rivals are compared with one text, the largest of their differences is large by chance alone. So the
+  differences are studentised, and each |t| is held against the largest |t| of a resample, step by step from the rival
+  with the largest on (Westfall and Young 1993; Romano and Wolf 2005). For one rival that is the test above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sacrebleu.metrics.base import Metric
+
+RESAMPLES = 1000
+CHANCE = 0.05
+"""Below this p-value a difference is called beyond chance."""
+CELLS = 1 << 20
+"""Sentences × resamples drawn at a time: memory does not grow with their product."""
+DIGITS = 9
+"""Differences that agree to so many digits are the same but for rounding."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Interval:
+        """The first value is that of the whole text, the others those of the resamples."""
+        low, high = np.quantile(values[1:], [0.025, 0.975])
+        return cls(float(values[0]), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A text as its score needs it.
+
+    Attributes:
+        table: what is counted in each sentence, (sentences, counts).
+        score: the scores of sums of such rows, (sums, counts) to (sums,).
+    """
+
+    table: Floats
+    score: Callable[[Floats], Floats]
+
+    @classmethod
+    def of(cls, metric: Metric, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Counted:
+        """What a metric of sacreBLEU counts in every output; scores end at 100, which its rounding exceeds."""
+
+        def score(sums: Floats) -> Floats:
+            scores = [metric._compute_score_from_stats(row).score for row in sums.astype(np.int64).tolist()]
+            return np.minimum(np.array(scores, dtype=np.float64), 100.0)
+
+        return cls(np.array(metric._extract_corpus_statistics(outputs, references), dtype=np.float64), score)
+
+    def only(self, part: NDArray[np.bool_]) -> Counted:
+        """The sentences of a part alone."""
+        return Counted(self.table * part[:, None], self.score)
+
+
+def resampled(texts: Sequence[Counted], resamples: int, generator: np.random.Generator) -> Floats:
+    """Scores, (1 + resamples, texts): of the whole texts first, then of the same sentences drawn for all of them."""
+    sentences = len(texts[0].table)
+    return np.vstack(
+        [
+            np.stack([text.score(weights @ text.table) for text in texts], axis=1)
+            for weights in _weights(sentences, resamples, generator)
+        ]
+    )
+
+
+def _weights(sentences: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
+    """How often each sentence counts: once in the first row, as often as it is drawn in the others; in blocks."""
+    yield np.ones((1, sentences))
+    most = max(1, CELLS // sentences)
+    for start in range(0, resamples, most):
+        rows = min(most, resamples - start)
+        drawn = generator.integers(sentences, size=(rows, sentences)) + sentences * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * sentences).reshape(rows, sentences).astype(np.float64)
+
+
+def changed(first: Floats, second: Floats) -> int:
+    """In how many sentences two texts are counted otherwise."""
+    return int((first != second).any(axis=1).sum())
+
+
+def p_values(differences: Floats, sentences: Sequence[int]) -> list[float]:
+    """Two-sided p-values of "no difference", one a rival, corrected for their number.
+
+    Args:
+        differences: rival less the text that all are compared with, (1 + resamples, rivals); of the whole first.
+        sentences: in how many a rival differs. Of k that differ all favour one side by a fair coin with probability
+            2 / 2^k, and nothing is further from even; so no p-value is below that, however few there are.
+    """
+    differences = np.round(differences, DIGITS)
+    observed, away = np.abs(differences[0]), np.round(np.abs(differences[1:] - differences[0]), DIGITS)
+    spread = np.sqrt(np.mean(away**2, axis=0))
+    certain = np.where(observed > 0, np.inf, 0.0)
+    t = np.divide(observed, spread, out=certain, where=spread > 0)
+    drawn = np.divide(away, spread, out=np.zeros_like(away), where=spread > 0)
+    order = np.argsort(-t, kind="stable")
+    largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]  # of a rival and those with a smaller |t|
+    reached = (1 + (largest >= t[order]).sum(axis=0)) / len(differences)
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(reached)  # none below one with a larger |t|
+    return [max(float(p), min(1.0, 2.0 ** (1 - count))) for p, count in zip(corrected, sentences, strict=True)]
