@@ -31,8 +31,8 @@ def heading(made: Sweep) -> str:
     """What the columns say."""
     return (
         f"settings measured on {counted(made.sentences, 'sentence')}: > now, * highest BLEU; in brackets 95 % "
-        f"percentile intervals; p: of no difference from now, corrected for the choice among {len(made.settings)}; missed: beam "
-        "verdicts, of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
+        f"percentile intervals; p: of no difference from now, corrected for the choice among {len(made.settings)}; "
+        "missed: beam verdicts, of the outputs that differ; length: pieces of ŷ / y*; ms: a sentence"
     )
 
 
