@@ -27,11 +27,11 @@ LEVELS: tuple[frozenset[str], ...] = (
 )
 """Bottom-up: a part imports from the levels below its own."""
 
-WITHIN_A_LEVEL = {("evaluation", "settings")}
+WITHIN_A_LEVEL = {("evaluation", "settings"), ("devices", "settings")}
 """Imports between parts of one level; `settings` stands on nothing."""
 
 ONLY: dict[str, frozenset[str]] = {
-    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials"}),
+    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials", "nmtkit.settings"}),
     "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
+from nmtkit.analysis import bounds
 from nmtkit.analysis.records import Record, Verdict
 from nmtkit.evaluation.metrics import build_metric
 from nmtkit.files import read_lines
@@ -61,12 +61,9 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"reference {number} has {len(lines)} lines but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
-    if not (math.isfinite(question.tolerance) and question.tolerance >= 0):
-        raise ValueError(f"tolerance = {question.tolerance} is not possible: choose 0 or more, usually {TOLERANCE}")
-    if not 0 <= question.threshold <= 100:
-        raise ValueError(f"the sentence score {question.threshold} is not possible: choose from 0 to 100")
-    if question.segmentations < 1:
-        raise ValueError(f"{question.segmentations} reference segmentations are not possible: choose 1 or more")
+    bounds.TOLERANCE.check("tolerance", question.tolerance)
+    bounds.SENTENCE_SCORE.check("sentence score", question.threshold)
+    bounds.SEGMENTATIONS.check("reference_segmentations", question.segmentations, whole=True)
     build_metric(question.metric)
     for number in sorted(question.listed):
         if not 1 <= number <= len(sources):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from nmtkit.analysis.bounds import SEGMENTATIONS, TOLERANCE
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -28,6 +29,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import SECONDS, keep_apart
 from nmtkit.console import Progress, note, stdout_console, warn
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 
 if TYPE_CHECKING:
     from nmtkit.analysis.details import Detail
@@ -59,17 +61,22 @@ VERDICT_OPTIONS: Options = {
     "errors": Annotated[
         Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
     ],
-    "tolerance": Annotated[float | None, real("On J: differences up to it blame the model (0.0001).", panel=VERDICTS)],
+    "tolerance": Annotated[
+        float | None, real("On J: differences up to it blame the model (0.0001).", TOLERANCE, panel=VERDICTS)
+    ],
     "reference_segmentations": Annotated[
-        int | None, count("Score a reference under its best of so many segmentations (1).", panel=VERDICTS)
+        int | None,
+        count("Score a reference under its best of so many segmentations (1).", SEGMENTATIONS, panel=VERDICTS),
     ],
 }
 CERTIFICATE_OPTIONS: Options = {
     "exact": Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")],
-    "budget_steps": Annotated[int | None, count("Most model steps of it for a sentence (10000).", panel=CERTIFICATES)],
+    "budget_steps": Annotated[
+        int | None, count("Most model steps of it for a sentence (10000).", BUDGET_STEPS, panel=CERTIFICATES)
+    ],
     "budget_seconds": Annotated[
         float | None,
-        real("Most seconds of it for a sentence, on average over a batch.", panel=CERTIFICATES, above=True),
+        real("Most seconds of it for a sentence, on average over a batch.", BUDGET_SECONDS, panel=CERTIFICATES),
     ],
     "sample": Annotated[int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES)],
 }

@@ -22,6 +22,8 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console, warn
+from nmtkit.evaluation.bounds import RESAMPLES
+from nmtkit.settings import SEED
 
 
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
@@ -40,8 +42,8 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU (13a).", show_default=False)
     ] = None,
-    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", 2)] = 1000,
-    seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
+    resamples: Annotated[int, count("Bootstrap resamples of the confidence interval.", RESAMPLES)] = 1000,
+    seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[str | None, typer.Option("--json", help="Write JSON to this file; - is stdout.")] = None,
     *,
     search: Options,

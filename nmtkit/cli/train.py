@@ -12,7 +12,10 @@ import typer
 from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.console import note
-from nmtkit.models.options import PRESETS
+from nmtkit.models.options import DROPOUT, PRESETS
+from nmtkit.settings import bounds, from_mapping
+from nmtkit.tokenizer.options import TokenizerOptions
+from nmtkit.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from nmtkit.models.options import ModelOptions
@@ -20,37 +23,26 @@ if TYPE_CHECKING:
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
 
 
+def _count(name: str, text: str) -> Any:
+    """An option for a whole number among the options of training."""
+    return count(text, bounds(TrainingOptions, name), TRAINING)
+
+
+def _real(name: str, text: str) -> Any:
+    """An option for a number among the options of training."""
+    return real(text, bounds(TrainingOptions, name), TRAINING)
+
+
 TRAINING_OPTIONS: Options = {
-    "updates": Annotated[
-        int | None,
-        count("Optimiser steps; more continue a finished run (10000).", panel=TRAINING),
-    ],
-    "batch_tokens": Annotated[
-        int | None,
-        count("Most padded target pieces of a batch (4096).", panel=TRAINING),
-    ],
-    "learning_rate": Annotated[
-        float | None,
-        real("Peak, at the end of the warm-up (0.001).", panel=TRAINING, above=True),
-    ],
-    "warmup": Annotated[int | None, count("Updates of linear growth (1000).", panel=TRAINING)],
-    "label_smoothing": Annotated[
-        float | None,
-        real("Share of the target spread evenly (0.1).", panel=TRAINING),
-    ],
-    "validate_every": Annotated[
-        int | None,
-        count("Updates between validations (500).", panel=TRAINING),
-    ],
-    "average": Annotated[
-        int | None,
-        count("Keep the mean of so many last snapshots (5).", panel=TRAINING),
-    ],
-    "patience": Annotated[
-        int | None,
-        count("Validations without a better score; 0: never stop (10).", 0, panel=TRAINING),
-    ],
-    "seed": Annotated[int | None, count("Of everything random (1).", 0, panel=TRAINING)],
+    "updates": Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run (10000).")],
+    "batch_tokens": Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch (4096).")],
+    "learning_rate": Annotated[float | None, _real("learning_rate", "Peak, at the end of the warm-up (0.001).")],
+    "warmup": Annotated[int | None, _count("warmup", "Updates of linear growth (1000).")],
+    "label_smoothing": Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly (0.1).")],
+    "validate_every": Annotated[int | None, _count("validate_every", "Updates between validations (500).")],
+    "average": Annotated[int | None, _count("average", "Keep the mean of so many last snapshots (5).")],
+    "patience": Annotated[int | None, _count("patience", "Validations without a better score; 0: never stop (10).")],
+    "seed": Annotated[int | None, _count("seed", "Of everything random (1).")],
 }
 """Fields of `TrainingOptions`."""
 
@@ -68,7 +60,7 @@ def train(
     ] = None,
     vocab_size: Annotated[
         int | None,
-        count("Pieces of the tokenizer to train (8000).", panel=TOKENIZER),
+        count("Pieces of the tokenizer to train (8000).", bounds(TokenizerOptions, "vocab_size"), panel=TOKENIZER),
     ] = None,
     tokenizer_kind: Annotated[
         str | None, typer.Option(help="unigram or bpe (unigram).", rich_help_panel=TOKENIZER)
@@ -86,7 +78,7 @@ def train(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    dropout: Annotated[float | None, real("Instead of the preset's.", panel=MODEL)] = None,
+    dropout: Annotated[float | None, real("Instead of the preset's.", DROPOUT, panel=MODEL)] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
     ] = False,
@@ -99,11 +91,8 @@ def train(
     The same command goes on where a killed run was, and ends with the same weights. All other options, by the names
     that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
     """
-    from nmtkit.settings import from_mapping
-    from nmtkit.tokenizer.build import TokenizerOptions
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training import recipe
-    from nmtkit.training.options import TrainingOptions
 
     given_tables = tables(context)
     of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
@@ -114,8 +103,9 @@ def train(
         if tokenizer and of_tokenizer:
             named = ", ".join(of_tokenizer)
             raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
+        data = recipe.Data(train, dev, source_lang, target_lang)
     run = recipe.Run(
-        data=recipe.Data(train, dev, source_lang, target_lang),
+        data=data,
         output=output,
         model=model,
         training=options,

@@ -25,9 +25,10 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import Tally
 from nmtkit.console import note
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSettings
+from nmtkit.settings import bounds
 
 if TYPE_CHECKING:
-    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Certified, Translation, Translator
 
 EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
@@ -44,7 +45,12 @@ def translate(
     ] = None,
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
-        int, count("Translations a line, best first: line number and rank go before.", panel=COLUMNS)
+        int,
+        count(
+            "Translations a line, best first: line number and rank go before.",
+            bounds(SearchSettings, "n_best"),
+            COLUMNS,
+        ),
     ] = 1,
     scores: Annotated[
         bool,
@@ -58,9 +64,11 @@ def translate(
     exact: Annotated[
         bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
     ] = False,
-    budget_steps: Annotated[int | None, count("Most model steps of it for a line (10000).", panel=EXACT)] = None,
+    budget_steps: Annotated[
+        int | None, count("Most model steps of it for a line (10000).", BUDGET_STEPS, panel=EXACT)
+    ] = None,
     budget_seconds: Annotated[
-        float | None, real("Most seconds of it for a line, on average over a batch.", panel=EXACT, above=True)
+        float | None, real("Most seconds of it for a line, on average over a batch.", BUDGET_SECONDS, panel=EXACT)
     ] = None,
     per_length: Annotated[
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)

@@ -13,7 +13,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest, Result
 
-from nmtkit.settings import nearest
+from nmtkit.evaluation.bounds import RESAMPLES
+from nmtkit.settings import SEED, nearest
 
 METRICS = ("bleu", "chrf")
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
@@ -130,10 +131,8 @@ def check_texts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
 
 def check_resampling(resamples: int, seed: int) -> None:
     """Raises ValueError for a number of bootstrap resamples, or a seed, that sacreBLEU cannot use."""
-    if resamples < 2:
-        raise ValueError(f"{resamples} bootstrap resamples give no interval; use 2 or more (1000 is usual)")
-    if seed < 0:
-        raise ValueError(f"the bootstrap seed is {seed}; use 0 or more")
+    RESAMPLES.check("resamples", resamples, whole=True)
+    SEED.check("seed", seed, whole=True)
 
 
 @contextmanager

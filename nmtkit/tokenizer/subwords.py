@@ -18,7 +18,7 @@ from nmtkit.specials import BOS, EOS, PAD, UNK
 HINT = "make one with: nmtkit train-tokenizer"
 BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020) recommend
 SAMPLED_NBEST = 64  # as in Kudo (2018)
-LARGEST_NBEST = 1024  # SentencePiece gives no more
+LARGEST_NBEST = 512  # SentencePiece gives no more
 
 
 class Subwords:
@@ -99,13 +99,14 @@ class Subwords:
         return [i for word in words for symbol in self._merge(list(word), alpha, rng) for i in self._ids(symbol)]
 
     def nbest(self, text: str, n: int) -> list[list[int]]:
-        """Up to n different segmentations, `encode(text)` first.
+        """Up to n different segmentations, at most 512, `encode(text)` first.
 
         Unigram: the n most probable. BPE knows no order among them: different BPE-dropout samples, always the same.
         """
         candidates: Iterable[list[int]]
+        n = min(n, LARGEST_NBEST)
         if self.kind == "unigram":
-            candidates = self._processor.nbest_encode(text, nbest_size=min(n, LARGEST_NBEST))
+            candidates = self._processor.nbest_encode(text, nbest_size=n)
         else:
             candidates = (self.sample(text, BPE_DROPOUT, seed) for seed in range(20 * n))
         found = {tuple(self.encode(text)): None}

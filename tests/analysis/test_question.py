@@ -24,7 +24,7 @@ from nmtkit.analysis.question import Question, check, read_errors
         ({"metric": "chr"}, "did you mean 'chrf'"),
         ({"threshold": 101.0}, "101"),
         ({"threshold": math.nan}, "nan"),
-        ({"segmentations": 0}, "0 reference segmentations"),
+        ({"segmentations": 0}, "reference_segmentations = 0"),
     ],
 )
 def test_refusals(change: dict[str, Any], message: str) -> None:
