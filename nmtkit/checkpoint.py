@@ -33,6 +33,8 @@ FORMAT = 1
 
 OPTIONS, BEST, LAST = "options.json", "weights.safetensors", "last.safetensors"
 WEIGHTS = "weights"
+RESTORE = "the weights fit no other, so restore a copy"
+"""What helps where a model folder's tokenizer is missing or damaged."""
 FILES = {"best": BEST, "last": LAST}
 """Weights that can be asked for."""
 
@@ -196,7 +198,7 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
         raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, FILES)}")
     folder = Path(folder)
     options = read_options(folder)
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = Tokenizer.load(folder, RESTORE)
     path = folder / FILES[weights]
     tensors, header = load_tensors(path, WEIGHTS)
     digest = model_hash(options["model"], tokenizer, tensors)

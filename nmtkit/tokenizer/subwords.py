@@ -24,23 +24,23 @@ LARGEST_NBEST = 512  # SentencePiece gives no more
 class Subwords:
     """Models from `train_subwords` are lossless: decode(encode(text)) == text for text without U+2581 and newline."""
 
-    def __init__(self, model: bytes, name: str = "the tokenizer") -> None:
-        """`model` holds the bytes of a SentencePiece .model file; `name` is what error messages call it."""
+    def __init__(self, model: bytes, name: str = "the tokenizer", fix: str = HINT) -> None:
+        """`model` holds the bytes of a SentencePiece .model file; error messages call it `name` and end with `fix`."""
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(model)
         except (RuntimeError, TypeError):
-            raise ValueError(f"{name}: not a SentencePiece model; {HINT}") from None
+            raise ValueError(f"{name}: not a SentencePiece model; {fix}") from None
         processor = self._processor
         found = (processor.pad_id(), processor.bos_id(), processor.unk_id(), processor.eos_id())
         if found != (PAD, BOS, UNK, EOS):
             raise ValueError(
                 f"{name}: has its special tokens <pad> <s> <unk> </s> at the ids {' '.join(map(str, found))}, "
-                f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {HINT}"
+                f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {fix}"
             )
         self.size: int = processor.get_piece_size()
-        self.kind = _kind(processor, name)
+        self.kind = _kind(processor, name, fix)
 
     @classmethod
     def from_bytes(cls, model: bytes) -> Subwords:
@@ -48,15 +48,17 @@ class Subwords:
         return cls(model)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Subwords:
+    def load(cls, path: str | os.PathLike[str], fix: str = HINT) -> Subwords:
         """The model in a SentencePiece .model file; raises ValueError if it is not one nmtkit can use."""
+        if Path(path).exists() and not Path(path).is_file():
+            raise ValueError(f"{path}: is no file; name a SentencePiece .model file")
         try:
             model = Path(path).read_bytes()
         except FileNotFoundError:
-            raise ValueError(f"{path}: no such tokenizer; {HINT}") from None
+            raise ValueError(f"{path}: no such tokenizer; {fix}") from None
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror}); name a SentencePiece .model file") from None
-        return cls(model, name=str(path))
+        return cls(model, str(path), fix)
 
     def to_bytes(self) -> bytes:
         """The bytes of the .model file."""
@@ -142,7 +144,7 @@ class Subwords:
         return {processor.id_to_piece(i): processor.get_score(i) for i in texts}
 
 
-def _kind(processor: sentencepiece.SentencePieceProcessor, name: str) -> str:
+def _kind(processor: sentencepiece.SentencePieceProcessor, name: str, fix: str) -> str:
     """ "unigram" or "bpe", told by what the model can do: n-best lists or merges to skip."""
     with suppress(RuntimeError):
         if processor.nbest_encode("a", nbest_size=1):  # older releases of SentencePiece give nothing, newer ones raise
@@ -151,4 +153,4 @@ def _kind(processor: sentencepiece.SentencePieceProcessor, name: str) -> str:
         processor.encode("a", enable_sampling=True, alpha=BPE_DROPOUT, nbest_size=-1)
         return "bpe"
     except RuntimeError:
-        raise ValueError(f"{name}: is neither a unigram nor a BPE model; {HINT}") from None
+        raise ValueError(f"{name}: is neither a unigram nor a BPE model; {fix}") from None

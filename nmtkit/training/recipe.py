@@ -97,7 +97,7 @@ def train(run: Run) -> None:
         set_threads(run.threads)
     texts = {**_read(run.data, "train"), **_read(run.data, "dev")}
     resuming = (run.output / checkpoint.OPTIONS).exists()
-    tokenizer = Tokenizer.load(run.output) if resuming else _make_tokenizer(run, texts)
+    tokenizer = Tokenizer.load(run.output, checkpoint.RESTORE) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
     configuration = _configuration(run, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer)
     if not resuming:
@@ -130,7 +130,7 @@ def check(run: Run) -> str:
         files.open_text(path).close()
     made = 0
     if (run.output / checkpoint.OPTIONS).exists():
-        own = Tokenizer.load(run.output)
+        own = Tokenizer.load(run.output, checkpoint.RESTORE)
         given = run.tokenizer if isinstance(run.tokenizer, Tokenizer) else own
         _refuse_changes(run, checkpoint.read_options(run.output), _configuration(run, given))
         made = max((int(line["step"]) for line in read_history(run.output / "history.jsonl")), default=0)

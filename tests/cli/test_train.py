@@ -122,7 +122,7 @@ def corpus(folder: Path, **files: bytes) -> list[object]:
     [
         ({"train_fr": b"Oui.\n"}, ["train.fr has 1 line,", "train.en has 2 lines"]),
         ({"dev_en": b"Oui.\nOui.\nOui."}, ["dev.fr has 2 lines", "dev.en has 3 lines"]),
-        ({"train_en": b"Oui.\ncaf\xe9\n"}, ["train.en, line 2", "not valid UTF-8 at byte 4", "iconv"]),
+        ({"train_en": b"Oui.\ncaf\xe9\n"}, ["train.en, line 2", "not valid UTF-8 at byte 4 (0xE9)", "mend"]),
         ({"dev_fr": b"\xff\nOui.\n"}, ["dev.fr, line 1", "not valid UTF-8"]),
         ({"train_fr": b"", "train_en": b""}, ["train.fr has 0 lines", "at least one line"]),
         ({"dev_fr": b"", "dev_en": b""}, ["dev.fr has 0 lines"]),
