@@ -160,7 +160,7 @@ def read_options(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder}: not a model folder (it has no {OPTIONS}); nmtkit train --output makes one")
     try:
         options = json.loads(path.read_bytes().decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged, not JSON ({error}); restore a copy") from None
     known = options.get("format") if isinstance(options, dict) else None
     if type(known) is not int or not {"model", "tokenizer", "defaults"} <= options.keys():

@@ -20,7 +20,7 @@ LONGEST = 1000
 """Characters of an error; of longer ones the middle is left out."""
 HUNGRY = (
     *("batch_tokens", "beam", "n_best", "max_length", "max_length_ratio", "resamples", "reference_segmentations"),
-    *("vocab_size", "max_lines", "threads"),
+    *("vocab_size", "max_lines"),
 )
 """Options that decide how much memory a command takes."""
 
