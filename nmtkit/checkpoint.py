@@ -33,6 +33,8 @@ FORMAT = 1
 
 OPTIONS, BEST, LAST = "options.json", "weights.safetensors", "last.safetensors"
 WEIGHTS = "weights"
+RESTORE = "the weights fit no other, so restore a copy"
+"""What helps where a model folder's tokenizer is missing or damaged."""
 FILES = {"best": BEST, "last": LAST}
 """Weights that can be asked for."""
 
@@ -165,7 +167,7 @@ def read_options(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder}: not a model folder (it has no {OPTIONS}); nmtkit train --output makes one")
     try:
         options = json.loads(path.read_bytes().decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged, not JSON ({error}); restore a copy") from None
     known = options.get("format") if isinstance(options, dict) else None
     if type(known) is not int or not {"model", "tokenizer", "defaults"} <= options.keys():
@@ -215,7 +217,7 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
         raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, FILES)}")
     folder = Path(folder)
     options = read_options(folder)
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = Tokenizer.load(folder, RESTORE)
     path = folder / FILES[weights]
     tensors, header = read_weights(path, options["model"], tokenizer)
     model = build_model(options, tokenizer, str(folder / OPTIONS))

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
+from nmtkit.settings import Within
+
+if TYPE_CHECKING:
+    import torch
+
+THREADS = Within(1, 1024)
 
 
 def pick_device(name: str) -> torch.device:
     """The named device; "auto" is the first GPU, or the CPU where there is none."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
         raise ValueError(f"device = {name!r} is not known: choose auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
@@ -23,6 +32,7 @@ def pick_device(name: str) -> torch.device:
 
 def set_threads(threads: int) -> None:
     """Let torch use so many CPU threads."""
-    if threads < 1:
-        raise ValueError(f"threads = {threads} is not possible: choose 1 or more")
+    import torch
+
+    THREADS.check("threads", threads, whole=True)
     torch.set_num_threads(threads)

@@ -14,32 +14,62 @@ import secrets
 import shutil
 import stat
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmtkit.encoding import foreign, not_utf8
 from nmtkit.words import counted
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LARGEST_CONFIG = 1_000_000
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """Every line of a UTF-8 file; raises ValueError naming the file, and the line where a byte is not UTF-8."""
+    lines: list[str] = []
     with open_text(path) as stream:
-        return [_decode(line, f"{path}, line {number}") for number, line in enumerate(_raw_lines(stream), start=1)]
+        for number, line in enumerate(_raw_lines(stream, str(path)), start=1):
+            try:
+                lines.append(line.decode("utf-8"))
+            except UnicodeDecodeError:
+                accents = not all(map(str.isascii, lines))
+                raise ValueError(f"{path}, line {number}: {not_utf8(line, stream.read(), accents)}") from None
+    return lines
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a TOML file says; ValueError in one line for anything that is none."""
+    with _open_config(path) as stream:
+        content = stream.read(LARGEST_CONFIG + 1)
+    if len(content) > LARGEST_CONFIG:
+        raise ValueError(f"{path}: not TOML: larger than {LARGEST_CONFIG:,} bytes; name a configuration file")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not TOML: it is not valid UTF-8; save it as UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not TOML: {error}") from None
 
 
 def open_text(path: str | os.PathLike[str]) -> BinaryIO:
     """The file opened for reading bytes; ValueError in one line where that is not possible."""
     try:
-        return open(path, "rb")
+        stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
         raise ValueError(f"{path}: is a folder; name a text file") from None
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except ValueError as error:  # a NUL, or a character that no path can have
+        raise ValueError(f"{str(path)!r}: cannot be a path ({error}); name a text file") from None
+    if _is_endless(stream):
+        stream.close()
+        raise ValueError(f"{path}: is a device, which has no end; name a text file")
+    return stream
 
 
 def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
@@ -55,7 +85,7 @@ def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
 
 def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> Iterator[str]:
     """The lines of a stream as they arrive; bytes that are not UTF-8 become U+FFFD, with a warning for the line."""
-    for number, line in enumerate(_raw_lines(stream), start=1):
+    for number, line in enumerate(_raw_lines(stream, name), start=1):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -151,24 +181,38 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _raw_lines(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of a binary stream without their ends and without the byte order mark of the first."""
+def _raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The lines of a binary stream without their ends and without the byte order mark of the first.
+
+    ValueError where the first tells that this is another encoding or a packed file.
+    """
     for number, line in enumerate(stream):
         if number == 0:
+            if reason := foreign(line):
+                raise ValueError(f"{name}: {reason}")
             line = line.removeprefix(BYTE_ORDER_MARK)
             if not line:  # the file holds the mark and nothing else
                 return
         yield line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
-def _decode(line: bytes, where: str) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{where}: not valid UTF-8 at byte {error.start + 1}; convert the file, for example with "
-            "iconv -f LATIN1 -t UTF-8"
-        ) from None
+def _open_config(path: str | os.PathLike[str]) -> BinaryIO:
+    """As `open_text`; of a pipe into which nobody writes, which would keep us waiting for ever, nothing is read."""
+    if not Path(path).is_fifo():
+        return open_text(path)
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    os.set_blocking(stream.fileno(), True)
+    if not stream.peek(1):
+        stream.close()
+        raise ValueError(f"{path}: a pipe into which nobody writes; name a configuration file")
+    return stream
+
+
+def _is_endless(stream: BinaryIO) -> bool:
+    """Whether a file is a device such as /dev/zero; a terminal and /dev/null come to an end."""
+    mode = os.fstat(stream.fileno())
+    device = stat.S_ISCHR(mode.st_mode) or stat.S_ISBLK(mode.st_mode)
+    return device and not stream.isatty() and mode.st_rdev != os.stat(os.devnull).st_rdev
 
 
 @contextmanager

@@ -1,15 +1,94 @@
-"""Settings as frozen dataclasses: read from and written to the plain mappings of TOML and JSON, checked by type."""
+"""Settings as frozen dataclasses: from and to the mappings of TOML and JSON, checked by type and bounds."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import math
+import numbers
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """The bounds of a number. A field of a dataclass is annotated with them: `beam: Annotated[int, Within(1, 100)]`.
+
+    Attributes:
+        low: the least value.
+        high: the greatest value.
+        above: the value must be above `low`.
+        below: the value must be below `high`.
+        usual: what most people choose, for error messages; None: nothing in particular.
+    """
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
+    usual: float | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        high_enough = self.low < value if self.above else self.low <= value
+        return bool(high_enough and (value < self.high if self.below else value <= self.high))
+
+    def __str__(self) -> str:
+        low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (self.low, self.high))
+        usual = "" if self.usual is None else f", usually {self.usual:g}"
+        if self.above:
+            return f"more than {low} and {'below' if self.below else 'at most'} {high}{usual}"
+        return f"from {low} to {'below ' if self.below else ''}{high}{usual}"
+
+    def check(self, name: str, value: Any, whole: bool = False) -> None:
+        """ValueError unless the value is a number (a whole one) within the bounds."""
+        kind: type = numbers.Integral if whole else numbers.Real
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} = {shown(value)} is not a {'whole ' * whole}number: choose {self}")
+        if value not in self:
+            raise ValueError(f"{name} = {shown(value)} is not possible: choose {self}")
+
+
+SEED = Within(0, 2**32 - 1)
+"""What a random generator starts from; NumPy takes no more."""
+
+
+def check_bounds(instance: Any) -> None:
+    """ValueError for a field of a dataclass instance whose value is not within the bounds that it is annotated with."""
+    cls: type = type(instance)
+    for name, (within, whole) in _bounded(cls).items():
+        value = getattr(instance, name)
+        if value is not None:
+            within.check(name, value, whole)
+
+
+def bounds(cls: type, name: str) -> Within:
+    """The bounds that a field of a dataclass is annotated with."""
+    return _bounded(cls)[name][0]
+
+
+@functools.cache
+def _bounded(cls: type) -> dict[str, tuple[Within, bool]]:
+    """The fields that have bounds, with them, and whether the number must be whole."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {
+        name: (fact, float not in _alternatives(typing.get_args(hint)[0]))
+        for name, hint in hints.items()
+        if typing.get_origin(hint) is typing.Annotated
+        for fact in typing.get_args(hint)[1:]
+        if type(fact) is Within
+    }
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it; a whole number of many digits by its size."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"{'-' * (value < 0)}1e{math.floor(math.log10(abs(value)))}"
+    return repr(value)
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
@@ -62,7 +141,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
                 return tuple(value)
         elif type(value) is kind:
             return value
-    raise ValueError(f"{where} = {value!r} is not {_describe(hint)}")
+    raise ValueError(f"{where} = {shown(value)} is not {_describe(hint)}")
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

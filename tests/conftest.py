@@ -86,7 +86,10 @@ def run_here(*arguments: object, stdin: bytes = b"") -> Outcome:
     from nmtkit.__main__ import main
 
     words = [str(argument) for argument in arguments]
-    streams = [io.TextIOWrapper(io.BytesIO(data), encoding="utf-8") for data in (stdin, b"", b"")]
+    streams = [
+        io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors=errors)  # as Python opens them
+        for data, errors in ((stdin, "strict"), (b"", "strict"), (b"", "backslashreplace"))
+    ]
     names = ("stdin", "stdout", "stderr")
     with mock.patch.multiple(sys, argv=["nmtkit", *words], **dict(zip(names, streams, strict=True))):
         try:

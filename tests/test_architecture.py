@@ -17,7 +17,7 @@ PACKAGE = ROOT / "nmtkit"
 
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"words"}),
-    frozenset({"specials", "console", "evaluation", "files", "settings", "memory", "devices"}),
+    frozenset({"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices"}),
     frozenset({"tokenizer", "models"}),
     frozenset({"batches", "decoding", "checkpoint"}),
     frozenset({"translator", "interop"}),
@@ -28,16 +28,27 @@ LEVELS: tuple[frozenset[str], ...] = (
 )
 """Bottom-up: a part imports from the levels below its own."""
 
-WITHIN_A_LEVEL = {("evaluation", "settings")}
+WITHIN_A_LEVEL = {("evaluation", "settings"), ("devices", "settings"), ("files", "encoding")}
 """Imports between parts of one level; `settings` stands on nothing."""
 
 ONLY: dict[str, frozenset[str]] = {
-    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials"}),
+    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials", "nmtkit.settings"}),
     "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""
 
-WITHOUT_TORCH = ("specials", "console", "evaluation", "files", "settings", "memory", "report", "cli", "__main__")
+WITHOUT_TORCH = (
+    "specials",
+    "console",
+    "evaluation",
+    "encoding",
+    "files",
+    "settings",
+    "memory",
+    "report",
+    "cli",
+    "__main__",
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from nmtkit.devices import pick_device, set_threads
 from nmtkit.translator import Translator
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "cpu:x"])
+@pytest.mark.parametrize(
+    "name", ["gpu", "", "cuda:x", "meta", "cpu:x", "cpu:7", "cpu:1", "cuda:-1", "cuda:99999999999999999999", "9" * 5000]
+)
 def test_an_unknown_device_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         pick_device(name)
@@ -37,10 +39,10 @@ def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch
         pick_device("cuda:2")
 
 
-@pytest.mark.parametrize("threads", [0, -1])
+@pytest.mark.parametrize("threads", [0, -1, 1025, 10**9, 10**23])
 def test_no_threads_are_refused(threads: int, tmp_path: Path) -> None:
     write_folder(tmp_path)
-    with pytest.raises(ValueError, match=f"threads = {threads} .*choose 1 or more"):
+    with pytest.raises(ValueError, match=f"threads = {threads} .*choose from 1 to 1,024"):
         Translator.load(tmp_path, device="cpu", threads=threads)
 
 

@@ -11,10 +11,11 @@ import sys
 
 import pytest
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nmtkit import files
+from nmtkit.encoding import foreign
 from nmtkit.files import locked
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
@@ -63,7 +64,7 @@ def test_what_a_line_is(tmp_path, content, lines):
 def test_bytes_that_are_not_utf8_are_refused_with_file_and_line(tmp_path):
     path = tmp_path / "latin.de"
     path.write_bytes(b"gut\nsch\xf6n\n")
-    with pytest.raises(ValueError, match=r"latin\.de, line 2: not valid UTF-8 at byte 4; convert"):
+    with pytest.raises(ValueError, match=r"latin\.de, line 2: not valid UTF-8 at byte 4 \(0xF6\); .* mend this one"):
         files.read_lines(path)
     path.write_bytes(b"\xed\xa0\x80\n")  # a surrogate is not UTF-8 either
     with pytest.raises(ValueError, match="line 1"):
@@ -73,6 +74,7 @@ def test_bytes_that_are_not_utf8_are_refused_with_file_and_line(tmp_path):
 @settings(deadline=None)
 @given(content=st.binary())
 def test_lenient_lines_never_stop_and_warn_for_exactly_the_invalid_lines(content):
+    assume(not foreign(content.split(b"\n")[0]))
     warnings = []
     lines = list(files.lenient_lines(io.BytesIO(content), "input", warnings.append))
     raw = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -261,3 +263,51 @@ def test_a_lock_is_one_processs_and_ends_with_it(tmp_path):
         process.wait()
     with locked(tmp_path):
         assert not list(tmp_path.iterdir()), "it leaves nothing behind"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/urandom"])
+@pytest.mark.parametrize("read", [files.read_lines, files.read_toml])
+def test_a_device_without_end_is_no_file(device, read):
+    with pytest.raises(ValueError, match=f"^{device}: is a device, which has no end; name a text file$"):
+        read(device)
+
+
+def test_nothing_is_in_dev_null():
+    assert files.read_lines("/dev/null") == [] and files.read_toml("/dev/null") == {}
+
+
+def test_a_path_that_no_file_can_have():
+    with pytest.raises(ValueError, match=r"'a\\x00b': cannot be a path"):
+        files.read_lines("a\0b")
+
+
+def test_a_configuration_from_a_pipe(tmp_path):
+    """As a shell makes it of <(command); one into which nobody writes would keep us waiting."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="a pipe into which nobody writes"):
+        files.read_toml(pipe)
+    program = "sleep 0.3; echo 'beam = 3'; sleep 0.3; echo 'n-best = 2'"
+    with subprocess.Popen(["sh", "-c", program], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert files.read_toml(f"/dev/fd/{writer.stdout.fileno()}") == {"beam": 3, "n-best": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a", "not TOML: "),
+        (b"a = \xff", "not TOML: it is not valid UTF-8"),
+        (b"#" * 1_000_001, "not TOML: larger than 1,000,000 bytes"),
+        (b"a = " + b"[" * 100_000, "not TOML: "),
+        (b"a = " + b"9" * 10_000, "not TOML: "),
+        ("a = 1".encode("utf-16"), "not TOML: it is not valid UTF-8"),
+    ],
+    ids=["cut", "byte", "large", "deep", "long", "wide"],
+)
+def test_what_is_no_toml(tmp_path, content, message):
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        files.read_toml(path)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -72,7 +72,7 @@ def test_a_whole_number_is_a_number_and_becomes_a_float():
         ({"steps": "1"}, r"steps = '1' is not a whole number"),
         ({"steps": None}, r"steps = None is not a whole number"),
         ({"rate": False}, r"rate = False is not a number"),
-        ({"rate": 10**400}, r"rate = 10+ is not a number"),
+        ({"rate": 10**400}, "rate = 1e400 is not a number"),
         ({"shared": 1}, r"shared = 1 is not true or false"),
         ({"name": 1}, r"name = 1 is not a text in quotes"),
         ({"limit": 1.5}, r"limit = 1\.5 is not a whole number or null"),

@@ -75,7 +75,7 @@ def blame(
         errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
         threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
             if not given.
-        tolerance: on J, at least `LEAST_TOLERANCE`.
+        tolerance: within `bounds.TOLERANCE`, on J.
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis, and takes those made; None: nothing is kept.

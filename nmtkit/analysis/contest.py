@@ -19,7 +19,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, changed, p_values, resampled
-from nmtkit.evaluation.metrics import SEED, signature
+from nmtkit.evaluation.metrics import USUAL_SEED, signature
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -129,7 +129,7 @@ def contest(
     *,
     buckets: int = BUCKETS,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: int = USUAL_SEED,
 ) -> Contest:
     """Compare contestants: (name, runs), the first being the one that the others are compared with.
 

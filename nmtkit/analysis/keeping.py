@@ -48,7 +48,7 @@ class Keeper:
     def _parsed(self, kind: Any, line: str, number: int) -> Any:
         try:
             return from_plain(kind, json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.path}, line {number}: not what blame-analysis --records writes ({error}); name another file"
             ) from None

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
+from nmtkit.analysis import bounds
 from nmtkit.analysis.records import Record, Verdict
 from nmtkit.evaluation.metrics import build_metric
 from nmtkit.files import read_lines
 from nmtkit.words import counted
 
 TOLERANCE = 1e-4
-LEAST_TOLERANCE = 1e-5
-"""Below it rounding would decide. In float32 the log P of one translation differs between two batches by up to 1e-6
-nats a piece, which adds up to 1e-5 nats in sentences of some dozen pieces."""
 WINDOW = 1000
 """Sentences that are judged at one time, after which their records are kept."""
 DEFAULT_THRESHOLD = ("chrf", 60.0)
@@ -67,15 +64,9 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 f"reference {number} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
-    if not LEAST_TOLERANCE <= question.tolerance < math.inf:
-        raise ValueError(
-            f"tolerance = {question.tolerance} is not possible: choose {LEAST_TOLERANCE:f} or more, usually "
-            f"{TOLERANCE} (below the least the rounding of float32 would decide)"
-        )
-    if not 0 <= question.threshold <= 100:
-        raise ValueError(f"the sentence score {question.threshold} is not possible: choose from 0 to 100")
-    if question.segmentations < 1:
-        raise ValueError(f"{question.segmentations} reference segmentations are not possible: choose 1 or more")
+    bounds.TOLERANCE.check("tolerance", question.tolerance)
+    bounds.SENTENCE_SCORE.check("sentence score", question.threshold)
+    bounds.SEGMENTATIONS.check("reference_segmentations", question.segmentations, whole=True)
     build_metric(question.metric)
     for number in sorted(question.listed):
         if not 1 <= number <= len(sources):

@@ -146,7 +146,7 @@ def read_traces(path: str | Path) -> tuple[Header, list[Trace]]:
             else:
                 header = Header(**record)
                 assert type(header.vocabulary) is int and type(header.beam) is int
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, AssertionError):
+        except (json.JSONDecodeError, RecursionError, KeyError, TypeError, AttributeError, AssertionError):
             raise ValueError(f"{path}, line {number}: not a trace; nmtkit translate --trace writes traces") from None
     if header is None:
         raise ValueError(f"{path}: is empty; nmtkit translate --trace writes traces")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from nmtkit.analysis.bounds import SEGMENTATIONS, TOLERANCE
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -28,6 +29,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import SECONDS, keep_apart
 from nmtkit.console import Progress, note, stdout_console, warn
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
@@ -48,8 +50,6 @@ BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
 
 OF_THE_SWEEP = ("tolerance", "reference_segmentations")
 """What decides the verdicts of a sweep, too."""
-LEAST_TOLERANCE = 1e-5
-"""That of analysis.question, which is refused below: known here so that nothing is loaded for it."""
 
 
 def _option(
@@ -71,26 +71,27 @@ VERDICT_OPTIONS: Options = {
         float | None,
         real(
             "On J: differences up to it blame the model. Nats in all at α 0, nats a piece at α 1.",
-            panel=VERDICTS,
-            least=LEAST_TOLERANCE,
+            TOLERANCE,
+            VERDICTS,
             default="0.0001",
         ),
     ],
     "reference_segmentations": Annotated[
-        int | None, count("Score a reference under its best of so many segmentations.", panel=VERDICTS, default="1")
+        int | None,
+        count("Score a reference under its best of so many segmentations.", SEGMENTATIONS, VERDICTS, default="1"),
     ],
 }
 CERTIFICATE_OPTIONS: Options = {
     "exact": Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")],
     "budget_steps": Annotated[
-        int | None, count("Most model steps of it for a sentence.", panel=CERTIFICATES, default="10000")
+        int | None, count("Most model steps of it for a sentence.", BUDGET_STEPS, CERTIFICATES, default="10000")
     ],
     "budget_seconds": Annotated[
         float | None,
         real(
             "Most seconds of it for a sentence, on average over a batch.",
-            panel=CERTIFICATES,
-            above=True,
+            BUDGET_SECONDS,
+            CERTIFICATES,
             default="no limit",
         ),
     ],

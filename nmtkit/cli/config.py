@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from nmtkit.files import read_toml
 from nmtkit.settings import nearest
 
 TABLES = ("model", "training", "tokenizer")
@@ -95,13 +96,9 @@ def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     try:
         if path.exists():
-            return tomllib.loads(path.read_bytes().decode("utf-8"))
+            return read_toml(path)
         if name in recipes():
             return tomllib.loads((resources.files("nmtkit.training") / "recipes" / f"{name}.toml").read_text("utf-8"))
     except OSError as error:
         raise ValueError(f"{name}: cannot be read ({error.strerror}); name a TOML file") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{name}: not TOML: it is not valid UTF-8; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name}: not TOML: {error}") from None
     raise ValueError(f"{name}: no such file, nor a recipe of nmtkit's ({', '.join(recipes())})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import os
 import sys
 import traceback
@@ -15,7 +16,17 @@ import typer
 USAGE = 2
 INTERRUPTED = 130
 
+LONGEST = 1000
+"""Characters of an error; of longer ones the middle is left out."""
+HUNGRY = (
+    *("batch_tokens", "beam", "n_best", "max_length", "max_length_ratio", "resamples", "reference_segmentations"),
+    *("vocab_size", "max_lines"),
+)
+"""Options that decide how much memory a command takes."""
+
 _debug = False
+_running: dict[str, Any] = {}
+"""The hungry options of the command that runs: their values, None where the user left them at their default."""
 
 
 def set_debug(debug: bool) -> None:
@@ -27,8 +38,12 @@ def set_debug(debug: bool) -> None:
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
     """The command with its errors told in one line; a traceback only with --debug."""
 
+    usual = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
+
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
+        _running.clear()
+        _running.update({name: None if value == usual[name] else value for name, value in options.items()})
         try:
             command(*arguments, **options)
             sys.stdout.flush()
@@ -54,13 +69,28 @@ def told(error: Exception) -> str:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         fix = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
-        return f"{where}{error.strerror or error}{fix}"
+        return shortened(f"{where}{error.strerror or error}{fix}")
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
-        return f"out of memory: choose a smaller --batch-tokens or a smaller model ({text[:120]})"
+        return f"out of memory: {_less_memory()}{f' ({text[:120]})' if text else ''}"
     if isinstance(error, RuntimeError):
         return f"{text[:300]} (internal error: --debug shows where)"
-    return text
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """An error as one line that is not too long to read, whatever a user or a file put into it."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+
+
+def _less_memory() -> str:
+    """What the running command would need less memory with: the options that were given, or else those it has."""
+    flags = {name: f"--{name.replace('_', '-')}" for name in HUNGRY if name in _running}
+    asked = [f"{flag} than {_running[name]}" for name, flag in flags.items() if _running[name] is not None]
+    if named := asked or list(flags.values()):
+        return f"choose a smaller {' or a smaller '.join(named)}"
+    return "take smaller files, or a machine with more of it"
 
 
 def _discard_output() -> None:

@@ -22,6 +22,8 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import stdout_console, warn
+from nmtkit.evaluation.bounds import RESAMPLES
+from nmtkit.settings import SEED
 from nmtkit.words import counted
 
 
@@ -41,8 +43,8 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
-    resamples: Annotated[int, count("Bootstrap resamples of the intervals.", 2)] = 1000,
-    seed: Annotated[int, count("Of the bootstrap.", 0)] = 12345,
+    resamples: Annotated[int, count("Bootstrap resamples of the intervals.", RESAMPLES)] = 1000,
+    seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
     ] = None,

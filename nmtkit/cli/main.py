@@ -14,7 +14,7 @@ from nmtkit.cli.attention import attention
 from nmtkit.cli.blame_analysis import blame_analysis
 from nmtkit.cli.blame_compare import blame_compare
 from nmtkit.cli.compare import compare
-from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
+from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting, shortened
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
 from nmtkit.cli.inspect import inspect
@@ -91,7 +91,7 @@ def run() -> int:
         if len(sys.argv) < 2:
             error.show()  # no command at all: the help
         else:
-            typer.echo(f"nmtkit: {' '.join(error.format_message().split())}", err=True)
+            typer.echo(f"nmtkit: {shortened(error.format_message())}", err=True)
         return USAGE
     except typer.Abort:
         return INTERRUPTED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,33 +17,33 @@ import typer
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
 from nmtkit.console import note, set_quiet
-from nmtkit.settings import nearest
+from nmtkit.decoding.settings import SearchSettings
+from nmtkit.devices import THREADS
+from nmtkit.settings import Within, bounds, nearest, shown
 
 if TYPE_CHECKING:
-    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
 SEARCH = "Search (the defaults are those of the model folder, see nmtkit info)"
 MACHINE, COMMON = "Machine", "Common"
+MANY = 1_000_000_000
+"""Of anything that has no bound of its own."""
 
 
-def count(text: str, least: int = 1, panel: str | None = None, default: str | bool = True) -> Any:
-    """An option that takes a whole number from `least` on; `default` in words where the parameter's is None."""
-    within = _within(least, None)
-    return typer.Option(callback=within, metavar="N", help=text, rich_help_panel=panel, show_default=default)
+def count(text: str, within: Within | int = 1, panel: str | None = None, default: str | bool = True) -> Any:
+    """An option that takes a whole number within bounds, or from a number on.
+
+    Args:
+        default: in words, where the parameter's is None.
+    """
+    check = _checking(Within(within, MANY) if isinstance(within, int) else within)
+    return typer.Option(callback=check, metavar="N", help=text, rich_help_panel=panel, show_default=default)
 
 
-def real(
-    text: str,
-    most: float | None = None,
-    panel: str | None = None,
-    above: bool = False,
-    least: float = 0,
-    default: str | bool = True,
-) -> Any:
-    """An option that takes a number from `least` on, or above it."""
-    within = _within(least, most, above)
-    return typer.Option(callback=within, metavar="X", help=text, rich_help_panel=panel, show_default=default)
+def real(text: str, within: Within, panel: str | None = None, default: str | bool = True) -> Any:
+    """An option that takes a number within bounds; `default` as for `count`."""
+    check = _checking(within)
+    return typer.Option(callback=check, metavar="X", help=text, rich_help_panel=panel, show_default=default)
 
 
 def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
@@ -59,16 +58,13 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None, default
     return typer.Option(callback=check, metavar=words, help=text, rich_help_panel=panel, show_default=default)
 
 
-def _within(least: float, most: float | None, above: bool = False) -> Callable[..., Any]:
-    """Callback of an option: the value, refused unless it is between the two."""
-    shown = f"{least:f}".rstrip("0").rstrip(".")  # no power of ten
-    asked = f"more than {shown}" if above else f"{shown} or more" if most is None else f"from {shown} to {most}"
+def _checking(within: Within) -> Callable[..., Any]:
+    """Callback of an option: the value, refused unless it is within the bounds."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
         for one in value if isinstance(value, list) else [value]:
-            inside = one is None or least <= one <= (math.inf if most is None else most)
-            if not inside or (above and one == least):
-                raise typer.BadParameter(f"{origin(context, option)}{one} is not possible: choose {asked}")
+            if one is not None and one not in within:
+                raise typer.BadParameter(f"{origin(context, option)}{shown(one)} is not possible: choose {within}")
         return value
 
     return check
@@ -78,6 +74,16 @@ def _flag(text: str, name: str, panel: str) -> Any:
     return typer.Option(name, help=text, rich_help_panel=panel)
 
 
+def _count(name: str, text: str, default: str | bool = True) -> Any:
+    """An option for a whole number among the settings of the search."""
+    return count(text, bounds(SearchSettings, name), SEARCH, default)
+
+
+def _real(name: str, text: str) -> Any:
+    """An option for a number among the settings of the search."""
+    return real(text, bounds(SearchSettings, name), SEARCH)
+
+
 Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", metavar="FOLDER")]
 Folders = Annotated[list[Path], typer.Argument(help="Model folder; several: an ensemble of them.", metavar="FOLDER")]
 
@@ -85,30 +91,27 @@ Options = dict[str, Any]
 """The values of a group of options by name; None: not given."""
 
 SEARCH_OPTIONS: Options = {
-    "beam": Annotated[int | None, count("Hypotheses kept at each step; 1 is greedy search.", panel=SEARCH)],
+    "beam": Annotated[int | None, _count("beam", "Hypotheses kept at each step; 1 is greedy search.")],
     "length_alpha": Annotated[
-        float | None, real("Score is log P / length^alpha: 0 none, 1 mean of a token.", most=10, panel=SEARCH)
+        float | None, _real("length_alpha", "Score is log P / length^alpha: 0 none, 1 mean of a token.")
     ],
     "length_penalty": Annotated[
         str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
     ],
     "max_length": Annotated[
         int | None,
-        count("Most target pieces, end of sentence counted.", panel=SEARCH, default="2 × source pieces + 10"),
+        _count("max_length", "Most target pieces, end of sentence counted.", "2 × source pieces + 10"),
     ],
-    "max_length_ratio": Annotated[
-        float | None, real("Most target pieces for each source piece.", panel=SEARCH, above=True)
-    ],
-    "min_length": Annotated[int | None, count("Fewest target pieces, end of sentence counted.", panel=SEARCH)],
-    "min_length_ratio": Annotated[float | None, real("Fewest for each source piece.", panel=SEARCH, above=True)],
+    "max_length_ratio": Annotated[float | None, _real("max_length_ratio", "Most target pieces for each source piece.")],
+    "min_length": Annotated[int | None, _count("min_length", "Fewest target pieces, end of sentence counted.")],
+    "min_length_ratio": Annotated[float | None, _real("min_length_ratio", "Fewest for each source piece.")],
     "patience": Annotated[
-        float | None,
-        real("Stop at patience × beam finished ones: faster, may miss the best.", panel=SEARCH, above=True),
+        float | None, _real("patience", "Stop at patience × beam finished ones: faster, may miss the best.")
     ],
     "free_eos": Annotated[bool | None, _flag("What ends takes no slot of the beam.", "--free-eos", SEARCH)],
     "forbid_unk": Annotated[bool | None, _flag("Never produce the unknown piece.", "--forbid-unk", SEARCH)],
-    "no_repeat_ngram": Annotated[int | None, count("No sequence of so many pieces twice; 0: any.", 0, panel=SEARCH)],
-    "batch_tokens": Annotated[int | None, count("Most padded source pieces searched at a time.", panel=SEARCH)],
+    "no_repeat_ngram": Annotated[int | None, _count("no_repeat_ngram", "No sequence of so many pieces twice; 0: any.")],
+    "batch_tokens": Annotated[int | None, _count("batch_tokens", "Most padded source pieces searched at a time.")],
 }
 OBJECTIVE_OPTIONS: Options = {name: SEARCH_OPTIONS[name] for name in ("length_alpha", "length_penalty", "batch_tokens")}
 """Where nothing is searched."""
@@ -118,7 +121,7 @@ MODEL_OPTIONS: Options = {
         str | None,
         typer.Option(help="auto, cpu, cuda or cuda:N.", metavar="NAME", rich_help_panel=MACHINE, show_default="auto"),
     ],
-    "threads": Annotated[int | None, count("CPU threads.", panel=MACHINE, default="PyTorch's choice")],
+    "threads": Annotated[int | None, count("CPU threads.", THREADS, MACHINE, default="PyTorch's choice")],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,7 +66,7 @@ def keep_apart(read: Sequence[Path | None], written: Sequence[Path | None]) -> N
     for path in written:
         if path is None:
             continue
-        if any(path.resolve() == other.resolve() for other in taken):
+        if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):
             raise typer.BadParameter(f"{path} is read and written, or written twice: name another file")
         taken.append(path)
 

@@ -12,7 +12,9 @@ import typer
 from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.console import note
-from nmtkit.models.options import PRESETS
+from nmtkit.models.options import DROPOUT, PRESETS
+from nmtkit.settings import bounds, from_mapping
+from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -25,41 +27,26 @@ PRESET = "transformer-small"
 USUAL = TrainingOptions()
 
 
-def _count(text: str, usual: int, least: int = 1) -> Any:
-    return count(text, least, TRAINING, default=f"{usual}")
+def _count(name: str, text: str) -> Any:
+    """An option for a whole number among the options of training."""
+    return count(text, bounds(TrainingOptions, name), TRAINING, default=f"{getattr(USUAL, name)}")
+
+
+def _real(name: str, text: str) -> Any:
+    """An option for a number among the options of training."""
+    return real(text, bounds(TrainingOptions, name), TRAINING, default=f"{getattr(USUAL, name)}")
 
 
 TRAINING_OPTIONS: Options = {
-    "updates": Annotated[
-        int | None,
-        _count("Optimiser steps; more continue a finished run.", USUAL.updates),
-    ],
-    "batch_tokens": Annotated[
-        int | None,
-        _count("Most padded target pieces of a batch.", USUAL.batch_tokens),
-    ],
-    "learning_rate": Annotated[
-        float | None,
-        real("Peak, at the end of the warm-up.", panel=TRAINING, above=True, default=f"{USUAL.learning_rate}"),
-    ],
-    "warmup": Annotated[int | None, _count("Updates of linear growth.", USUAL.warmup)],
-    "label_smoothing": Annotated[
-        float | None,
-        real("Share of the target spread evenly.", panel=TRAINING, default=f"{USUAL.label_smoothing}"),
-    ],
-    "validate_every": Annotated[
-        int | None,
-        _count("Updates between validations.", USUAL.validate_every),
-    ],
-    "average": Annotated[
-        int | None,
-        _count("Keep the mean of so many last snapshots.", USUAL.average),
-    ],
-    "patience": Annotated[
-        int | None,
-        _count("Validations without a better score; 0: never stop.", USUAL.patience, 0),
-    ],
-    "seed": Annotated[int | None, _count("Of everything random.", USUAL.seed, 0)],
+    "updates": Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run.")],
+    "batch_tokens": Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch.")],
+    "learning_rate": Annotated[float | None, _real("learning_rate", "Peak, at the end of the warm-up.")],
+    "warmup": Annotated[int | None, _count("warmup", "Updates of linear growth.")],
+    "label_smoothing": Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")],
+    "validate_every": Annotated[int | None, _count("validate_every", "Updates between validations.")],
+    "average": Annotated[int | None, _count("average", "Keep the mean of so many last snapshots.")],
+    "patience": Annotated[int | None, _count("patience", "Validations without a better score; 0: never stop.")],
+    "seed": Annotated[int | None, _count("seed", "Of everything random.")],
 }
 """Fields of `TrainingOptions`."""
 
@@ -86,7 +73,7 @@ def train(
     ] = None,
     vocab_size: Annotated[
         int | None,
-        count("Pieces of the tokenizer to train.", panel=TOKENIZER, default="8000"),
+        count("Pieces of the tokenizer to train.", bounds(TokenizerOptions, "vocab_size"), TOKENIZER, default="8000"),
     ] = None,
     tokenizer_kind: Annotated[
         str | None,
@@ -106,7 +93,7 @@ def train(
         typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
     ] = None,
     dropout: Annotated[
-        float | None, real("Share of what is dropped out in training.", panel=MODEL, default="the preset's")
+        float | None, real("Share of what is dropped out in training.", DROPOUT, MODEL, default="the preset's")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
@@ -120,8 +107,6 @@ def train(
     The same command goes on where a killed run was, and ends with the same weights. All other options, by the names
     that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
     """
-    from nmtkit.settings import from_mapping
-    from nmtkit.tokenizer.build import TokenizerOptions
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training import recipe
 
@@ -134,8 +119,9 @@ def train(
         if tokenizer and of_tokenizer:
             named = ", ".join(of_tokenizer)
             raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
+        data = recipe.Data(train, dev, source_lang, target_lang)
     run = recipe.Run(
-        data=recipe.Data(train, dev, source_lang, target_lang),
+        data=data,
         output=output,
         model=model,
         training=options,

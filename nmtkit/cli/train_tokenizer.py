@@ -9,6 +9,8 @@ import typer
 
 from nmtkit.cli.parameters import choice, count, real, takes
 from nmtkit.console import note
+from nmtkit.settings import SEED, bounds
+from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
 from nmtkit.words import counted
 
 
@@ -16,13 +18,18 @@ from nmtkit.words import counted
 def train_tokenizer(
     texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", metavar="TEXT")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
-    vocab_size: Annotated[int, count("Pieces, 4 specials and 256 bytes among them.")] = 8000,
-    kind: Annotated[str, choice("Of segmentation.", ("unigram", "bpe"))] = "unigram",
+    vocab_size: Annotated[
+        int, count("Pieces, 4 specials and 256 bytes among them.", bounds(TokenizerOptions, "vocab_size"))
+    ] = 8000,
+    kind: Annotated[str, choice("Of segmentation.", KINDS)] = "unigram",
     character_coverage: Annotated[
-        float, real("Share of characters in the text that get a piece of their own.", most=1)
+        float, real("Share of characters in the text that get a piece of their own.", COVERAGE)
     ] = 1.0,
-    max_lines: Annotated[int | None, count("Learn from a random sample of so many lines.", default="all")] = None,
-    seed: Annotated[int, count("Of that sample.", 0)] = 1,
+    max_lines: Annotated[
+        int | None,
+        count("Learn from a random sample of so many lines.", bounds(TokenizerOptions, "max_lines"), default="all"),
+    ] = None,
+    seed: Annotated[int, count("Of that sample.", SEED)] = 1,
 ) -> None:
     """Train a subword tokenizer.
 

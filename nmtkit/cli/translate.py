@@ -25,9 +25,10 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import Tally
 from nmtkit.console import note
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSettings
+from nmtkit.settings import bounds
 
 if TYPE_CHECKING:
-    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Certified, Translation, Translator
 
 EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
@@ -45,7 +46,12 @@ def translate(
     ] = None,
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
-        int, count("Translations a line, best first: line number and rank go before.", panel=COLUMNS)
+        int,
+        count(
+            "Translations a line, best first: line number and rank go before.",
+            bounds(SearchSettings, "n_best"),
+            COLUMNS,
+        ),
     ] = 1,
     scores: Annotated[
         bool,
@@ -60,11 +66,11 @@ def translate(
         bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
     ] = False,
     budget_steps: Annotated[
-        int | None, count("Most model steps of it for a line.", panel=EXACT, default="10000")
+        int | None, count("Most model steps of it for a line.", BUDGET_STEPS, EXACT, default="10000")
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        real("Most seconds of it for a line, on average over a batch.", panel=EXACT, above=True, default="no limit"),
+        real("Most seconds of it for a line, on average over a batch.", BUDGET_SECONDS, EXACT, default="no limit"),
     ] = None,
     per_length: Annotated[
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)

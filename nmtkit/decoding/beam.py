@@ -204,7 +204,7 @@ class _Beam:
             wins = [one.bound(highest_A, limit_A) > done.score_SF[self.active_A, -1] for one, done in pairs]
             return torch.stack(wins).any(0)
         self.ended_S[self.active_A] += finished_AC.sum(1)
-        return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.patience * self.beam)
+        return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.enough(self.beam))
 
     def _advance(self, alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor) -> None:
         """Put everything in the order of the kept prefixes of the sentences still alive."""

@@ -9,11 +9,14 @@ J(y) = Σ_t log P(y_t | x, y_<t) / lp(|y|), with |y| counting EOS, under one of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from torch import Tensor
+from nmtkit.settings import Within, check_bounds
 
-Number = TypeVar("Number", float, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Number = TypeVar("Number", float, "Tensor")
 PENALTIES = ("power", "gnmt")
 
 
@@ -26,12 +29,11 @@ class Objective:
         penalty: "power" or "gnmt".
     """
 
-    alpha: float = 0.7
+    alpha: Annotated[float, Within(0, 10, usual=0.7)] = 0.7
     penalty: str = "power"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 10:
-            raise ValueError(f"length_alpha = {self.alpha} is not possible: choose 0 (none) to 10, usually 0.7")
+        check_bounds(self)
         if self.penalty not in PENALTIES:
             raise ValueError(f"length_penalty = {self.penalty!r} is not known: choose one of {', '.join(PENALTIES)}")
 

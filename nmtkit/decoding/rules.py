@@ -5,13 +5,14 @@ Shape key: A sentences, W hypotheses a sentence, K candidates a hypothesis, T to
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor
-
+from nmtkit.settings import Within, check_bounds
 from nmtkit.specials import EOS, UNK
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -20,23 +21,26 @@ class Rules:
 
     Attributes:
         patience: None: stop when nothing alive can win any more. X: stop as soon as X · beam hypotheses of a sentence
-            are finished (Kasai et al. 2022; fairseq and CTranslate2 with X = 1), which is faster and may miss the best.
+            are finished, at least one (Kasai et al. 2022; fairseq and CTranslate2 with X = 1), which is faster and may
+            miss the best.
         free_eos: a hypothesis that ends takes no slot: of the 2B best candidates of a step those among the first B
             that end are finished, and the B best others live on (as in fairseq and CTranslate2).
         forbid_unk: UNK is never produced.
         no_repeat_ngram: no sequence of so many tokens occurs twice in an output; 0: any may.
     """
 
-    patience: float | None = None
+    patience: Annotated[float | None, Within(0, 1000, above=True, usual=1)] = None
     free_eos: bool = False
     forbid_unk: bool = False
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: Annotated[int, Within(0, 10_000)] = 0
 
     def __post_init__(self) -> None:
-        if self.patience is not None and not 0 < self.patience < math.inf:
-            raise ValueError(f"patience = {self.patience} is not possible: choose more than 0, usually 1")
-        if self.no_repeat_ngram < 0:
-            raise ValueError(f"no_repeat_ngram = {self.no_repeat_ngram} is not possible: choose 0 (none) or more")
+        check_bounds(self)
+
+    def enough(self, beam: int) -> float:
+        """How many finished hypotheses of a sentence end its search, where there is patience."""
+        assert self.patience is not None
+        return max(1.0, self.patience * beam)
 
     def spare(self, length: int, minimum: int) -> int:
         """How many of a hypothesis' best candidates may be forbidden at the step that makes it `length` tokens long."""
@@ -52,6 +56,6 @@ class Rules:
         if size and past >= size:
             windows = prefix_AWT.unfold(2, size, 1)
             same = (windows[..., :-1] == prefix_AWT[:, :, None, past - size + 1 :]).all(-1)
-            banned_AWP = torch.where(same, windows[..., -1], -1)
+            banned_AWP = windows[..., -1].masked_fill(~same, -1)
             forbidden |= (id_AWK.unsqueeze(-1) == banned_AWP.unsqueeze(2)).any(-1)
         return forbidden

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from nmtkit.decoding.objective import Objective, default_limit
 from nmtkit.decoding.rules import Rules
+from nmtkit.settings import Within, bounds, check_bounds
+
+LENGTH = Within(1, 10_000)
+"""Target pieces, EOS counted."""
+RATIO = Within(0, 100, above=True)
+"""Target pieces for each source piece."""
+BUDGET_STEPS = Within(1, 1_000_000_000)
+"""Model steps of an exact search for a line."""
+BUDGET_SECONDS = Within(0, 10_000_000, above=True)
+"""Seconds of an exact search for a line."""
 
 
 @dataclass(frozen=True)
@@ -27,35 +38,29 @@ class SearchSettings:
         patience, free_eos, forbid_unk, no_repeat_ngram: see `Rules`.
     """
 
-    beam: int = 5
-    length_alpha: float = 0.7
-    n_best: int = 1
-    max_length: int | None = None
-    max_source: int = 1000
-    batch_tokens: int = 2048
+    beam: Annotated[int, Within(1, 10_000)] = 5
+    length_alpha: Annotated[float, bounds(Objective, "alpha")] = 0.7
+    n_best: Annotated[int, Within(1, 10_000)] = 1
+    max_length: Annotated[int | None, LENGTH] = None
+    max_source: Annotated[int, Within(1, 100_000)] = 1000
+    batch_tokens: Annotated[int, Within(1, 1_000_000)] = 2048
     length_penalty: str = "power"
-    min_length: int | None = None
-    max_length_ratio: float | None = None
-    min_length_ratio: float | None = None
-    patience: float | None = None
+    min_length: Annotated[int | None, LENGTH] = None
+    max_length_ratio: Annotated[float | None, RATIO] = None
+    min_length_ratio: Annotated[float | None, RATIO] = None
+    patience: Annotated[float | None, bounds(Rules, "patience")] = None
     free_eos: bool = False
     forbid_unk: bool = False
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: Annotated[int, bounds(Rules, "no_repeat_ngram")] = 0
 
     def __post_init__(self) -> None:
-        for name in ("beam", "n_best", "max_source", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 1 or more")
-        for name in ("max_length", "min_length"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 1 or more (EOS counts)")
-        for name in ("max_length_ratio", "min_length_ratio"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose more than 0")
+        check_bounds(self)
         if self.n_best > self.beam:
             raise ValueError(f"n_best = {self.n_best} needs a beam at least as wide, but beam = {self.beam}")
-        if self.min_length and self.max_length and self.min_length > self.max_length:
-            raise ValueError(f"min_length = {self.min_length} is more than max_length = {self.max_length}")
+        for least, most in (("min_length", "max_length"), ("min_length_ratio", "max_length_ratio")):
+            low, high = getattr(self, least), getattr(self, most)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{least} = {low} is more than {most} = {high}")
         assert self.objective and self.rules
 
     @property

@@ -11,14 +11,14 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmtkit.evaluation import bounds
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Interval, resampled
-from nmtkit.settings import nearest
+from nmtkit.settings import SEED, nearest
 from nmtkit.words import counted
 
 METRICS = ("bleu", "chrf")
-SEED = 12345
+USUAL_SEED = 12345
 """sacreBLEU's own, of the bootstrap."""
-MOST_RESAMPLES = 1_000_000
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
 
 
@@ -40,7 +40,7 @@ def evaluate(
     lowercase: bool = False,
     tokenize: str | None = None,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: int = USUAL_SEED,
 ) -> list[Score]:
     """BLEU and chrF of a corpus against one or more reference sets, each as long as the hypotheses.
 
@@ -142,9 +142,5 @@ def check_texts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) 
 
 def check_resampling(resamples: int, seed: int) -> None:
     """Raises ValueError for a number of bootstrap resamples, or a seed, that cannot be used."""
-    if resamples < 2:
-        raise ValueError(f"{resamples} bootstrap resamples give no interval; use 2 or more ({RESAMPLES} is usual)")
-    if resamples > MOST_RESAMPLES:
-        raise ValueError(f"{resamples} bootstrap resamples are too many; use {MOST_RESAMPLES} at most")
-    if seed < 0:
-        raise ValueError(f"the bootstrap seed is {seed}; use 0 or more")
+    bounds.RESAMPLES.check("resamples", resamples, whole=True)
+    SEED.check("seed", seed, whole=True)

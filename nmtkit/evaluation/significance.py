@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, changed, p_values, resampled
-from nmtkit.evaluation.metrics import METRICS, SEED, check_resampling, check_texts, signature
+from nmtkit.evaluation.metrics import METRICS, USUAL_SEED, check_resampling, check_texts, signature
 from nmtkit.settings import nearest
 
 
@@ -55,7 +55,7 @@ def paired_bootstrap(
     systems: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: int = USUAL_SEED,
 ) -> list[Comparison]:
     """Corpus "bleu" or "chrf" of one or more systems, each against the baseline, on the same resamples."""
     texts = [baseline, *systems]

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Sequence
 from importlib import resources
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from nmtkit.analysis.records import Candidate, Record, Report, Verdict
@@ -134,7 +135,7 @@ def _short(value: float) -> str:
 
 
 def _detail(detail: Detail, record: Record) -> dict[str, Any]:
-    pairs = zip(detail.output_map, detail.reference_map, strict=True)
+    pairs = zip_longest(detail.output_map, detail.reference_map, fillvalue=())  # a reference may have no map
     highest = [max((weight for layer in pair for row in layer for weight in row), default=0.0) or 1.0 for pair in pairs]
     return {
         "source": detail.source,

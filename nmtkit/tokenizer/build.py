@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from nmtkit.settings import nearest
+from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
-from nmtkit.tokenizer.training import KINDS, train_subwords
-
-
-@dataclass(frozen=True)
-class TokenizerOptions:
-    """How to make a tokenizer.
-
-    Attributes:
-        vocab_size: pieces of each subword model, the 4 specials and 256 bytes among them.
-        kind: "unigram" or "bpe".
-        joint: one subword model for both languages; otherwise one for each.
-        max_lines: learn from a random sample of this many lines; null: from all.
-    """
-
-    vocab_size: int = 8000
-    kind: str = "unigram"
-    joint: bool = True
-    max_lines: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.vocab_size < 1:
-            raise ValueError(f"vocab_size = {self.vocab_size} is not possible: choose some thousands, for example 8000")
-        if self.kind not in KINDS:
-            raise ValueError(f"kind = {self.kind!r} is not known;{nearest(self.kind, KINDS)}")
+from nmtkit.tokenizer.training import train_subwords
 
 
 def train_tokenizer(source: Sequence[str], target: Sequence[str], options: TokenizerOptions, seed: int) -> Tokenizer:

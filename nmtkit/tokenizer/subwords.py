@@ -18,29 +18,29 @@ from nmtkit.specials import BOS, EOS, PAD, UNK
 HINT = "make one with: nmtkit train-tokenizer"
 BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020) recommend
 SAMPLED_NBEST = 64  # as in Kudo (2018)
-LARGEST_NBEST = 1024  # SentencePiece gives no more
+LARGEST_NBEST = 512  # SentencePiece gives no more
 
 
 class Subwords:
     """Models from `train_subwords` are lossless: decode(encode(text)) == text for text without U+2581 and newline."""
 
-    def __init__(self, model: bytes, name: str = "the tokenizer") -> None:
-        """`model` holds the bytes of a SentencePiece .model file; `name` is what error messages call it."""
+    def __init__(self, model: bytes, name: str = "the tokenizer", fix: str = HINT) -> None:
+        """`model` holds the bytes of a SentencePiece .model file; error messages call it `name` and end with `fix`."""
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(model)
         except (RuntimeError, TypeError):
-            raise ValueError(f"{name}: not a SentencePiece model; {HINT}") from None
+            raise ValueError(f"{name}: not a SentencePiece model; {fix}") from None
         processor = self._processor
         found = (processor.pad_id(), processor.bos_id(), processor.unk_id(), processor.eos_id())
         if found != (PAD, BOS, UNK, EOS):
             raise ValueError(
                 f"{name}: has its special tokens <pad> <s> <unk> </s> at the ids {' '.join(map(str, found))}, "
-                f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {HINT}"
+                f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {fix}"
             )
         self.size: int = processor.get_piece_size()
-        self.kind = _kind(processor, name)
+        self.kind = _kind(processor, name, fix)
 
     @classmethod
     def from_bytes(cls, model: bytes) -> Subwords:
@@ -48,15 +48,17 @@ class Subwords:
         return cls(model)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Subwords:
+    def load(cls, path: str | os.PathLike[str], fix: str = HINT) -> Subwords:
         """The model in a SentencePiece .model file; raises ValueError if it is not one nmtkit can use."""
+        if Path(path).exists() and not Path(path).is_file():
+            raise ValueError(f"{path}: is no file; name a SentencePiece .model file")
         try:
             model = Path(path).read_bytes()
         except FileNotFoundError:
-            raise ValueError(f"{path}: no such tokenizer; {HINT}") from None
+            raise ValueError(f"{path}: no such tokenizer; {fix}") from None
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror}); name a SentencePiece .model file") from None
-        return cls(model, name=str(path))
+        return cls(model, str(path), fix)
 
     def to_bytes(self) -> bytes:
         """The bytes of the .model file."""
@@ -99,13 +101,14 @@ class Subwords:
         return [i for word in words for symbol in self._merge(list(word), alpha, rng) for i in self._ids(symbol)]
 
     def nbest(self, text: str, n: int) -> list[list[int]]:
-        """Up to n different segmentations, `encode(text)` first.
+        """Up to n different segmentations, at most 512, `encode(text)` first.
 
         Unigram: the n most probable. BPE knows no order among them: different BPE-dropout samples, always the same.
         """
         candidates: Iterable[list[int]]
+        n = min(n, LARGEST_NBEST)
         if self.kind == "unigram":
-            candidates = self._processor.nbest_encode(text, nbest_size=min(n, LARGEST_NBEST))
+            candidates = self._processor.nbest_encode(text, nbest_size=n)
         else:
             candidates = (self.sample(text, BPE_DROPOUT, seed) for seed in range(20 * n))
         found = {tuple(self.encode(text)): None}
@@ -141,7 +144,7 @@ class Subwords:
         return {processor.id_to_piece(i): processor.get_score(i) for i in texts}
 
 
-def _kind(processor: sentencepiece.SentencePieceProcessor, name: str) -> str:
+def _kind(processor: sentencepiece.SentencePieceProcessor, name: str, fix: str) -> str:
     """ "unigram" or "bpe", told by what the model can do: n-best lists or merges to skip."""
     with suppress(RuntimeError):
         if processor.nbest_encode("a", nbest_size=1):  # older releases of SentencePiece give nothing, newer ones raise
@@ -150,4 +153,4 @@ def _kind(processor: sentencepiece.SentencePieceProcessor, name: str) -> str:
         processor.encode("a", enable_sampling=True, alpha=BPE_DROPOUT, nbest_size=-1)
         return "bpe"
     except RuntimeError:
-        raise ValueError(f"{name}: is neither a unigram nor a BPE model; {HINT}") from None
+        raise ValueError(f"{name}: is neither a unigram nor a BPE model; {fix}") from None

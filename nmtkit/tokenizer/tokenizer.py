@@ -49,15 +49,19 @@ class Tokenizer:
             (folder / name).unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Tokenizer:
-        """The tokenizer in a folder (of a model, or as `save` writes it) or in one .model file (joint)."""
+    def load(cls, path: str | os.PathLike[str], fix: str = HINT) -> Tokenizer:
+        """The tokenizer in a folder (of a model, or as `save` writes it) or in one .model file (joint).
+
+        Args:
+            fix: how error messages end.
+        """
         path = Path(path)
         if not path.is_dir():
-            joint = Subwords.load(path)
+            joint = Subwords.load(path, fix)
             return cls(joint, joint)
         if (path / JOINT).exists():
-            joint = Subwords.load(path / JOINT)
+            joint = Subwords.load(path / JOINT, fix)
             return cls(joint, joint)
         if not (path / SOURCE).exists() and not (path / TARGET).exists():
-            raise ValueError(f"{path}: has neither {JOINT} nor {SOURCE} and {TARGET}; {HINT}")
-        return cls(Subwords.load(path / SOURCE), Subwords.load(path / TARGET))
+            raise ValueError(f"{path}: has neither {JOINT} nor {SOURCE} and {TARGET}; {fix}")
+        return cls(Subwords.load(path / SOURCE, fix), Subwords.load(path / TARGET, fix))

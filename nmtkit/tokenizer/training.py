@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 import sentencepiece
 
-from nmtkit.settings import nearest
+from nmtkit.settings import SEED, bounds, nearest
 from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
 from nmtkit.tokenizer.subwords import Subwords
 from nmtkit.words import counted
 
-KINDS = ("unigram", "bpe")
 SPECIALS_AND_BYTES = 4 + 256
 THREADS = 4  # fixed, because unigram training sums by thread and the model records the number
 LARGEST_VOCABULARY = 10**7
@@ -39,10 +39,10 @@ def train_subwords(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of tokenizer {kind!r};{nearest(kind, KINDS)}")
-    if not 0.98 <= character_coverage <= 1.0:
-        raise ValueError(f"character coverage {character_coverage} is not from 0.98 to 1.0; 1.0 keeps every character")
-    if max_lines is not None and max_lines < 1:
-        raise ValueError(f"the number of lines to learn from is {max_lines}; give 1 or more")
+    COVERAGE.check("character_coverage", character_coverage)
+    if max_lines is not None:
+        bounds(TokenizerOptions, "max_lines").check("max_lines", max_lines, whole=True)
+    SEED.check("seed", seed, whole=True)
     texts = [line for line in lines if line.strip()]
     if not texts:
         raise ValueError("the tokenizer has no text to learn from: every line is empty; give it text")

@@ -77,7 +77,7 @@ def refuse_lost(folder: Path) -> None:
 
 def own_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder; ValueError where it is not the one that the model was begun with."""
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = Tokenizer.load(folder, checkpoint.RESTORE)
     if tokenizer.hash() != checkpoint.read_options(folder)["tokenizer"].get("sha256", tokenizer.hash()):
         names = " and ".join(sorted(tokenizer.files()))
         raise ValueError(f"{folder}: {names}: not what the model was begun with, or damaged; restore a copy")

@@ -28,13 +28,12 @@ import signal
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmtkit.files import open_text, write_text
+from nmtkit.files import read_toml, write_text
 from nmtkit.models.options import PRESETS
 from nmtkit.settings import nearest
 
@@ -67,11 +66,7 @@ class Grid:
 
 def read_grid(path: Path) -> Grid:
     """A grid file; ValueError names file, key and fix."""
-    with open_text(path) as stream:
-        try:
-            values = tomllib.loads(stream.read().decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not TOML: {error}") from None
+    values = read_toml(path)
     variants, seeds = values.pop("variants", None), values.pop("seeds", [1])
     if not isinstance(variants, dict) or not variants:
         raise ValueError(f"{path}: has no variants; write [variants.NAME] and what differs below")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from nmtkit.decoding.settings import SearchSettings
+from nmtkit.settings import SEED, Within, bounds, check_bounds
+
+UPDATES, SHARE = Within(1, 100_000_000), Within(0, 1, below=True)
 BEST_BY = ("bleu", "loss")
 
 
@@ -37,48 +41,31 @@ class TrainingOptions:
         seed: of everything random.
     """
 
-    updates: int = 10_000
-    batch_tokens: int = 4096
-    accumulate: int = 1
-    learning_rate: float = 0.001
-    warmup: int = 1000
-    label_smoothing: float = 0.1
-    clip_norm: float = 1.0
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.98
-    weight_decay: float = 0.0
-    max_source: int = 256
-    max_target: int = 256
-    validate_every: int = 500
-    snapshot_every: int = 100
-    average: int = 5
-    patience: int = 10
+    updates: Annotated[int, UPDATES] = 10_000
+    batch_tokens: Annotated[int, Within(1, 1_000_000)] = 4096
+    accumulate: Annotated[int, Within(1, 10_000)] = 1
+    learning_rate: Annotated[float, Within(0, 1, above=True, usual=0.001)] = 0.001
+    warmup: Annotated[int, UPDATES] = 1000
+    label_smoothing: Annotated[float, SHARE] = 0.1
+    clip_norm: Annotated[float, Within(0, 1_000_000)] = 1.0
+    adam_beta1: Annotated[float, SHARE] = 0.9
+    adam_beta2: Annotated[float, SHARE] = 0.98
+    weight_decay: Annotated[float, Within(0, 100)] = 0.0
+    max_source: Annotated[int, Within(1, 100_000)] = 256
+    max_target: Annotated[int, Within(1, 100_000)] = 256
+    validate_every: Annotated[int, UPDATES] = 500
+    snapshot_every: Annotated[int, UPDATES] = 100
+    average: Annotated[int, Within(1, 1000)] = 5
+    patience: Annotated[int, Within(0, 100_000_000)] = 10
     best_by: str = "bleu"
-    valid_beam: int = 5
-    valid_length_alpha: float = 0.7
-    save_every: int = 500
-    log_every: int = 100
-    seed: int = 1
+    valid_beam: Annotated[int, bounds(SearchSettings, "beam")] = 5
+    valid_length_alpha: Annotated[float, bounds(SearchSettings, "length_alpha")] = 0.7
+    save_every: Annotated[int, UPDATES] = 500
+    log_every: Annotated[int, UPDATES] = 100
+    seed: Annotated[int, SEED] = 1
 
     def __post_init__(self) -> None:
-        counts = "updates batch_tokens accumulate warmup max_source max_target validate_every snapshot_every average"
-        for name in (*counts.split(), "valid_beam", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 1 or more")
-        for name in ("clip_norm", "weight_decay", "patience"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: choose 0 or more")
-        if not 0 <= self.valid_length_alpha <= 10:
-            raise ValueError(f"valid_length_alpha = {self.valid_length_alpha} is not possible: choose from 0 to 10")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed = {self.seed} is not possible: choose a whole number from 0 to {2**32 - 1}")
-        for name in ("label_smoothing", "adam_beta1", "adam_beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)} is not possible: choose a number from 0 up to below 1"
-                )
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate = {self.learning_rate} is not possible: choose more than 0, usually 0.001")
+        check_bounds(self)
         if self.best_by not in BEST_BY:
             raise ValueError(f"best_by = {self.best_by!r} is not known: choose one of {', '.join(BEST_BY)}")
 

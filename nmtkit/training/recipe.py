@@ -24,7 +24,8 @@ from nmtkit.models.build import build, parameters
 from nmtkit.models.interface import Model
 from nmtkit.models.options import ModelOptions, options_of_folder, options_to_mapping
 from nmtkit.settings import from_mapping, to_mapping
-from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
+from nmtkit.tokenizer.build import train_tokenizer
+from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.loop import Scores, Trainer, Weights
@@ -53,6 +54,13 @@ class Data:
     dev: Path
     source_lang: str
     target_lang: str
+
+    def __post_init__(self) -> None:
+        if self.source_lang == self.target_lang:
+            raise ValueError(
+                f"source_lang and target_lang are both {self.source_lang!r}, so the model would learn to copy: "
+                "name the endings of two different texts"
+            )
 
     def paths(self) -> dict[str, Path]:
         """The four files by their role."""
@@ -320,7 +328,7 @@ def _say_where(run: Run, trainer: Trainer, size: int) -> None:
     """One line on what begins, goes on, or is finished."""
     position = trainer.position
     if reason := trainer.over():
-        more = 2 * run.training.updates
+        more = 2 * max(position.step, run.training.updates)
         note(
             f"0 steps left ({reason}). To go on: a larger --updates (such as {more}) "
             "or, after lost patience, a larger --patience"

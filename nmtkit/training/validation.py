@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 
 from nmtkit.batches.batch import group, make_batch
 from nmtkit.batches.corpus import Corpus
+from nmtkit.console import warn
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import bleu
 from nmtkit.translator import Translator
@@ -38,6 +40,19 @@ def dev_loss(translator: Translator, corpus: Corpus, batch_tokens: int) -> float
 
 def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> dict[str, float]:
     """`loss` (nats a piece, no smoothing, no dropout) and `bleu` of the model in evaluation mode."""
+    loss = dev_loss(translator, dev.corpus, batch_tokens)
+    check_loss(loss, translator.tokenizer.target.size - 2)  # all but PAD and BOS
     found = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
     outputs = [translations[0].text for translations in found]
-    return {"loss": dev_loss(translator, dev.corpus, batch_tokens), "bleu": bleu(outputs, [list(dev.target_lines)])}
+    return {"loss": loss, "bleu": bleu(outputs, [list(dev.target_lines)])}
+
+
+def check_loss(loss: float, pieces: int) -> None:
+    """Refuse a loss that is no number, and warn of one that guessing among so many pieces would not have."""
+    if not math.isfinite(loss):
+        raise ValueError(f"the dev loss is {loss}, so the training has diverged: train anew with a lower learning_rate")
+    if loss > math.log(pieces):
+        warn(
+            f"the dev loss {loss:.3f} is above the {math.log(pieces):.3f} of mere guessing: the model has learned "
+            "nothing yet, or the training has diverged and wants a lower learning_rate"
+        )

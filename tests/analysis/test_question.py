@@ -20,14 +20,14 @@ from nmtkit.analysis.question import Question, check, read_errors
         ({"tolerance": -1.0}, "tolerance = -1.0"),
         ({"tolerance": math.nan}, "tolerance = nan"),
         ({"tolerance": math.inf}, "tolerance = inf"),
-        ({"tolerance": 0.0}, "choose 0.000010 or more, usually 0.0001"),
-        ({"tolerance": 9.9e-6}, "the rounding of float32 would decide"),
+        ({"tolerance": 0.0}, "choose from 1e-05 to 1,000, usually 0.0001"),
+        ({"tolerance": 9.9e-6}, "tolerance = 9.9e-06 is not possible"),
         ({"listed": frozenset({2})}, "sentence 2 is listed as an error, but the source has 1 line;"),
         ({"listed": frozenset({0})}, "sentence 0 is listed"),
         ({"metric": "chr"}, "did you mean 'chrf'"),
         ({"threshold": 101.0}, "101"),
         ({"threshold": math.nan}, "nan"),
-        ({"segmentations": 0}, "0 reference segmentations"),
+        ({"segmentations": 0}, "reference_segmentations = 0"),
     ],
 )
 def test_refusals(change: dict[str, Any], message: str) -> None:

@@ -169,7 +169,7 @@ def test_a_best_of_blank_pieces_is_empty() -> None:
     report = ask(translator, "a", beam=1, exact=Budget())
     (one,) = (record.certificate for record in report.records)
     assert one is not None and (one.best.text, one.best.length) == (" ", 2)
-    assert report.proofs is not None and report.proofs.empty.count == 1
+    assert report.proofs is not None and report.proofs.empty.least == 1
 
 
 def test_of_several_references_the_one_that_judges_is_followed() -> None:

@@ -88,7 +88,7 @@ def test_what_is_wrong_in_a_file_is_one_line_that_names_it(
 def test_a_value_out_of_range_in_a_file(model: Path, config: Path) -> None:
     config.write_text("beam = 0\n")
     line = refused(run_here("translate", model, "--config", config, stdin=b"Oui.\n"), code=2)
-    assert "'--beam'" in line and f"{config}: 0 is not possible: choose 1 or more" in line
+    assert "'--beam'" in line and f"{config}: 0 is not possible: choose from 1 to" in line
 
 
 @pytest.mark.parametrize("content", [b"\xff = 1\n", None, b"beam = 3\r\nscores = \xe9\n"], ids=["1", "folder", "2"])

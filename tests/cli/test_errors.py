@@ -72,8 +72,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, list[str]]] = {
     "weights cut": (lambda folder: cut(folder / "weights.safetensors"), "weights.safetensors", ["damaged"]),
     "weights empty": (lambda folder: (folder / "weights.safetensors").write_bytes(b""), "weights.safetensors", []),
     "weights with a wrong bit": (lambda folder: flip(folder / "weights.safetensors"), "weights.safetensors", []),
-    "no tokenizer": (lambda folder: (folder / "tokenizer.model").unlink(), "", ["tokenizer.model"]),
-    "tokenizer cut": (lambda folder: cut(folder / "tokenizer.model"), "tokenizer.model", ["SentencePiece"]),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.model").unlink(), "", ["tokenizer.model", "restore a copy"]),
+    "tokenizer cut": (
+        lambda folder: cut(folder / "tokenizer.model"),
+        "tokenizer.model",
+        ["SentencePiece", "restore a copy"],
+    ),
     "tokenizer a folder": (
         lambda folder: ((folder / "tokenizer.model").unlink(), (folder / "tokenizer.model").mkdir()),
         "tokenizer.model",
@@ -89,6 +93,7 @@ def test_damaged_model_folders_get_one_clear_line(copied: Path, name: str) -> No
     line = refused(run_here("translate", copied, stdin=b"Oui.\n"))
     assert str(copied / file if file else copied) in line
     assert all(word in line for word in words), line
+    assert "train-tokenizer" not in line, "no other tokenizer fits the weights"
 
 
 def test_a_tokenizer_of_the_same_size_from_another_folder(copied: Path, data: Data) -> None:
@@ -141,6 +146,34 @@ def test_out_of_memory_says_what_to_make_smaller(
     outcome = run_here("translate", model, stdin=b"Oui.\n")
     assert outcome.code == 1 and all("--batch-tokens" in line for line in outcome.err.splitlines() if "memory" in line)
     assert outcome.err.splitlines()[-1].startswith("nmtkit: out of memory")
+
+
+def test_out_of_memory_names_the_options_that_were_given(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nmtkit.translator.beam_search", full)
+    outcome = run_here("translate", model, "--beam", 999, "--max-length", 5, stdin=b"Oui.\n")
+    assert outcome.err.endswith("out of memory: choose a smaller --beam than 999 or a smaller --max-length than 5\n")
+
+
+def test_out_of_memory_names_no_option_that_the_command_lacks(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    texts = ["--hypotheses", data.folder / "dev.en", "--reference", data.folder / "dev.en"]
+    with monkeypatch.context() as patch:
+        patch.setattr("nmtkit.evaluation.metrics.evaluate", full)
+        assert refused(run_here("evaluate", *texts, "--resamples", 2000)).endswith("smaller --resamples than 2000\n")
+    monkeypatch.setattr("nmtkit.analysis.traces.read_traces", full)
+    assert refused(run_here("inspect", "x")).endswith("take smaller files, or a machine with more of it\n")
+
+
+def test_a_value_of_a_hundred_thousand_characters_does_not_fill_the_screen(model: Path) -> None:
+    assert len(refused(run_here("translate", model, "--beam", "9" * 100_000), code=2)) < 1100
+    for flags in (["--length-penalty", "x" * 100_000], ["--input", "y" * 100_000]):
+        line = refused(run_here("translate", model, *flags), code=1 if "--input" in flags else 2)
+        assert len(line) < 1100 and " … " in line
 
 
 @pytest.fixture

@@ -170,8 +170,8 @@ def test_files_that_cannot_be_scored(texts: dict[str, Path], tmp_path: Path) -> 
     ("flags", "words", "code"),
     [
         (["--tokenize", "13b"], ["'13b'", "'13a'"], 1),
-        (["--resamples", 1], ["'--resamples'", "2 or more"], 2),
-        (["--seed", -1], ["'--seed'", "-1 is not possible: choose 0 or more"], 2),
+        (["--resamples", 1], ["'--resamples'", "from 2 to"], 2),
+        (["--seed", -1], ["'--seed'", "-1 is not possible: choose from 0 to"], 2),
         (["--json", "nowhere/x.json"], ["nowhere", "does not exist"], 1),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",

@@ -12,6 +12,7 @@ from search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shape
 from toys import TableModel
 
 from nmtkit.decoding.beam import beam_by_length, beam_search, beam_sweep
+from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
 from nmtkit.specials import EOS
@@ -107,6 +108,19 @@ def test_patience_misses_what_the_sound_rule_waits_for() -> None:
     assert first() == (4, EOS)
     assert first(patience=0.5) == (EOS,)
     assert first(patience=1.0) == (4, EOS)
+
+
+@few
+@given(seed=seeds, shape=shapes, beam=st.integers(1, 6), patience=st.sampled_from([1e-308, 1e-46, 1e-9]))
+def test_any_patience_waits_for_one_hypothesis(seed: int, shape: tuple[int, int], beam: int, patience: float) -> None:
+    """As that of 1 / beam does, which ends the search with the first."""
+    model, limits = tables(seed, shape, 2.0)
+
+    def found(rules: Rules) -> list[list[Hypothesis]]:
+        return beam_search(model, model.memory(), limits, beam=beam, objective=Objective(), rules=rules)
+
+    assert all(found(Rules(patience=patience)))
+    assert found(Rules(patience=patience)) == found(Rules(patience=1 / beam))
 
 
 def test_eos_without_a_slot_of_its_own() -> None:

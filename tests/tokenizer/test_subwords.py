@@ -204,3 +204,11 @@ def test_a_truncated_model_is_refused_or_complete(models):
     for length in range(0, len(content), 97):
         with pytest.raises(ValueError, match="nmtkit train-tokenizer"):
             Subwords.from_bytes(content[:length])
+
+
+@pytest.mark.parametrize("n", [512, 513, 10**6])
+def test_more_segmentations_than_sentencepiece_gives_are_those_it_gives(subwords, n, lines):
+    """Eight letters have 2⁷ = 128 segmentations at most."""
+    assert 1 <= len(subwords.nbest("grashund", n)) <= 128
+    if subwords.kind == "unigram":
+        assert len(subwords.nbest(" ".join(lines[:9]), n)) == 512

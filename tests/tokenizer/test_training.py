@@ -126,9 +126,9 @@ def test_a_sample_of_the_lines_follows_the_seed():
         ({"lines": []}, "no text to learn from"),
         ({"lines": ["", "  "]}, "no text to learn from"),
         ({"kind": "unigramm"}, r"unknown kind of tokenizer 'unigramm'; did you mean 'unigram'\?"),
-        ({"character_coverage": 0.5}, r"character coverage 0\.5 is not from 0\.98 to 1\.0"),
-        ({"character_coverage": float("nan")}, "character coverage nan"),
-        ({"max_lines": 0}, "lines to learn from is 0; give 1 or more"),
+        ({"character_coverage": 0.5}, r"character_coverage = 0\.5 is not possible: choose from 0\.98 to 1"),
+        ({"character_coverage": float("nan")}, "character_coverage = nan is not possible"),
+        ({"max_lines": 0}, "max_lines = 0 is not possible: choose from 1 to 1,000,000,000"),
     ],
 )
 def test_what_is_refused(lines, options, message):

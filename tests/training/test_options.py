@@ -28,7 +28,10 @@ NUMBERS = ["learning_rate", "clip_norm", "weight_decay", "valid_length_alpha", *
     + [("learning_rate", value) for value in (0.0, -0.001)]
     + [("best_by", value) for value in ("chrf", "", "BLEU")]
     + [(name, math.nan) for name in NUMBERS]
-    + [(name, math.inf) for name in ("learning_rate", "weight_decay", "valid_length_alpha", *BELOW_ONE)],
+    + [(name, value) for name in NUMBERS for value in (math.inf, 1e308)]
+    + [(name, value) for name in [*AT_LEAST_ONE, *AT_LEAST_ZERO] for value in (math.inf, 10**23, 1e308)]
+    + [(name, 10**9) for name in AT_LEAST_ONE]
+    + [("learning_rate", 1.01), ("learning_rate", 1e9), ("average", 1001), ("weight_decay", 101), ("updates", 2.5)],
 )
 def test_what_is_impossible_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -41,7 +44,8 @@ def test_what_is_impossible_is_refused(name: str, value: Any) -> None:
     [(name, 1) for name in AT_LEAST_ONE]
     + [(name, 0) for name in AT_LEAST_ZERO]
     + [(name, 0.0) for name in BELOW_ONE]
-    + [("best_by", "loss"), ("best_by", "bleu"), ("learning_rate", 1e-9), ("label_smoothing", 0.999)],
+    + [("best_by", "loss"), ("best_by", "bleu"), ("learning_rate", 1e-9), ("label_smoothing", 0.999)]
+    + [("learning_rate", 1.0), ("updates", 10**8), ("batch_tokens", 10**6), ("seed", 2**32 - 1), ("average", 1000)],
 )
 def test_the_edge_of_the_possible_is_accepted(name: str, value: Any) -> None:
     assert getattr(TrainingOptions(**{name: value}), name) == value

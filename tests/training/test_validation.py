@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.specials import EOS
 from nmtkit.training.recipe import train
-from nmtkit.training.validation import DevSet, dev_loss, validate
+from nmtkit.training.validation import DevSet, check_loss, dev_loss, validate
 from nmtkit.translator import Translator
 
 SOURCE, TARGET = parallel(14, seed=31)
@@ -73,7 +74,7 @@ def test_lines_that_the_model_cannot_hold_are_cut_without_a_word(
     fits = [len(sides.source.encode(x)) < 8 > len(sides.target.encode(y)) for x, y in zip(SOURCE, TARGET, strict=True)]
     assert len(set(fits)) == 2
     found = validate(translator, DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, sides, 7, 7)), SETTINGS, 60)
-    assert not capsys.readouterr().err
+    assert "cut" not in capsys.readouterr().err
     fitting = [[line for line, fit in zip(side, fits, strict=True) if fit] for side in (SOURCE, TARGET)]
     assert found["loss"] == pytest.approx(mean_loss(made, *fitting), abs=1e-9)
     outputs = translator.translate(SOURCE, **vars(SETTINGS))
@@ -124,3 +125,30 @@ def test_validation_does_not_move_the_random_generator() -> None:
     before = torch.get_rng_state()
     validate(translator, dev, SETTINGS, 60)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_training(loss: float) -> None:
+    with pytest.raises(ValueError, match=f"the dev loss is {loss}, .* lower learning_rate"):
+        check_loss(loss, 10)
+
+
+def test_worse_than_guessing_is_not_called_the_best_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten pieces guessed alike have ln 10 = 2.302585… nats each."""
+    check_loss(2.3025, 10)
+    assert capsys.readouterr().err == ""
+    check_loss(2.3026, 10)
+    assert "2.303 of mere guessing" in capsys.readouterr().err
+
+
+def test_a_model_that_diverged_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    made = model(shake=40.0).eval()
+    dev = DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, tokenizer(), 99, 99))
+    found = validate(Translator(made, tokenizer()), dev, SETTINGS, 60)
+    assert found["loss"] > math.log(tokenizer().target.size - 2)
+    assert "above the" in capsys.readouterr().err
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.fill_(math.nan)
+    with pytest.raises(ValueError, match="the dev loss is nan"):
+        validate(Translator(made, tokenizer()), dev, SETTINGS, 60)

@@ -1,6 +1,6 @@
 """Options and presets of the model families: plain numbers, checked when made."""
 
-from nmtkit.models.options.base import ModelOptions
+from nmtkit.models.options.base import DROPOUT, ModelOptions
 from nmtkit.models.options.convolutional import ConvolutionalOptions
 from nmtkit.models.options.presets import (
     FAMILIES,
@@ -14,6 +14,7 @@ from nmtkit.models.options.recurrent import RecurrentOptions
 from nmtkit.models.options.transformer import TransformerOptions
 
 __all__ = [
+    "DROPOUT",
     "FAMILIES",
     "PRESETS",
     "ConvolutionalOptions",

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nmtkit.settings import Within
+
+DROPOUT = Within(0, 0.99, usual=0.1)
+WIDEST, DEEPEST = 65536, 256
+"""The most units of anything, and the most layers."""
+
 
 def check(name: str, value: float, low: float, high: float, fix: str) -> None:
     if not low <= value <= high:
@@ -37,7 +43,7 @@ class ModelOptions:
     tie_output: bool = True
 
     def __post_init__(self) -> None:
-        check("dropout", self.dropout, 0.0, 0.99, "choose a probability from 0 to 0.99, for example 0.1")
+        DROPOUT.check("dropout", self.dropout)
 
     @property
     def longest(self) -> int | None:
@@ -46,7 +52,8 @@ class ModelOptions:
 
     def _positive(self, *names: str) -> None:
         for name in names:
-            check(name, getattr(self, name), 1, 65536, "choose a whole number from 1 to 65536")
+            most = DEEPEST if name.endswith("_layers") else WIDEST
+            check(name, getattr(self, name), 1, most, f"choose a whole number from 1 to {most}")
 
     def _only(self, used: bool, having: str, needs: str, *names: str) -> None:
         """Refuse a value other than the default of what is not used."""

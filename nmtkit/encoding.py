@@ -1,0 +1,75 @@
+"""What a file is that should be UTF-8 text and is not: its beginning and its invalid bytes give it away."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
+
+BEGINNINGS = (
+    (BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark is its beginning
+    (BOM_UTF32_BE, "UTF-32"),
+    (BOM_UTF16_LE, "UTF-16"),
+    (BOM_UTF16_BE, "UTF-16"),
+)
+PACKED = (
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"PK\x03\x04", "zip, as .docx and .odt files are", "unzip"),
+)
+LOOKED_AT = 1000
+"""Bytes from which UTF-16 and UTF-32 without a mark are recognised."""
+FEWEST = 4
+"""NUL bytes that they must have there."""
+
+
+def foreign(beginning: bytes) -> str | None:
+    """What a file is that begins so, and how it becomes UTF-8 text; None where it may be UTF-8 already."""
+    for mark, kind, tool in PACKED:
+        if beginning.startswith(mark) and (mark != b"BZh" or beginning[4:10] == b"1AY&SY"):
+            return f"is packed ({kind}), not text; unpack it with {tool}"
+    marked = [name for mark, name in BEGINNINGS if beginning.startswith(mark)]
+    if name := marked[0] if marked else _wide(beginning[:LOOKED_AT]):
+        return f"is {name}, not UTF-8; convert it with iconv -f {name} -t UTF-8"
+    return None
+
+
+def _wide(sample: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark: most of its text has the same bytes NUL in every 2 or 4."""
+    if sample.count(0) < FEWEST:
+        return None
+    share = [sample[place::4].count(0) / max(1, len(sample[place::4])) for place in range(4)]
+    for name, filled, zero in (
+        ("UTF-32LE", (0,), (1, 2, 3)),
+        ("UTF-32BE", (3,), (0, 1, 2)),
+        ("UTF-16LE", (0, 2), (1, 3)),
+        ("UTF-16BE", (1, 3), (0, 2)),
+    ):
+        if all(share[place] > 0.5 for place in zero) and all(share[place] < 0.1 for place in filled):
+            return name
+    return None
+
+
+def not_utf8(line: bytes, rest: bytes, accents: bool) -> str:
+    """Where a line is not valid UTF-8, and what to do about it.
+
+    Args:
+        rest: of the file, after the line.
+        accents: whether the lines before it have valid characters beyond ASCII.
+    """
+    text = (line + b"\n" + rest).decode("utf-8", errors="surrogateescape")
+    wrong = sum("\udc80" <= character <= "\udcff" for character in text)
+    accents = accents or any("\x7f" < character < "\udc80" or character > "\udcff" for character in text)
+    first = next(place for place, character in enumerate(text) if "\udc80" <= character <= "\udcff")
+    at = len(text[:first].encode("utf-8"))
+    said = f"not valid UTF-8 at byte {at + 1} (0x{line[at]:02X})"
+    if "\0" in text:
+        return f"{said}; this is no text but binary data: name a text file"
+    if wrong == 1:
+        return f"{said}; all other bytes are valid, so mend this one"
+    if accents:
+        return f"{said}, one of {wrong:,} such bytes; the rest is UTF-8, so mend these lines"
+    return (
+        f"{said}, one of {wrong:,} such bytes; nothing beyond ASCII is valid, so the file has an older encoding: "
+        "convert it, if it is Western European with iconv -f LATIN1 -t UTF-8"
+    )

@@ -1,0 +1,7 @@
+"""How often a text may be resampled; apart from the metrics, which take long to load."""
+
+from __future__ import annotations
+
+from nmtkit.settings import Within
+
+RESAMPLES = Within(2, 100_000, usual=1000)
