@@ -335,3 +335,15 @@ def test_a_blank_reference_is_none_and_other_pieces_of_an_output_are_no_loss(mon
             assert one.reference.ending == ("finished" if same else "same text")
             endings.add(one.reference.ending)
     assert "same text" in endings
+
+
+def test_a_reference_longer_than_any_translation_is_not_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor scored; that is said, and the search finds what it finds without."""
+    toy, lines = translator("recurrent"), ["dog", "cat"]
+    traced = trace(toy, lines, SETTINGS, ["x" * 100_000, "rot"], 5)
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: line 5: the reference is not followed: ")
+    assert "more than any translation has (at most 2010" in warning
+    (found, first), (_, second) = traced
+    assert first.reference is None and second.reference is not None
+    assert [one.text for one in found] == [one.text for one in toy.search(lines, SETTINGS)[0]]
