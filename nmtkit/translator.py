@@ -416,7 +416,7 @@ class Translator:
             return ""
         longest = self.longest_target(settings)
         why = f"max_positions = {longest}" if longest == self.model.longest else f"at most {longest}"
-        return f"{len(tokens)} target pieces are more than any translation has ({why}, end of sentence counted)"
+        return f"{counted(len(tokens), 'target piece')}, more than any translation has ({why}, end of sentence counted)"
 
     def decode_target(self, tokens: Sequence[int]) -> str:
         """The text of target ids. A line feed, which the model can spell in bytes, becomes a space: one line a text."""

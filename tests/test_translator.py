@@ -446,10 +446,10 @@ def test_a_given_translation_longer_than_the_model_can_hold_is_refused(families:
     toy, settings = short(*families), SearchSettings()
     fitting, overlong = [4] * 7 + [EOS], [4] * 8 + [EOS]
     assert toy.holds(fitting, settings) and not toy.holds(overlong, settings) and translator().holds(overlong, settings)
-    with pytest.raises(ValueError, match="^line 4: 9 target pieces are more than any translation has") as caught:
+    with pytest.raises(ValueError, match="^line 4: 9 target pieces, more than any translation has") as caught:
         toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
     assert only_line(caught.value, "max_positions = 8")
-    with pytest.raises(ValueError, match="^9 target pieces are more than any translation has"):
+    with pytest.raises(ValueError, match="^9 target pieces, more than any translation has"):
         toy.attention(["dog"], [overlong], settings)
     ears = Ears()
     found = toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
@@ -486,7 +486,7 @@ def test_what_is_longer_than_any_translation_is_not_scored(
     assert list(map(len, found)) == [1, 0, 0, 1] and sorted(ears.failures) == [8, 9] and max(lengths) == longest
     alone = toy.score_tokens(["dog"], [[fitting]], settings)[0][0]
     assert found[0][0].total == pytest.approx(alone.total, abs=1e-3)
-    said = f"{longest + 1} target pieces are more than any translation has (at most {longest}, end of sentence counted)"
+    said = f"{longest + 1} target pieces, more than any translation has (at most {longest}, end of sentence counted)"
     assert str(ears.failures[8]) == f"line 8: {said}"
     exact = toy.search_exactly(["dog"], replace(settings, max_length=2), references=[["x" * 5000]], budget_steps=1)
     assert exact[0] is not None and max(lengths) == longest

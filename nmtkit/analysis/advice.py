@@ -66,7 +66,9 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
             f"Undecided whether the search misses something likelier: {said}, but left {left} open; a larger "
             "--budget-steps proves more."
         ]
-    rest = f" and left {left} open, so {errors.least} to {errors.most} are search errors" if left else ""
+    rest = (
+        f" and left {left} open, so there are {errors.least} to {counted(errors.most, 'search error')}" if left else ""
+    )
     empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
         f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "

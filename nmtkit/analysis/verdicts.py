@@ -17,6 +17,7 @@ from nmtkit.analysis.rule import Rule, preferable
 from nmtkit.decoding.beam import Watcher
 from nmtkit.decoding.trace import Follower, ReferencePath
 from nmtkit.evaluation.metrics import sentence_scores
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.decoding.hypothesis import Hypothesis
@@ -126,7 +127,7 @@ def _check_parity(forced: Hypothesis, output: Translation, number: int) -> None:
     """Refuse to judge where the search and the forced pass do not speak of the same probabilities."""
     if abs(forced.total - output.total) <= PARITY and abs(forced.score - output.score) <= PARITY:
         return
-    long = f"choose a smaller max_length than {forced.length} pieces, over which rounding adds up, and "
+    long = f"choose a smaller max_length than {counted(forced.length, 'piece')}, over which rounding adds up, and "
     raise ValueError(
         f"sentence {number}: the search gave its output log P = {output.total:.6f} and J = {output.score:.6f}, but "
         f"forced scoring gives log P = {forced.total:.6f} and J = {forced.score:.6f}; nobody can be blamed while they "

@@ -141,7 +141,11 @@ def _detail(detail: Detail, record: Record) -> dict[str, Any]:
         "source": detail.source,
         "highest": [float(f"{weight:.4g}") for weight in highest],
         "output": [detail.output, _map(detail.output_map, highest), _logs(record.output)],
-        "reference": [detail.reference, _map(detail.reference_map, highest), _logs(record.reference)],
+        "reference": [
+            detail.reference,
+            _map(detail.reference_map, highest[: len(detail.reference_map)]),
+            _logs(record.reference),
+        ],
         "steps": [
             [
                 step.length,

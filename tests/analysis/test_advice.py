@@ -179,7 +179,7 @@ def proofs(proved: int, found: int, most: int, empty: int = 0, of: int = 10) -> 
         (
             proofs(9, 1, 2),
             "The rule does not clear the search: exact search found something with a higher J for 1 of 10 sentences "
-            "and left 1 open, so 1 to 2 are search errors. Likelier is not better",
+            "and left 1 open, so there are 1 to 2 search errors. Likelier is not better",
         ),
         (
             proofs(10, 3, 3, empty=2),

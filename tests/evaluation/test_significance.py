@@ -113,5 +113,5 @@ def test_what_cannot_be_compared():
         paired_bootstrap("bleu", BASELINE, [SYSTEM[:5]], [REFERENCE])
     with pytest.raises(ValueError, match="unknown metric 'ter'"):
         paired_bootstrap("ter", BASELINE, [SYSTEM], [REFERENCE])
-    with pytest.raises(ValueError, match="resamples give no interval"):
+    with pytest.raises(ValueError, match="resamples = 0 is not possible"):
         paired_bootstrap("bleu", BASELINE, [SYSTEM], [REFERENCE], resamples=0)
