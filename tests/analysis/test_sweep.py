@@ -105,7 +105,7 @@ def test_advice_is_undecided_where_chance_may_decide(p_value: float, start: str)
 def test_advice_to_keep_what_is_best() -> None:
     curve, worse = (setting(1, 1.0, 30.0), setting(5, 1.0, 29.0)), replace(gain(0.2), system=29.0)
     said = advice(Sweep(curve, 100, 0, 0, worse, 40.0))
-    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): none of the other 1 has a higher")
+    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): the other does not have a higher")
     assert "Undecided whether the next is worse, BLEU 29.0 (p = 0.200)" in said[0]
     sure = advice(Sweep(curve, 100, 0, 0, replace(worse, p_value=0.01), 40.0))
     assert "better beyond chance than the next, BLEU 29.0 (p = 0.010)" in sure[0]
