@@ -25,7 +25,8 @@ def render(made: Contest) -> Iterator[Text | Table]:
     """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
     models = counted(len(made.contestants), "model", "models, compared with the first,")
     yield Text(f"{models} on {counted(made.sentences, 'sentence')}; p is two-sided")
-    yield bullets(said(made))
+    if sentences := said(made):
+        yield bullets(sentences)
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]
