@@ -18,7 +18,7 @@ from nmtkit.words import counted
 
 
 def render(difference: Difference, before: Report, after: Report, examples: int) -> Iterator[Text | Table]:
-    """Whether it is better, settings, scores, verdicts, and the longest table last: up to `examples` sentences whose
+    """Whether it is better, settings, verdicts, scores, and the longest table last: up to `examples` sentences whose
     verdict changed; print one by one."""
     yield bullets(advice(difference))
     if difference.settings:

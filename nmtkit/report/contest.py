@@ -29,7 +29,8 @@ def render(made: Contest) -> Iterator[Text | Table]:
         f"{models} on {counted(made.sentences, 'sentence')}; in brackets 95 % percentile intervals, p two-sided by "
         "paired bootstrap"
     )
-    yield bullets(said(made))
+    if sentences := said(made):
+        yield bullets(sentences)
     yield _named(grid(["model", "BLEU (95 %)", "p", "chrF (95 %)", "p"], [_scores(one) for one in made.contestants]))
     yield Text(f"{made.bleu_signature}\n{made.chrf_signature}")
     sizes = [[one.name, *_sizes(one)] for one in made.contestants]

@@ -75,6 +75,7 @@ def test_the_answer_comes_first_and_the_longest_table_last() -> None:
     parts = ["2 models", *(f"• {sentence}" for sentence in said(contest(BETTER)))]
     parts += ["BLEU (95 %)", "bleu-signature", "parameters", "BLEU by words"]
     assert [words.index(part) for part in parts] == sorted(map(words.index, parts))
+    assert len(list(render(contest()))) == len(list(render(contest(BETTER)))) - 1, "of one model nothing is said"
 
 
 def test_ten_lengths_fit_in_a_terminal() -> None:
