@@ -33,30 +33,14 @@ from nmtkit.training.options import TrainingOptions
 SEED, CASES, SECONDS, MEMORY, WORKERS = 17, 2400, 20, 4 * 2**30, 2
 
 NUMBERS = [
-    *("0", "-1", "1", "2", "7", "0.5", "3.5", "-0.0", "1.0", "+1", "01", "1_000", "1e3", "1e-9"),
+    *("0", "-1", "1", "2", "7", "0.5", "3.5", "-0.0", "1.0", "+1", "01", "1_0", "1e3", "1e-9"),
     *("nan", "NaN", "inf", "-inf", "infinity", "1e308", "-1e308", "1e-308", "5e-324", "1e400", "∞", "½", "٣", "²"),
     *(str(10**9), str(2**31), str(2**32), str(2**63), str(2**64), str(10**23), str(-(10**23)), "9" * 400, "9" * 5000),
     *("", " ", "\n", "\t1", "1 2", "1,5", "0x10", "0b1", "--", "-", "None", "true", "x", "\udcff", "1\u202e", "{}"),
 ]
 TEXTS = [
     *("", " ", "-", "--", "\n", "\t", "'", '"', "$(x)", "%s", "{}", "{0}", "[red]x[/red]", "[/]", "\x1b[31m", "\udcff"),
-    *(
-        "x" * 5000,
-        "é",
-        "fr",
-        "en",
-        "a/b",
-        "..",
-        "none",
-        "None",
-        "0",
-        "nan",
-        "auto",
-        "cpu",
-        "cpu:7",
-        "cuda:99",
-        "cuda:-1",
-    ),
+    *("x" * 5000, "é", "fr", "en", "a/b", "..", "none", "None", "0", "nan", "auto", "cpu", "cpu:7", "cuda:99"),
     *("cuda:-1", "cpu:" + "9" * 30, "meta", "bpe", "unigram", "13a", "zh", "ja-mecab", "intl", "Ω"),
     *("chrf:60", "chrf:nan", "chrf:1e400", "bleu:-1", "bleu:", ":", "chrf:" + "9" * 400, "transformer-tiny"),
 ]
@@ -66,22 +50,7 @@ LISTS = [
 ]
 # Every name leads into the working folder or where nobody can write, and no value makes a library ask the network.
 PATHS = [
-    *(
-        "",
-        " ",
-        ".",
-        "..",
-        "-",
-        "--",
-        "none",
-        "none/none",
-        "sub",
-        "sub/",
-        "s.fr/child",
-        "/proc/x",
-        "~",
-        "\n",
-    ),
+    *("", " ", ".", "..", "-", "--", "none", "none/none", "sub", "sub/", "s.fr/child", "/proc/x", "~"),
     *("\n", "/dev/null", "/dev/zero", "/dev/full", "/dev/fd/99", "x" * 300, "x" * 5000, "a/" * 3000, "é.txt", "\udcff"),
     *("model", "model/options.json", "model/weights.safetensors", "s.fr", "s.en", "train.fr", "train", "empty"),
     *("binary", "utf16", "latin", "packed.gz", "dangling", "loop", "tiny.toml", "trace.jsonl", "report.json", "x.svg"),
@@ -116,6 +85,7 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
 }
 """A call of each command that works, if the companions of the option are there: arguments and options."""
 COMPANIONS: dict[tuple[str, str], list[str]] = {
+    ("train", "config"): ["--check"],
     ("translate", "budget_steps"): ["--exact", "--max-length", "2"],
     ("translate", "budget_seconds"): ["--exact", "--max-length", "2"],
     ("translate", "reference"): ["--exact", "--max-length", "2"],
