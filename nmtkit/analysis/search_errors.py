@@ -134,12 +134,13 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
     pieces = sum(record.reference.length for record, _ in proved)
     found, left = sum(one.error for _, one in pairs), sum(not one.error and not one.proved for _, one in pairs)
     empty = sum(one.best.length == 1 for _, one in proved)
+    may_be = sum(one.best.length == 1 or not one.steps for _, one in pairs if not one.proved)  # tried in the first step
     return Proofs(
         asked=len(pairs),
         proved=len(proved),
         errors=_bounds(found, found + left, len(pairs)),
         proved_errors=sum(one.error for _, one in proved),
-        empty=_bounds(empty, empty + len(pairs) - len(proved), len(pairs)),
+        empty=_bounds(empty, empty + may_be, len(pairs)),
         gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),
