@@ -235,7 +235,8 @@ def _measure(
 def _p_values(column: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
     """Of BLEU or chrF, corrected for the number of the others."""
     differences = np.stack([one.scores[:, column] - first.scores[:, column] for one in others], axis=1)
-    return p_values(differences, [changed(one.tables[column], first.tables[column]) for one in others])
+    different = [changed(one.tables[column], first.tables[column]) for one in others]
+    return p_values(differences, len(first.tables[column]), different)
 
 
 def _score(values: Floats) -> Interval:

@@ -241,7 +241,8 @@ class Proofs:
         errors: outputs that are not the text of the global best; at least those for which something better was found,
             at most those that are not proved the best.
         proved_errors: of the proved alone.
-        empty: sentences whose global best is the empty translation; at least those proved so.
+        empty: sentences whose global best is the empty translation, EOS alone; at least those proved so, and at most
+            those for which nothing better is known, since exact search tries it first.
         gain: by how much the mean J of all could rise at most, at any width.
         length_ratio: of the proved alone, target pieces of the global bests against those of the references.
         steps: model steps in all.

@@ -141,12 +141,14 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
     pieces = sum(record.reference.length for record, _ in proved)
     found, left = sum(one.error for _, one in pairs), sum(not one.error and not one.proved for _, one in pairs)
     empty = sum(not blank_as_empty(one.best.text) for _, one in proved)
+    unknown = [one for _, one in pairs if not one.proved]  # the end of sentence alone is tried in the first step
+    may_be = sum(not blank_as_empty(one.best.text) or not one.steps for one in unknown)
     return Proofs(
         asked=len(pairs),
         proved=len(proved),
         errors=_bounds(found, found + left, len(pairs)),
         proved_errors=sum(one.error for _, one in proved),
-        empty=_bounds(empty, empty + len(pairs) - len(proved), len(pairs)),
+        empty=_bounds(empty, empty + may_be, len(pairs)),
         gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
         length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
         steps=sum(one.steps for _, one in pairs),

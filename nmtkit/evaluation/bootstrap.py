@@ -5,7 +5,9 @@ replacement, and sums and scores them again. Texts that are compared are drawn t
 
 * Interval: the 95 % percentile interval, from the 2.5 % to the 97.5 % quantile of the resampled scores.
 * Test of "no difference" between two texts, two-sided: the share of the resamples whose difference lies at least as far
-  from the difference d of the whole text as d lies from zero.
+  from the difference d of the whole text as d lies from zero. Resamples of n sentences vary too little to stand for new
+  texts, and few sentences tell little of how much they vary; so the resampled differences are stretched by √(n / (n −
+  3)), to the variance of Student's t.
 * Where several rivals are compared with one text, the largest of their differences is large by chance alone. So the
   differences are studentised, and each |t| is held against the largest |t| of a resample, step by step from the rival
   with the largest on (Westfall and Young 1993; Romano and Wolf 2005). For one rival that is the test above.
@@ -13,6 +15,7 @@ replacement, and sums and scores them again. Texts that are compared are drawn t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -99,23 +102,27 @@ def changed(first: Floats, second: Floats) -> int:
     return int((first != second).any(axis=1).sum())
 
 
-def p_values(differences: Floats, sentences: Sequence[int]) -> list[float]:
-    """Two-sided p-values of "no difference", one a rival, corrected for their number.
+def p_values(differences: Floats, sentences: int, different: Sequence[int]) -> list[float]:
+    """Two-sided p-values of "no difference", one a rival, corrected for their number; 1 for three sentences or fewer.
 
     Args:
         differences: rival less the text that all are compared with, (1 + resamples, rivals); of the whole first.
-        sentences: in how many a rival differs. Of k that differ all favour one side by a fair coin with probability
-            2 / 2^k, and nothing is further from even; so no p-value is below that, however few there are.
+        sentences: of the text.
+        different: those in which a rival differs. Of k that differ all favour one side by a fair coin with probability
+            2 / 2^k, and nothing is further from even; so no p-value is below that.
     """
+    if sentences <= 3:
+        return [1.0] * len(different)
+    stretch = math.sqrt(sentences / (sentences - 3))
     differences = np.round(differences, DIGITS)
     observed, away = np.abs(differences[0]), np.round(np.abs(differences[1:] - differences[0]), DIGITS)
     spread = np.sqrt(np.mean(away**2, axis=0))
     certain = np.where(observed > 0, np.inf, 0.0)
     t = np.divide(observed, spread, out=certain, where=spread > 0)
-    drawn = np.divide(away, spread, out=np.zeros_like(away), where=spread > 0)
+    drawn = np.divide(stretch * away, spread, out=np.zeros_like(away), where=spread > 0)
     order = np.argsort(-t, kind="stable")
     largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]  # of a rival and those with a smaller |t|
     reached = (1 + (largest >= t[order]).sum(axis=0)) / len(differences)
     corrected = np.empty(len(order))
     corrected[order] = np.maximum.accumulate(reached)  # none below one with a larger |t|
-    return [max(float(p), min(1.0, 2.0 ** (1 - count))) for p, count in zip(corrected, sentences, strict=True)]
+    return [max(float(p), min(1.0, 2.0 ** (1 - count))) for p, count in zip(corrected, different, strict=True)]

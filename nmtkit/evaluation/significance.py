@@ -67,7 +67,7 @@ def paired_bootstrap(
     scorer = BLEU(force=True) if metric == "bleu" else CHRF()
     first, *others = counted = [Counted.of(scorer, text, references) for text in texts]
     scores = resampled(counted, resamples, np.random.default_rng(seed))
-    p = p_values(scores[:, 1:] - scores[:, :1], [changed(first.table, other.table) for other in others])
+    p = p_values(scores[:, 1:] - scores[:, :1], len(baseline), [changed(first.table, other.table) for other in others])
     return [
         Comparison(
             metric="BLEU" if metric == "bleu" else "chrF",

@@ -180,9 +180,19 @@ def test_of_several_references_the_one_that_judges_is_followed() -> None:
     assert record.loss.margin == pytest.approx(math.log(0.45 / 0.55))
 
 
-def certified(error: bool, proved: bool, empty: bool = False) -> Record:
+def certified(error: bool, proved: bool, empty: bool = False, steps: int = 9) -> Record:
     best = Candidate("" if empty else "a", -1.0, 1 if empty else 2, -1.0)
-    return replace(written(1, "model"), certificate=Certificate(best, error, proved, 0.0 if proved else 0.5, 9, 4))
+    return replace(written(1, "model"), certificate=Certificate(best, error, proved, 0.0 if proved else 0.5, steps, 4))
+
+
+def test_what_may_be_an_error_or_empty_is_counted_as_open() -> None:
+    """Proved, found and open in turn; of those that are not proved only an untried or unbeaten empty one is open."""
+    known = [certified(True, True, empty=True), certified(False, True), certified(True, False)]
+    left = [certified(True, False, empty=True), certified(False, False), certified(False, False, steps=0)]
+    proofs = count_proofs([*known, *left, written(7, "model")])
+    assert proofs is not None and (proofs.asked, proofs.proved, proofs.proved_errors) == (6, 2, 1)
+    assert (proofs.errors.least, proofs.errors.most, proofs.errors.of) == (3, 5, 6)
+    assert (proofs.empty.least, proofs.empty.most, proofs.empty.of) == (1, 3, 6)
 
 
 def test_the_interval_holds_a_truth_of_which_the_easy_part_is_proved() -> None:
@@ -194,16 +204,16 @@ def test_the_interval_holds_a_truth_of_which_the_easy_part_is_proved() -> None:
     rates, truth = {True: (0.55, 0.03), False: (0.02, 0.12)}, {"errors": 0.285, "empty": 0.075}
     held, proved_held = Counter[str](), Counter[str]()
     for _ in range(samples):
-        records = []
+        records, counts = [], Counter[str]()
         for _ in range(asked):
             hard = chance.random() < 0.5
             error, empty = (chance.random() < rate for rate in rates[hard])
             proved = chance.random() < (0.05 if hard else 0.95)
             found = error and (proved or chance.random() < 0.4)
-            records.append(certified(found, proved, empty and proved))
+            records.append(certified(found, proved, empty))
+            counts.update(errors=error and proved, empty=empty and proved)
         proofs = count_proofs(records)
         assert proofs is not None
-        counts = {"errors": proofs.proved_errors, "empty": proofs.empty.least}
         for name, rate in truth.items():
             made = getattr(proofs, name)
             held[name] += made.low <= rate <= made.high

@@ -12,7 +12,7 @@ from sacrebleu.metrics.chrf import CHRF
 from toys import TableModel
 
 from nmtkit.analysis.records import Verdict
-from nmtkit.analysis.sweep import Setting, Sweep, advice, highest, sweep
+from nmtkit.analysis.sweep import Setting, Sweep, advice, compared, highest, sweep
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import Score
 from nmtkit.evaluation.significance import paired_bootstrap
@@ -79,23 +79,42 @@ def test_the_best_and_the_oracle(
     assert made.oracle >= best.chrf.value
 
 
-def test_the_p_values_are_corrected_for_the_choice(
-    measured: tuple[Translator, list[str], list[str], SearchSettings, Sweep],
+def test_every_setting_has_its_own_p_value(
+    measured: tuple[Translator, list[str], list[str], SearchSettings, Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each against the present setting, all at once, by outputs of lone searches."""
+    """Asked for the outputs of lone searches in the order of the settings, against the present one's."""
     translator, sources, references, settings, made = measured
-    present, *others = (
+    asked = []
+
+    def told(outputs: list[list[str]], current: int, texts: list[list[str]], resamples: int) -> list[float | None]:
+        asked.append((outputs, current, texts, resamples))
+        return [place / 10 for place in range(len(outputs))]
+
+    monkeypatch.setattr("nmtkit.analysis.sweep.compared", told)
+    again = sweep(translator, sources, [references], settings, BEAMS, ALPHAS, resamples=20)
+    outputs = [
         translator.translate(sources, **vars(replace(settings, beam=one.beam, length_alpha=one.alpha)))
-        for one in [made.settings[made.current], *others_of(made)]
-    )
-    wanted = paired_bootstrap("bleu", present, others, [references], resamples=20)
-    assert made.settings[made.current].p_value is None and not made.settings[made.current].decided
-    assert [one.p_value for one in others_of(made)] == [comparison.p_value for comparison in wanted]
-    assert [one.bleu.value for one in others_of(made)] == [comparison.system for comparison in wanted]
+        for one in made.settings
+    ]
+    assert asked == [(outputs, made.current, [references], 20)]
+    assert [one.p_value for one in again.settings] == [place / 10 for place in range(9)]
 
 
-def others_of(made: Sweep) -> list[Setting]:
-    return [one for index, one in enumerate(made.settings) if index != made.current]
+@pytest.mark.parametrize("current", range(4))
+def test_the_p_values_are_corrected_for_the_choice(current: int) -> None:
+    """All rivals at once: the most striking p-value is larger than it would be alone."""
+    chance = random.Random(2)
+    references = [" ".join(chance.choices("abcdefgh", k=8)) for _ in range(40)]
+    outputs = [
+        [" ".join(word if chance.random() < 0.8 else "x" for word in line.split()) for line in references]
+        for _ in range(4)
+    ]
+    found = compared(outputs, current, [references], 200)
+    others = [*outputs[:current], *outputs[current + 1 :]]
+    wanted = [one.p_value for one in paired_bootstrap("bleu", outputs[current], others, [references], 200)]
+    alone = [paired_bootstrap("bleu", outputs[current], [one], [references], 200)[0].p_value for one in others]
+    assert found == [*wanted[:current], None, *wanted[current:]]
+    assert min(wanted) > min(alone)
 
 
 def setting(beam: int, alpha: float, bleu: float, p_value: float | None = None, seconds: float = 0.01) -> Setting:

@@ -13,7 +13,7 @@ from nmtkit.evaluation.significance import paired_bootstrap
 pytestmark = pytest.mark.slow
 
 SETTINGS, PRESENT, PLANTED = 6, 2, 3
-SENTENCES, RESAMPLES = 200, 500
+SENTENCES, RESAMPLES = 200, 300
 
 
 def swept(pool: Pool, generator: np.random.Generator, planted: bool = False) -> tuple[Sweep, float]:
@@ -44,7 +44,7 @@ def test_of_equal_settings_the_present_one_is_kept() -> None:
 
 
 def test_a_planted_gain_is_found() -> None:
-    pool, generator, sweeps = Pool(gain=0.1), np.random.default_rng(6), 200
+    pool, generator, sweeps = Pool(gain=0.1), np.random.default_rng(6), 300
     with counted_once():
         found = [swept(pool, generator, planted=True) for _ in range(sweeps)]
     power = np.mean([made.chosen is made.settings[PLANTED] for made, _ in found])

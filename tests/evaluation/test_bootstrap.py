@@ -58,15 +58,19 @@ def test_the_percentile_interval() -> None:
     assert Interval.of(values) == Interval(3.0, 1.0, 39.0)
 
 
-def stepped_down(differences: np.ndarray) -> list[float]:
-    """Romano and Wolf (2005) in loops: the rival with the largest |t| against the largest of all that are left."""
+def stepped_down(differences: np.ndarray, sentences: int) -> list[float]:
+    """Romano and Wolf (2005) in loops: the rival with the largest |t| against the largest of all that are left.
+
+    Of Student's t with n - 1 degrees of freedom the variance is (n - 1) / (n - 3); that of resamples is (n - 1) / n.
+    """
     observed, drawn = differences[0], differences[1:]
+    stretch = ((sentences - 1) / (sentences - 3) / ((sentences - 1) / sentences)) ** 0.5
     spread = [np.sqrt(((drawn[:, j] - observed[j]) ** 2).mean()) for j in range(len(observed))]
     t = [abs(observed[j]) / spread[j] for j in range(len(observed))]
     left, found, least = list(range(len(observed))), [0.0] * len(observed), 0.0
     while left:
         first = max(left, key=lambda j: t[j])
-        reached = sum(max(abs(row[j] - observed[j]) / spread[j] for j in left) >= t[first] for row in drawn)
+        reached = sum(max(stretch * abs(row[j] - observed[j]) / spread[j] for j in left) >= t[first] for row in drawn)
         least = max(least, (1 + reached) / (1 + len(drawn)))
         found[first] = least
         left.remove(first)
@@ -74,29 +78,31 @@ def stepped_down(differences: np.ndarray) -> list[float]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 2**32), rivals=st.integers(1, 6))
-def test_p_values_against_the_papers(seed: int, rivals: int) -> None:
+@given(seed=st.integers(0, 2**32), rivals=st.integers(1, 6), sentences=st.integers(4, 200))
+def test_p_values_against_the_papers(seed: int, rivals: int, sentences: int) -> None:
     generator = np.random.default_rng(seed)
     observed = generator.normal(size=rivals) * generator.uniform(0, 3)
     drawn = observed + generator.normal(size=(50, rivals)) @ generator.normal(size=(rivals, rivals))
     differences = np.vstack([observed, drawn])
-    found = p_values(differences, [99] * rivals)
-    assert found == pytest.approx(stepped_down(differences))
+    found = p_values(differences, sentences, [99] * rivals)
+    assert found == pytest.approx(stepped_down(differences, sentences))
     for column, p in enumerate(found):
-        (alone,) = p_values(differences[:, [column]], [99])
-        far = np.abs(drawn[:, column] - observed[column]) >= abs(observed[column]) - 1e-9
+        (alone,) = p_values(differences[:, [column]], sentences, [99])
+        away = np.abs(drawn[:, column] - observed[column]) * (sentences / (sentences - 3)) ** 0.5
+        far = away >= abs(observed[column]) - 1e-9
         assert alone == pytest.approx((1 + far.sum()) / 51) and alone <= p + 1e-12
-        assert p_values(-differences, [99] * rivals)[column] == p
+        assert p_values(-differences, sentences, [99] * rivals)[column] == p
 
 
 def test_what_never_differs_is_no_rival() -> None:
     """Equal texts have p = 1 and make no other's p larger, whatever rounding does to them."""
     differences = np.array([[2.0, 0.0, 1e-14], *[[2 + step, 0.0, -1e-14] for step in (-1.0, 1.0, -2.5, 0.5)]])
-    assert p_values(differences, [9, 0, 9]) == [pytest.approx(2 / 5), 1.0, 1.0]
+    assert p_values(differences, 10**6, [9, 0, 9]) == [pytest.approx(2 / 5), 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("sentences", "least"), [(0, 1.0), (1, 1.0), (2, 0.5), (3, 0.25), (6, 2 / 64), (20, 1 / 10)])
 def test_no_p_value_is_below_what_a_fair_coin_has(sentences: int, least: float) -> None:
     """As many heads or as many tails; of twenty the resamples are the coarser of the two."""
     always = np.full((10, 1), 5.0)
-    assert p_values(always, [sentences]) == [pytest.approx(max(least, 1 / 10))]
+    assert p_values(always, 99, [sentences]) == [pytest.approx(max(least, 1 / 10))]
+    assert p_values(always, 3, [sentences]) == [1.0]
