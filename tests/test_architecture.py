@@ -16,7 +16,7 @@ from conftest import ROOT, environment
 PACKAGE = ROOT / "nmtkit"
 
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"specials", "console", "evaluation", "files", "settings", "memory", "devices"}),
+    frozenset({"specials", "console", "evaluation", "files", "settings", "memory", "devices", "interrupts"}),
     frozenset({"tokenizer", "models"}),
     frozenset({"batches", "decoding", "checkpoint"}),
     frozenset({"translator", "interop"}),
@@ -36,7 +36,18 @@ ONLY: dict[str, frozenset[str]] = {
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""
 
-WITHOUT_TORCH = ("specials", "console", "evaluation", "files", "settings", "memory", "report", "cli", "__main__")
+WITHOUT_TORCH = (
+    "specials",
+    "console",
+    "evaluation",
+    "files",
+    "settings",
+    "memory",
+    "interrupts",
+    "report",
+    "cli",
+    "__main__",
+)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from nmtkit.cli.parameters import (
 )
 from nmtkit.cli.streams import keep_apart
 from nmtkit.console import note, stdout_console, warn
+from nmtkit.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from nmtkit.analysis.contest import Run
@@ -120,11 +121,14 @@ def _check(grid: Path, words: Sequence[str]) -> None:
     name, *rest = words
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     try:
-        code = command.main([*rest, "--check"], prog_name=f"nmtkit {name}", standalone_mode=False)
+        with command.make_context(f"nmtkit {name}", [*rest, "--check"]) as context:
+            command.invoke(context)
     except typer.BadParameter as error:
         raise ValueError(f"{grid}: nmtkit {' '.join(words)}: {error.message}") from None
-    if code:
-        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above")
+    except typer.Exit as end:
+        if end.exit_code == INTERRUPTED:
+            raise
+        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above") from None
 
 
 def _made_by(source: Path, references: Sequence[Path], search: Options) -> dict[str, Any]:

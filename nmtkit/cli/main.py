@@ -13,7 +13,7 @@ from nmtkit.cli.attention import attention
 from nmtkit.cli.blame_analysis import blame_analysis
 from nmtkit.cli.blame_compare import blame_compare
 from nmtkit.cli.compare import compare
-from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting
+from nmtkit.cli.errors import USAGE, failed, reporting
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
 from nmtkit.cli.inspect import inspect
@@ -21,6 +21,8 @@ from nmtkit.cli.score import score
 from nmtkit.cli.train import train
 from nmtkit.cli.train_tokenizer import train_tokenizer
 from nmtkit.cli.translate import translate
+from nmtkit.console import tell
+from nmtkit.interrupts import INTERRUPTED
 
 UsageError: Any = typer.BadParameter.__base__  # of whichever command parser typer brings
 
@@ -52,15 +54,23 @@ for name, command in COMMANDS.items():
 def run() -> int:
     """Run the command that the arguments name; returns the exit code. Wrong usage is told in one line, code 2."""
     try:
-        return app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         if len(sys.argv) < 2:
             error.show()  # no command at all: the help
         else:
-            typer.echo(f"nmtkit: {' '.join(error.format_message().split())}", err=True)
+            tell(f"nmtkit: {' '.join(error.format_message().split())}")
         return USAGE
     except typer.Abort:
         return INTERRUPTED
+    except OSError as error:  # of the help
+        return failed(error)
+    except SystemExit:  # so end Rich and Typer where the pipe of the help is closed
+        if not {"--help", "-h", "--version"} & {*sys.argv}:
+            raise
+        return failed(BrokenPipeError())
 
 
 def _print_version(wanted: bool) -> None:
