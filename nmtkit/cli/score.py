@@ -57,8 +57,9 @@ def score(
     """Score given translations: log P of the model, length, and J as the search computes it.
 
     The columns are tab-separated: line, number of the candidate, J, log P in nats, length in pieces (end of sentence
-    counted), with --tokens the pieces and the log P of each, and the text. The candidates of --candidates are lines
-    whose first column is the number of the source line, ascending, and whose last is the text.
+    counted), with --tokens the pieces and the log P of each, and the text (a tab in it becomes a space). The candidates
+    of --candidates are lines whose first column is the number of the source line, ascending, and whose last is the
+    text.
 
     A text is scored in the pieces that the tokenizer makes of it. A search may have found the same text in others, with
     another score; with --pieces those count.
@@ -102,12 +103,12 @@ def score(
 def _line(
     translator: Translator, number: int, rank: int, text: str, one: Hypothesis | None, tokens: bool, form: str
 ) -> str:
-    from nmtkit.report.scores import columns, to_json
+    from nmtkit.report.scores import columns, row, to_json
 
     pieces = translator.tokenizer.target.pieces(one.tokens if one else ()) if tokens else None
     if form == "json":
         return to_json(one, text, pieces, line=number, candidate=rank)
-    return "\t".join([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
+    return row([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
 
 
 @dataclass(frozen=True)

@@ -87,10 +87,10 @@ def translate(
 ) -> None:
     """Translate lines of text with beam search.
 
-    As many lines come out as go in, empty ones too. Columns are tab-separated, the text last: line and rank (n-best);
-    J, log P, length (scores); with --exact how much higher the J of another translation could still be (0: none can,
-    proved to within 0.0001), the model steps, and the length up to which nothing scores higher (0: none proved);
-    pieces, log P of each (tokens).
+    As many lines come out as go in, empty ones too. Columns are tab-separated, the text last (a tab in it becomes a
+    space): line and rank (n-best); J, log P, length (scores); with --exact how much higher the J of another translation
+    could still be (0: none can, proved to within 0.0001), the model steps, and the length up to which nothing scores
+    higher (0: none proved); pieces, log P of each (tokens).
 
     With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
     Defaults of the search are the model folder's, see nmtkit info.
@@ -98,6 +98,8 @@ def translate(
     _check(n_best, exact, per_length, trace, attention, reference)
     if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
+    from nmtkit.report.scores import row
+
     streams.keep_apart([input_file, reference], [output_file or Path("-"), trace, attention])
     translator = load_translator(folders, model)
     settings = search_settings(translator, search, n_best=n_best)
@@ -124,8 +126,7 @@ def translate(
         first, ahead = 1, streams.SLOW_WINDOW if exact else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
             sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
-            for columns in job.rows(sources, references, first):
-                output.write("\t".join(columns) + "\n")
+            output.writelines(f"{row(columns)}\n" for columns in job.rows(sources, references, first))
             output.flush()
             first += len(window)
     job.close(summary=not prompting)
