@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -24,9 +25,8 @@ from nmtkit.cli.parameters import (
     search_settings,
     takes,
     usage,
-    write_result,
 )
-from nmtkit.cli.streams import SECONDS, keep_apart
+from nmtkit.cli.streams import SECONDS, write_result
 from nmtkit.console import Progress, note, stdout_console, warn
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ VERDICT_OPTIONS: Options = {
         _option("Second row: errors below this sentence score, chrf or bleu (chrf:60).", VERDICTS, "METRIC:X"),
     ],
     "errors": Annotated[
-        Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
+        Path | None,
+        paths.read("Numbers of sentences a person judged wrong, one a line: a row of their own.", panel=VERDICTS),
     ],
     "tolerance": Annotated[float | None, real("On J: differences up to it blame the model (0.0001).", panel=VERDICTS)],
     "reference_segmentations": Annotated[
@@ -77,20 +78,25 @@ REMEDY_OPTIONS: Options = {
     "train_sample": Annotated[
         int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
     ],
-    "train_text": Annotated[Path | None, _option("That text, if it has moved: PREFIX.LANG.", REMEDIES, "PREFIX")],
+    "train_text": Annotated[Path | None, paths.prefix("That text, if it has moved: PREFIX.LANG.", REMEDIES)],
     "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
     "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
-    "plot": Annotated[Path | None, _option("Draw what was measured, as .png, .svg or .pdf.", REMEDIES)],
+    "plot": Annotated[Path | None, paths.written("Draw what was measured, as .png, .svg or .pdf.", panel=REMEDIES)],
     "save_best": Annotated[
         bool, _option("Make the setting to use the folder's default.", REMEDIES, name="--save-best")
     ],
 }
 OUTPUT_OPTIONS: Options = {
-    "records": Annotated[Path | None, _option("Keep the records here as they come, and go on from them.", OUTPUT)],
-    "html": Annotated[Path | None, _option("Write a page to look at, one file.", OUTPUT)],
+    "records": Annotated[
+        Path | None,
+        paths.option(
+            paths.file_to_go_on_with, "Keep the records here as they come, and go on from them.", panel=OUTPUT
+        ),
+    ],
+    "html": Annotated[Path | None, paths.written("Write a page to look at, one file.", panel=OUTPUT)],
     "details": Annotated[int | None, count("Sentences of the page in full detail (200).", 0, panel=OUTPUT)],
-    "json": Annotated[str | None, _option("Write all records as JSON; - is stdout.", OUTPUT)],
-    "tsv": Annotated[str | None, _option("Write one line a sentence; - is stdout.", OUTPUT)],
+    "json": Annotated[Path | None, paths.written("Write all records as JSON.", panel=OUTPUT)],
+    "tsv": Annotated[Path | None, paths.written("Write one line a sentence.", panel=OUTPUT)],
     "examples": Annotated[int | None, count("Sentences shown in the table (5).", 0, panel=OUTPUT)],
 }
 
@@ -105,8 +111,8 @@ OUTPUT_OPTIONS: Options = {
 )
 def blame_analysis(
     folders: Folders,
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
-    reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
+    source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
+    reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
     *,
     verdicts: Options,
     certificates: Options,
@@ -122,14 +128,15 @@ def blame_analysis(
     both, the shares with 95 % intervals, and what to do next.
     """
     from nmtkit.analysis.blame import blame, check_settings
-    from nmtkit.analysis.fit import read_training_text
+    from nmtkit.analysis.fit import read_training_text, training_paths
     from nmtkit.analysis.keeping import Keeper
     from nmtkit.analysis.sweep import sweep
     from nmtkit.files import read_parallel
 
     _check(len(folders), certificates, remedies, output)
-    written = [output[name] for name in ("records", "html", "json", "tsv")] + [remedies["plot"]]
-    keep_apart([source, *reference, verdicts["errors"]], [Path(one) for one in written if one not in (None, "-")])
+    if remedies["train_sample"]:
+        known = paths.named(train_sample=training_paths(folders[0], remedies["train_text"]))
+        paths.keep_apart(known, paths.named(plot=remedies["plot"], **output))
     question = _question(verdicts)
     sources, *references = read_parallel(source, *reference)
     translator = load_translator(folders, model)
@@ -170,8 +177,6 @@ def _check(folders: int, certificates: Options, remedies: Options, output: Optio
     """Refuse options that do not go together, before anything is loaded."""
     from nmtkit.report.plot import check
 
-    if output["json"] == output["tsv"] == "-":
-        raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
     sweeping = any(_swept(remedies))
     if remedies["save_best"] and (folders > 1 or not sweeping):
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
@@ -227,7 +232,6 @@ def _write(
     report: Report, made: Sweep | None, output: Options, plot: Path | None, explain: Callable[[int], list[Detail]]
 ) -> None:
     """The files that were asked for, and the tables."""
-    from nmtkit.files import write_text
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
@@ -240,10 +244,10 @@ def _write(
         write_result(output["tsv"], to_tsv(report))
     if output["html"]:
         most = DETAILS if output["details"] is None else output["details"]
-        write_text(output["html"], page(report, made, explain(most)))
+        write_result(output["html"], page(report, made, explain(most)))
     if plot and made:
         draw(made, plot)
-    if "-" not in (output["json"], output["tsv"]):
+    if paths.STANDARD not in (output["json"], output["tsv"], output["html"]):
         console = stdout_console()
         for part in render(report, 5 if output["examples"] is None else output["examples"]):
             console.print(part)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import count, takes
+from nmtkit.cli.streams import write_result
 from nmtkit.console import note, stdout_console
 
 
 @takes()
 def inspect(
     trace_file: Annotated[
-        Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE", show_default=False)
+        Path, paths.argument(paths.file_to_read, "File that translate --trace wrote.", metavar="TRACE")
     ],
     line: Annotated[list[int] | None, count("Number of a sentence; repeat for several (the first).")] = None,
     steps: Annotated[int, count("Steps shown in full before the tree.", 0)] = 3,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write one self-contained page instead, of all sentences.")
+        Path | None, paths.written("Write one self-contained page instead, of all sentences.", "--html")
     ] = None,
 ) -> None:
     """Look inside a beam search: candidates, what was kept of them, and where the reference was lost.
@@ -28,7 +28,6 @@ def inspect(
     --reference FILE the way of the reference is marked (★), and the step where it fell out.
     """
     from nmtkit.analysis.traces import read_traces
-    from nmtkit.files import write_text
     from nmtkit.report.trace import render
     from nmtkit.report.trace_page import page
 
@@ -40,7 +39,7 @@ def inspect(
         raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(known)} to {max(known)}")
     chosen = [known[number] for number in line] if line else traces if html else traces[:1]
     if html:
-        write_text(html, page(header, chosen))
+        write_result(html, page(header, chosen))
         note(f"{html}: {len(chosen)} {'sentence' if len(chosen) == 1 else 'sentences'}")
         return
     console = stdout_console()

@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+EPILOG = "In place of a FILE, - is standard input or standard output."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train-tokenizer": train_tokenizer,
     "train": train,
@@ -48,7 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(reporting(command))
+    app.command(name, epilog=EPILOG)(reporting(command))
 
 
 def run() -> int:

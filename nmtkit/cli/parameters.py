@@ -6,7 +6,6 @@ import functools
 import inspect
 import math
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
 from nmtkit.console import set_quiet
@@ -66,8 +66,12 @@ def _flag(text: str, name: str, panel: str) -> Any:
     return typer.Option(name, help=text, rich_help_panel=panel)
 
 
-Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", show_default=False)]
-Folders = Annotated[list[Path], typer.Argument(help="Model folder; several: an ensemble of them.", metavar="FOLDER")]
+Folder = Annotated[
+    Path, paths.argument(paths.folder_to_read, "Model folder that `nmtkit train` made.", metavar="FOLDER")
+]
+Folders = Annotated[
+    list[Path], paths.argument(paths.folder_to_read, "Model folder; several: an ensemble of them.", metavar="FOLDER")
+]
 
 Options = dict[str, Any]
 """The values of a group of options by name; None: not given."""
@@ -117,9 +121,11 @@ def refused(*names: str) -> Options:
 
 
 Config = Annotated[
-    str | None,
+    Path | None,
     typer.Option(
         "--config",
+        parser=paths.file_to_read,
+        metavar="FILE",
         callback=load_config,
         is_eager=True,
         help="TOML file with any of these options.",
@@ -139,7 +145,8 @@ COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
 def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command whose parameter `name` is a group of options: it gets their values as a mapping.
 
-    The command line, its help and --config see the options one by one, those that all commands have at the end.
+    The command line, its help and --config see the options one by one, those that all commands have at the end. The
+    files that they name are checked before the command begins.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -154,8 +161,11 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
                 )
         parameters |= {name: _keyword(name, hint) for name, hint in COMMON_OPTIONS.items()}
 
+        uses = paths.uses({name: parameter.annotation for name, parameter in parameters.items()})
+
         @functools.wraps(command)
         def run(**values: Any) -> None:
+            paths.check(uses, values)
             for name in COMMON_OPTIONS:
                 values.pop(name)
             chosen = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
@@ -211,13 +221,3 @@ def usage() -> Iterator[None]:
         yield
     except ValueError as error:
         raise typer.BadParameter(as_flags(str(error))) from None
-
-
-def write_result(path: str, text: str) -> None:
-    """Write a result to a file, or to standard output if it is "-"."""
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    from nmtkit.files import write_text
-
-    write_text(path, text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmtkit.cli import streams
+from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     OBJECTIVE_OPTIONS,
@@ -34,20 +34,19 @@ if TYPE_CHECKING:
 @takes(objective=OBJECTIVE_OPTIONS, model=MODEL_OPTIONS)
 def score(
     folders: Folders,
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text that was translated.")],
+    source: Annotated[Path, paths.read("Text that was translated.", "--source", "-s")],
     target: Annotated[
-        list[Path] | None, typer.Option("--target", "-t", help="Its translations, line by line; repeat for several.")
+        list[Path] | None, paths.read("Its translations, line by line; repeat for several.", "--target", "-t")
     ] = None,
     candidates: Annotated[
-        Path | None,
-        typer.Option("--candidates", "-c", help="Any number a line: as translate --n-best writes them."),
+        Path | None, paths.read("Any number a line: as translate --n-best writes them.", "--candidates", "-c")
     ] = None,
     in_pieces: Annotated[
         bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
     ] = False,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the scores (standard output).")
-    ] = None,
+        Path, paths.written("File for the scores (standard output).", "--output", "-o")
+    ] = paths.STANDARD,
     tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
     form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
     *,
@@ -68,9 +67,6 @@ def score(
         raise typer.BadParameter("give the translations: --target files line by line, or one --candidates file")
     if in_pieces and not candidates:
         raise typer.BadParameter("--pieces reads the pieces of --candidates: add it, or leave out --pieces")
-    streams.keep_apart([source, *(target or []), candidates], [output_file])
-    translator = load_translator(folders, model)
-    settings = search_settings(translator, objective)
     pieces = total = 0.0
     with ExitStack() as stack:
         lines = streams.open_lines(source, stack)
@@ -81,6 +77,8 @@ def score(
             files = [streams.open_lines(path, stack) for path in target or []]
             beside = streams.beside(lines, files, [str(path) for path in target or []])
             rows = ((line, [_Candidate(text) for text in texts]) for line, *texts in beside)
+        translator = load_translator(folders, model)
+        settings = search_settings(translator, objective)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
         tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)

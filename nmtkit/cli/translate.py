@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from nmtkit.cli import streams
+from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -37,11 +37,11 @@ EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 def translate(
     folders: Folders,
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Text file, one sentence a line (standard input).")
-    ] = None,
+        Path, paths.read("Text file, one sentence a line (standard input).", "--input", "-i")
+    ] = paths.STANDARD,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the translations (standard output).")
-    ] = None,
+        Path, paths.written("File for the translations (standard output).", "--output", "-o")
+    ] = paths.STANDARD,
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
         int, count("Translations a line, best first: line number and rank go before.", panel=COLUMNS)
@@ -66,22 +66,15 @@ def translate(
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)
     ] = False,
     trace: Annotated[
-        Path | None, typer.Option(help="Write all that the beam looked at, for inspect.", rich_help_panel=INSIDE)
+        Path | None, paths.written("Write all that the beam looked at, for inspect.", panel=INSIDE)
     ] = None,
     attention: Annotated[
         Path | None,
-        typer.Option(
-            help="Write what the model looked at for the best one, a line of JSON a sentence.", rich_help_panel=INSIDE
-        ),
+        paths.written("Write what the model looked at for the best one, a line of JSON a sentence.", panel=INSIDE),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(
-            "--reference",
-            "-r",
-            help="Known translations: followed by --trace, a start for --exact.",
-            rich_help_panel=INSIDE,
-        ),
+        paths.read("Known translations: followed by --trace, a start for --exact.", "--reference", "-r", panel=INSIDE),
     ] = None,
     model: Options,
 ) -> None:
@@ -100,14 +93,13 @@ def translate(
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
     from nmtkit.report.scores import row
 
-    streams.keep_apart([input_file, reference], [output_file or Path("-"), trace, attention])
-    translator = load_translator(folders, model)
-    settings = search_settings(translator, search, n_best=n_best)
-    _check_settings(settings, exact, per_length)
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
         lines = streams.open_lines(input_file, stack)
         known = [streams.open_lines(reference, stack)] if reference else []
+        translator = load_translator(folders, model)
+        settings = search_settings(translator, search, n_best=n_best)
+        _check_settings(settings, exact, per_length)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(
             Tally("translating", streams.count_lines(input_file), live=not prompting and not _seen(output))
