@@ -5,10 +5,11 @@ Rich is imported only when something is shown. Text is shown as it is: no markup
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
     import rich.progress
@@ -107,7 +108,20 @@ def _say(text: str, style: str = "") -> None:
     if console.is_terminal:
         console.print(Text(text, style=style), soft_wrap=True)
     else:
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """A line on standard error; where nobody can hear it (a full disk, a closed pipe), the work goes on in silence."""
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:
+        drop(sys.stderr)
+
+
+def drop(stream: TextIO) -> None:
+    """Let a standard stream lead nowhere, lest the interpreter complain at exit about what it could not take."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bar(console: Console) -> rich.progress.Progress:

@@ -7,12 +7,14 @@ order mark at the start of the file are dropped; a missing final newline does no
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +27,8 @@ from nmtkit.words import counted
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST_CONFIG = 1_000_000
+STANDARD = "-"
+"""In place of a file's name: standard input where it is read, standard output where the command line writes it."""
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
@@ -55,7 +59,9 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def open_text(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file opened for reading bytes; ValueError in one line where that is not possible."""
+    """The file, or all of standard input for "-", opened for reading bytes; ValueError where that is not possible."""
+    if str(path) == STANDARD:
+        return io.BytesIO(sys.stdin.buffer.read())
     try:
         stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
@@ -93,6 +99,24 @@ def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> I
             yield line.decode("utf-8", errors="replace")
 
 
+def check_replaceable(path: str | os.PathLike[str], parents: bool = False) -> None:
+    """ValueError where no file can be written under this name: a folder has it, or there is none to hold the file.
+
+    Args:
+        parents: missing folders above the file will be made.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ValueError(f"{path}: is a folder; name a file")
+    folder = target.parent
+    while parents and not os.path.lexists(folder):
+        folder = folder.parent
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"{path}: {folder} is a file, no folder; name a file in a folder")
+    if not folder.is_dir():
+        raise ValueError(f"{path}: the folder {folder} does not exist; create it first")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary file beside `path` to be written; it takes the place of `path` only if the body succeeds.
@@ -100,15 +124,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     A reader, or a machine that loses power, finds either the old file or the new one, whole. A path that is no ordinary
     file (a pipe, /dev/null) cannot be replaced, so it gets the bytes at the end.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise ValueError(f"{path}: is a folder; name a file")
+    check_replaceable(path)
     if Path(path).exists() and not Path(path).is_file():
         with _feeding(Path(path)) as temporary:
             yield temporary
         return
-    if not target.parent.is_dir():
-        raise ValueError(f"{path}: the folder {target.parent} does not exist; create it first")
+    target = Path(os.path.realpath(path))
     temporary = target.parent / f".{target.name[:100]}.{secrets.token_hex(8)}.tmp"
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -179,6 +200,11 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_lines(lines: Iterable[str]) -> str:
+    """The SHA-256 of a text, each line ended by a newline: that of its file, unless that has other line ends."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:

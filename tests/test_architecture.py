@@ -17,7 +17,9 @@ PACKAGE = ROOT / "nmtkit"
 
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"words"}),
-    frozenset({"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices"}),
+    frozenset(
+        {"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices", "interrupts"}
+    ),
     frozenset({"tokenizer", "models"}),
     frozenset({"batches", "decoding", "checkpoint"}),
     frozenset({"translator", "interop"}),
@@ -45,6 +47,7 @@ WITHOUT_TORCH = (
     "files",
     "settings",
     "memory",
+    "interrupts",
     "report",
     "cli",
     "__main__",

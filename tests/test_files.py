@@ -240,6 +240,36 @@ def test_folders_are_no_files(tmp_path):
         files.write_text(tmp_path / "nowhere" / "file", "x")
 
 
+def test_whether_a_file_can_be_written_is_known_beforehand(tmp_path):
+    """Folders that will be made must have room: a file is in nobody's way."""
+    (tmp_path / "file").touch()
+    for parents in (False, True):
+        for good in ("new", "file", "/dev/null"):
+            files.check_replaceable(tmp_path / good, parents)
+        for wrong, said in (("", "is a folder; name a file"), ("file/x", "is a file, no folder")):
+            with pytest.raises(ValueError, match=said):
+                files.check_replaceable(tmp_path / wrong, parents)
+    with pytest.raises(ValueError, match="does not exist"):
+        files.check_replaceable(tmp_path / "a" / "b")
+    files.check_replaceable(tmp_path / "a" / "b" / "c", parents=True)
+    with pytest.raises(ValueError, match="is a file, no folder"):
+        files.check_replaceable(tmp_path / "file" / "b" / "c", parents=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_dash_is_standard_input(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text("no\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\r\n\xc3\xa9\n")))
+    assert files.read_lines("-") == ["a", "é"]
+    assert files.read_lines(tmp_path / "-") == ["no"]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), max_size=5))
+def test_the_hash_of_lines_is_that_of_their_file(lines):
+    assert files.sha256_of_lines(lines) == hashlib.sha256("".join(f"{x}\n" for x in lines).encode()).hexdigest()
+
+
 def test_sha256(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 100_000)

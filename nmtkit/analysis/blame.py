@@ -17,7 +17,6 @@ not even scored. The empty translation, |y| = 1, is judged like any other; so a 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -42,6 +41,7 @@ from nmtkit.analysis.rows import count
 from nmtkit.analysis.rule import blank_as_empty
 from nmtkit.analysis.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.analysis.verdicts import judge
+from nmtkit.files import sha256_of_lines
 
 if TYPE_CHECKING:
     from nmtkit.analysis.keeping import Keeper
@@ -155,11 +155,6 @@ def _provenance(
         exact_steps=exact.steps if exact else None,
         exact_seconds=exact.seconds if exact else None,
         exact_sample=exact.sample if exact else None,
-        sources_sha256=_sha256(sources),
-        references_sha256=tuple(_sha256(lines) for lines in references),
+        sources_sha256=sha256_of_lines(sources),
+        references_sha256=tuple(sha256_of_lines(lines) for lines in references),
     )
-
-
-def _sha256(lines: Sequence[str]) -> str:
-    """Of the lines as a file with a line feed after each."""
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")).hexdigest()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
 """Pieces by how often the training text has them: from, to."""
+ROLES = ("train source", "train target")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ class TrainingText:
         return sorted(random.Random(self.seed).sample(known, min(self.sample, len(known))))
 
 
+def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
+    """The files of the text that a model folder names, source and target, or those of a prefix.
+
+    Raises:
+        ValueError: where the folder's are no longer there.
+    """
+    options = checkpoint.read_options(folder)
+    if prefix:
+        return [Path(f"{prefix}.{options['languages'][side]}") for side in ("source", "target")]
+    paths = [Path(options["provenance"]["files"][role]) for role in ROLES]
+    if missing := [path for path in paths if not path.exists()]:
+        raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
+    return paths
+
+
 def read_training_text(
     folder: Path, weights: str, prefix: Path | None, sample: int, warn: Callable[[str], None]
 ) -> TrainingText:
@@ -70,15 +86,9 @@ def read_training_text(
         ValueError: where the files are not to be found.
     """
     options = checkpoint.read_options(folder)
-    roles = ("train source", "train target")
-    if prefix:
-        paths = [f"{prefix}.{options['languages'][side]}" for side in ("source", "target")]
-    else:
-        paths = [options["provenance"]["files"][role] for role in roles]
-        if missing := [path for path in paths if not Path(path).exists()]:
-            raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
+    paths = training_paths(folder, prefix)
     sources, targets = read_parallel(*paths)
-    for path, role in zip(paths, roles, strict=True):
+    for path, role in zip(paths, ROLES, strict=True):
         if sha256(path) != options["data"][role]:
             warn(f"{path}: is not the text that the model was trained on, or has changed since")
     updates = (checkpoint.updates(folder, which) for which in (weights, "last"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -19,9 +20,8 @@ from nmtkit.cli.parameters import (
     search_settings,
     takes,
     usage,
-    write_result,
 )
-from nmtkit.cli.streams import keep_apart
+from nmtkit.cli.streams import write_result
 from nmtkit.console import note, stdout_console
 from nmtkit.words import counted
 
@@ -33,17 +33,12 @@ KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
 
 
-def _option(text: str, metavar: str | None = None) -> Any:
-    return typer.Option(metavar=metavar, help=text, rich_help_panel=OUTPUT)
-
-
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def attention(
     folders: Folders,
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
+    source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
     target: Annotated[
-        Path | None,
-        typer.Option("--target", "-t", help="Given translations.", show_default="the model's own"),
+        Path | None, paths.read("Given translations.", "--target", "-t", default="the model's own")
     ] = None,
     line: Annotated[list[int] | None, count("Only this line; repeat for several.", default="all")] = None,
     kind: Annotated[
@@ -57,16 +52,18 @@ def attention(
         bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
     ] = False,
     words: Annotated[bool, typer.Option("--words", help="Join pieces to words.", rich_help_panel=WHICH)] = False,
-    html: Annotated[Path | None, _option("One page of all sentences.")] = None,
-    plot: Annotated[Path | None, _option("A picture of the one line chosen, as .png, .svg or .pdf.")] = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="JSON, a line a sentence; - is stdout.", rich_help_panel=OUTPUT),
+    html: Annotated[Path | None, paths.written("One page of all sentences.", panel=OUTPUT)] = None,
+    plot: Annotated[
+        Path | None, paths.written("A picture of the one line chosen, as .png, .svg or .pdf.", panel=OUTPUT)
     ] = None,
+    json_file: Annotated[Path | None, paths.written("JSON, a line a sentence.", "--json", panel=OUTPUT)] = None,
     alignment: Annotated[
-        str | None, _option("Word alignments in Pharaoh format: the source word looked at most; - is stdout.", "FILE")
+        Path | None,
+        paths.written("Word alignments in Pharaoh format: the source word looked at most.", panel=OUTPUT),
     ] = None,
-    gold: Annotated[Path | None, _option("Alignments that people drew of --target: print the error rate.")] = None,
+    gold: Annotated[
+        Path | None, paths.read("Alignments that people drew of --target: print the error rate.", panel=OUTPUT)
+    ] = None,
     *,
     search: Options,
     model: Options,
@@ -89,10 +86,8 @@ def attention(
         raise typer.BadParameter("--alignment and --gold align target with source once: leave --kind and --each out")
     if gold and not target:
         raise typer.BadParameter("--gold aligns the source with a translation that is known: add --target")
-    if [json_file, alignment].count("-") > 1:
-        raise typer.BadParameter("--json - and --alignment - cannot share standard output: write one to a file")
-    written = [html, plot, *(Path(one) for one in (json_file, alignment) if one and one != "-")]
-    keep_apart([source, target, gold], written)
+    if gold and paths.STANDARD in (html, json_file, alignment):
+        raise typer.BadParameter("--gold prints the error rate on standard output: write the rest to files")
     if plot:
         with usage():
             check(plot)
@@ -152,7 +147,7 @@ def _said(chosen: Choice) -> str:
     return ", ".join([what.get(chosen.kind, "self-attention of the source"), *parts])
 
 
-def _align(maps: list[AttentionMap], alignment: str | None, gold: list[Gold]) -> None:
+def _align(maps: list[AttentionMap], alignment: Path | None, gold: list[Gold]) -> None:
     from nmtkit.analysis.attention_maps import align
     from nmtkit.evaluation.alignment import score, to_pharaoh
 

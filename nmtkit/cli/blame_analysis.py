@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from nmtkit.analysis.bounds import SEGMENTATIONS, TOLERANCE
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -25,9 +26,8 @@ from nmtkit.cli.parameters import (
     search_settings,
     takes,
     usage,
-    write_result,
 )
-from nmtkit.cli.streams import SECONDS, keep_apart
+from nmtkit.cli.streams import SECONDS, write_result
 from nmtkit.console import Progress, note, stdout_console, warn
 from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 from nmtkit.words import counted
@@ -65,7 +65,8 @@ VERDICT_OPTIONS: Options = {
         _option("Second row: errors below this sentence score, chrf or bleu.", VERDICTS, "METRIC:X", default="chrf:60"),
     ],
     "errors": Annotated[
-        Path | None, _option("Numbers of sentences a person judged wrong, one a line: a row of their own.", VERDICTS)
+        Path | None,
+        paths.read("Numbers of sentences a person judged wrong, one a line: a row of their own.", panel=VERDICTS),
     ],
     "tolerance": Annotated[
         float | None,
@@ -104,21 +105,26 @@ REMEDY_OPTIONS: Options = {
         int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
     ],
     "train_text": Annotated[
-        Path | None, _option("That text, if it has moved: PREFIX.LANG.", REMEDIES, "PREFIX", default="where it was")
+        Path | None, paths.prefix("That text, if it has moved: PREFIX.LANG.", REMEDIES, default="where it was")
     ],
     "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
     "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
-    "plot": Annotated[Path | None, _option("Draw what was measured, as .png, .svg or .pdf.", REMEDIES)],
+    "plot": Annotated[Path | None, paths.written("Draw what was measured, as .png, .svg or .pdf.", panel=REMEDIES)],
     "save_best": Annotated[
         bool, _option("Make the setting to use the folder's default.", REMEDIES, name="--save-best")
     ],
 }
 OUTPUT_OPTIONS: Options = {
-    "records": Annotated[Path | None, _option("Keep the records here as they come, and go on from them.", OUTPUT)],
-    "html": Annotated[Path | None, _option("Write a page to look at, one file.", OUTPUT)],
+    "records": Annotated[
+        Path | None,
+        paths.option(
+            paths.file_to_go_on_with, "Keep the records here as they come, and go on from them.", panel=OUTPUT
+        ),
+    ],
+    "html": Annotated[Path | None, paths.written("Write a page to look at, one file.", panel=OUTPUT)],
     "details": Annotated[int | None, count("Sentences of the page in full detail.", 0, panel=OUTPUT, default="200")],
-    "json": Annotated[str | None, _option("Write all records as JSON; - is stdout.", OUTPUT, "FILE")],
-    "tsv": Annotated[str | None, _option("Write one line a sentence; - is stdout.", OUTPUT, "FILE")],
+    "json": Annotated[Path | None, paths.written("Write all records as JSON.", panel=OUTPUT)],
+    "tsv": Annotated[Path | None, paths.written("Write one line a sentence.", panel=OUTPUT)],
     "examples": Annotated[int | None, count("Sentences shown in the table.", 0, panel=OUTPUT, default="5")],
 }
 
@@ -133,8 +139,8 @@ OUTPUT_OPTIONS: Options = {
 )
 def blame_analysis(
     folders: Folders,
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
-    reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
+    source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
+    reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
     *,
     verdicts: Options,
     certificates: Options,
@@ -150,14 +156,15 @@ def blame_analysis(
     both, the shares with 95 % intervals, and what to do next.
     """
     from nmtkit.analysis.blame import blame, check_settings
-    from nmtkit.analysis.fit import read_training_text
+    from nmtkit.analysis.fit import read_training_text, training_paths
     from nmtkit.analysis.keeping import Keeper
     from nmtkit.analysis.sweep import sweep
     from nmtkit.files import read_parallel
 
     _check(len(folders), certificates, remedies, output)
-    written = [output[name] for name in ("records", "html", "json", "tsv")] + [remedies["plot"]]
-    keep_apart([source, *reference, verdicts["errors"]], [Path(one) for one in written if one not in (None, "-")])
+    if remedies["train_sample"]:
+        known = paths.named(train_sample=training_paths(folders[0], remedies["train_text"]))
+        paths.keep_apart(known, paths.named(plot=remedies["plot"], **output))
     question = _question(verdicts)
     sources, *references = read_parallel(source, *reference)
     translator = load_translator(folders, model)
@@ -201,8 +208,6 @@ def _check(folders: int, certificates: Options, remedies: Options, output: Optio
     """Refuse options that do not go together, before anything is loaded."""
     from nmtkit.report.plot import check
 
-    if output["json"] == output["tsv"] == "-":
-        raise typer.BadParameter("--json - and --tsv - cannot share standard output: write one to a file")
     sweeping = any(_swept(remedies))
     if remedies["save_best"] and (folders > 1 or not sweeping):
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
@@ -274,7 +279,7 @@ def _write(
     if plot and made:
         draw(made, plot)
         note(f"{plot}: {counted(len(made.settings), 'setting')}")
-    if "-" not in (output["json"], output["tsv"]):
+    if paths.STANDARD not in (output["json"], output["tsv"], output["html"]):
         console = stdout_console()
         for part in render(report, 5 if output["examples"] is None else output["examples"], made):
             console.print(part)

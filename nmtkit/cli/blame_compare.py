@@ -6,22 +6,23 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from nmtkit.cli.parameters import count, takes, write_result
-from nmtkit.cli.streams import keep_apart
+from nmtkit.cli import paths
+from nmtkit.cli.parameters import count, takes
+from nmtkit.cli.streams import write_result
 from nmtkit.console import stdout_console
 from nmtkit.words import counted
 
 
 @takes()
 def blame_compare(
-    before: Annotated[Path, typer.Argument(help="Report that blame-analysis --json wrote.", metavar="BEFORE")],
-    after: Annotated[Path, typer.Argument(help="Another of the same text, after a remedy.", metavar="AFTER")],
+    before: Annotated[
+        Path, paths.argument(paths.file_to_read, "Report that blame-analysis --json wrote.", metavar="BEFORE")
+    ],
+    after: Annotated[
+        Path, paths.argument(paths.file_to_read, "Another of the same text, after a remedy.", metavar="AFTER")
+    ],
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON; - is stdout.")
-    ] = None,
+    json_file: Annotated[Path | None, paths.written("Write all of it as JSON.", "--json")] = None,
 ) -> None:
     """Compare two analyses of one text, before and after a remedy: which verdicts changed, and is it better?
 
@@ -32,13 +33,12 @@ def blame_compare(
     from nmtkit.analysis.reading import read_report
     from nmtkit.report.compare import render, to_json
 
-    keep_apart([before, after], [Path(json_file)] if json_file and json_file != "-" else [])
     (first, sweep), (second, _) = read_report(before), read_report(after)
     difference = compare(first, second, sweep)
     if json_file:
         text = json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n"
         write_result(json_file, text, f"the comparison of {counted(difference.sentences, 'sentence')}")
-    if json_file != "-":
+    if json_file != paths.STANDARD:
         console = stdout_console()
         for part in render(difference, first, second, examples):
             console.print(part)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmtkit.cli import paths
+from nmtkit.cli.config import config_of
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -20,10 +22,10 @@ from nmtkit.cli.parameters import (
     search_settings,
     takes,
     usage,
-    write_result,
 )
-from nmtkit.cli.streams import keep_apart
+from nmtkit.cli.streams import write_result
 from nmtkit.console import note, stdout_console, warn
+from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
@@ -35,28 +37,22 @@ SIDES = ("source", "target")
 
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def compare(
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text to translate.")],
-    reference: Annotated[list[Path], typer.Option("--reference", "-r", help="Human translations; repeat for several.")],
+    context: typer.Context,
+    source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
+    reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Model folders; the others are compared with the first.", metavar="FOLDER"),
+        paths.argument(paths.folder_to_read, "Model folders; the others are compared with the first.", "FOLDER"),
     ] = None,
     grid: Annotated[
         Path | None,
-        typer.Option(help="TOML file of variants: trains what is not finished, then compares.", rich_help_panel=GRID),
+        paths.read("TOML file of variants: trains what is not finished, then compares.", panel=GRID),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the grid's models.", rich_help_panel=GRID),
-    ] = None,
+    output: Annotated[Path | None, paths.made("Folder of the grid's models.", "--output", "-o", panel=GRID)] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", panel=OUTPUT)] = 5,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT),
-    ] = None,
+    json_file: Annotated[Path | None, paths.written("Write every figure as JSON.", "--json", panel=OUTPUT)] = None,
     plot: Annotated[
-        Path | None,
-        typer.Option(help="BLEU against source length, as .png, .svg or .pdf.", rich_help_panel=OUTPUT),
+        Path | None, paths.written("BLEU against source length, as .png, .svg or .pdf.", panel=OUTPUT)
     ] = None,
     *,
     search: Options,
@@ -80,12 +76,8 @@ def compare(
     if plot:
         with usage():
             check(plot)
-    written = [plot, Path(json_file) if json_file and json_file != "-" else None]
-    keep_apart([source, *reference, grid], written)
-    for path in written:
-        if path and not path.parent.is_dir():
-            raise typer.BadParameter(f"{path}: there is no folder {path.parent}; make it first")
     sources, *references = read_parallel(source, *reference)
+    texts = list(zip([source, *reference], [sources, *references], strict=True))
     groups = {_name(folder, folders or []): [folder] for folder in folders or []}
     if len(groups) < len(folders or []):
         raise typer.BadParameter("a folder is named twice: name each once")
@@ -93,6 +85,8 @@ def compare(
         wanted = read_grid(grid)
         with usage():
             SearchSettings(**given(**search))  # before hours of training
+        read = paths.named(grid=grid, source=source, reference=reference, config=config_of(context))
+        paths.keep_apart(read, paths.named(output=wanted.configurations(output), json=json_file, plot=plot))
         train_all(wanted, output, note, partial(_check, grid))
         groups = wanted.folders(output)
     translators = Translators(search, model)
@@ -100,12 +94,12 @@ def compare(
     made = contest(measured, sources, references, buckets=buckets)
     compared = counted(len(made.contestants), "model")
     if json_file:
-        record = {**to_json(made), "made_by": _made_by(source, reference, search)}
+        record = {**to_json(made), "made_by": _made_by(texts, search)}
         write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n", compared)
     if plot:
         draw(made, plot)
         note(f"{plot}: {compared}")
-    if json_file != "-":
+    if json_file != paths.STANDARD:
         console = stdout_console()
         for part in render(made):
             console.print(part)
@@ -125,26 +119,34 @@ def _check(grid: Path, words: Sequence[str]) -> None:
     name, *rest = words
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     try:
-        code = command.main([*rest, "--check"], prog_name=f"nmtkit {name}", standalone_mode=False)
+        with command.make_context(f"nmtkit {name}", [*rest, "--check"]) as context:
+            command.invoke(context)
     except typer.BadParameter as error:
         raise ValueError(f"{grid}: nmtkit {' '.join(words)}: {error.message}") from None
-    if code:
-        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above")
+    except typer.Exit as end:
+        if end.exit_code == INTERRUPTED:
+            raise
+        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above") from None
 
 
-def _made_by(source: Path, references: Sequence[Path], search: Options) -> dict[str, Any]:
-    """Of what, with what and by what a contest was held."""
+def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:
+    """Of what, with what and by what a contest was held.
+
+    Args:
+        texts: source and references, each with its lines.
+    """
     import shlex
     import sys
 
     import nmtkit
-    from nmtkit.files import sha256
+    from nmtkit.files import sha256_of_lines
 
+    source, *references = [{"file": str(path), "sha256": sha256_of_lines(lines)} for path, lines in texts]
     return {
         "nmtkit": nmtkit.__version__,
         "command": shlex.join(["nmtkit", *sys.argv[1:]]),
-        "source": {"file": str(source), "sha256": sha256(source)},
-        "references": [{"file": str(path), "sha256": sha256(path)} for path in references],
+        "source": source,
+        "references": references,
         "search": given(**search),
     }
 

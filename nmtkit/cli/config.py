@@ -16,14 +16,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from nmtkit.files import read_toml
+from nmtkit.files import STANDARD, open_text, read_toml
 from nmtkit.settings import nearest
 
 TABLES = ("model", "training", "tokenizer")
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
 
 
-def load_config(context: typer.Context, name: str | None) -> str | None:
+def load_config(context: typer.Context, name: Path | None) -> Path | None:
     """Callback of --config: its values become the defaults of the command's options."""
     if name is None or context.resilient_parsing:
         return name
@@ -31,7 +31,7 @@ def load_config(context: typer.Context, name: str | None) -> str | None:
 
     command = str(context.command.name)
     try:
-        values = {key.replace("_", "-"): value for key, value in _read(name).items()}
+        values = {key.replace("_", "-"): value for key, value in _read(str(name)).items()}
         known = flags(COMMANDS[command])
         own = [key for key in TABLES if command == "train" and not (key in known and isinstance(values.get(key), str))]
         tables = {key: values.pop(key, {}) for key in own}
@@ -59,6 +59,11 @@ def tables(context: typer.Context) -> dict[str, dict[str, Any]]:
     """The tables of the configuration file by name, empty where there is none."""
     given = context.meta.get("nmtkit.tables", {})
     return {name: dict(given.get(name, {})) for name in TABLES}
+
+
+def config_of(context: typer.Context) -> Path | None:
+    """The configuration file of a command."""
+    return context.meta.get("nmtkit.config")
 
 
 def flags(command: Callable[..., None]) -> dict[str, tuple[str, Any]]:
@@ -95,6 +100,8 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     try:
+        if name == STANDARD:
+            return tomllib.loads(open_text(name).read().decode("utf-8"))
         if path.exists():
             return read_toml(path)
         if name in recipes():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,8 +12,10 @@ from typing import Any
 
 import typer
 
+from nmtkit.console import drop, tell
+from nmtkit.interrupts import INTERRUPTED, started
+
 USAGE = 2
-INTERRUPTED = 130
 
 LONGEST = 1000
 """Characters of an error; of longer ones the middle is left out."""
@@ -42,30 +43,40 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
+        started()
         _running.clear()
         _running.update({name: None if value == usual[name] else value for name, value in options.items()})
         try:
             command(*arguments, **options)
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read our output has seen enough. The interpreter must not find the closed pipe at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort):
+            raise
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            tell("interrupted")
+            _discard_output()
             raise typer.Exit(INTERRUPTED) from None
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            typer.echo(f"nmtkit: {told(error)}", err=True)
-            _discard_output()
-            raise typer.Exit(1) from None
+            raise typer.Exit(failed(error)) from None
 
     return run
+
+
+def failed(error: Exception) -> int:
+    """Tell an error in one line and return the exit code."""
+    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        _discard_output()
+        return 0
+    tell(f"nmtkit: {told(error)}")
+    _discard_output()
+    return 1
 
 
 def told(error: Exception) -> str:
     """The error as one line that says what to do; its traceback goes to standard error with --debug."""
     if _debug:
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        return "standard input or output is closed: open it, or name files to read and write"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         fix = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
@@ -98,4 +109,4 @@ def _discard_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)

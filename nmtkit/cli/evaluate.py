@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -18,9 +19,8 @@ from nmtkit.cli.parameters import (
     load_translator,
     search_settings,
     takes,
-    write_result,
 )
-from nmtkit.cli.streams import keep_apart
+from nmtkit.cli.streams import write_result
 from nmtkit.console import stdout_console, warn
 from nmtkit.evaluation.bounds import RESAMPLES
 from nmtkit.settings import SEED
@@ -29,25 +29,21 @@ from nmtkit.words import counted
 
 @takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def evaluate(
-    reference: Annotated[
-        list[Path], typer.Option("--reference", "-r", help="Reference translations; repeat for several.")
-    ],
+    reference: Annotated[list[Path], paths.read("Reference translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Model folder, or several as an ensemble; needs --source.", metavar="FOLDER"),
+        paths.argument(paths.folder_to_read, "Model folder, or several as an ensemble; needs --source.", "FOLDER"),
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", "-s", help="Text for the model to translate.")] = None,
-    hypotheses: Annotated[Path | None, typer.Option("--hypotheses", "-y", help="Translations to score.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the model's translations here.")] = None,
+    source: Annotated[Path | None, paths.read("Text for the model to translate.", "--source", "-s")] = None,
+    hypotheses: Annotated[Path | None, paths.read("Translations to score.", "--hypotheses", "-y")] = None,
+    output: Annotated[Path | None, paths.written("Keep the model's translations here.", "--output", "-o")] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Compare in lower case.")] = False,
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the intervals.", RESAMPLES)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
-    ] = None,
+    json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
     search: Options,
     model: Options,
@@ -66,8 +62,6 @@ def evaluate(
     if not folders and of_a_model:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
         raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
-    written = [output, Path(json_file) if json_file and json_file != "-" else None]
-    keep_apart([source, hypotheses, *reference], written)
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs = first
     facts: dict[str, Any] = {"model": None, "search": None}
@@ -88,7 +82,7 @@ def evaluate(
         write_result(
             json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n", counted(len(records), "score")
         )
-    if json_file != "-":
+    if paths.STANDARD not in (output, json_file):
         for score in scores:
             interval = f"(95 % percentile interval {score.low:.2f} to {score.high:.2f})"
             stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from nmtkit.cli.parameters import MODEL_OPTIONS, Folder, Options, given, takes, write_result
+from nmtkit.cli import paths
+from nmtkit.cli.parameters import MODEL_OPTIONS, Folder, Options, given, takes
+from nmtkit.cli.streams import write_result
 from nmtkit.console import stdout_console
 
 
 @takes(model={"weights": MODEL_OPTIONS["weights"]})
 def info(
     folder: Folder,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write JSON to this file; - is stdout.")
-    ] = None,
+    json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
     model: Options,
 ) -> None:
@@ -35,7 +34,7 @@ def info(
     }
     if json_file:
         write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n", f"what is known of {folder}")
-    if json_file != "-":
+    if json_file != paths.STANDARD:
         _show(facts)
 
 

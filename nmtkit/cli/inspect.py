@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from nmtkit.cli.parameters import count, takes, write_result
+from nmtkit.cli import paths
+from nmtkit.cli.parameters import count, takes
+from nmtkit.cli.streams import write_result
 from nmtkit.console import note, stdout_console
 from nmtkit.words import counted
 
 
 @takes()
 def inspect(
-    trace_file: Annotated[Path, typer.Argument(help="File that translate --trace wrote.", metavar="TRACE")],
+    trace_file: Annotated[
+        Path, paths.argument(paths.file_to_read, "File that translate --trace wrote.", metavar="TRACE")
+    ],
     line: Annotated[
         list[int] | None, count("Number of a sentence; repeat for several.", default="the first; with --html all")
     ] = None,
     steps: Annotated[int, count("Steps shown in full before the tree.", 0)] = 3,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write one self-contained page instead, of all sentences.")
+        Path | None, paths.written("Write one self-contained page instead, of all sentences.", "--html")
     ] = None,
 ) -> None:
     """Look inside a beam search: candidates, what was kept of them, and where the reference was lost.

@@ -14,7 +14,7 @@ from nmtkit.cli.attention import attention
 from nmtkit.cli.blame_analysis import blame_analysis
 from nmtkit.cli.blame_compare import blame_compare
 from nmtkit.cli.compare import compare
-from nmtkit.cli.errors import INTERRUPTED, USAGE, reporting, shortened
+from nmtkit.cli.errors import USAGE, failed, reporting, shortened
 from nmtkit.cli.evaluate import evaluate
 from nmtkit.cli.info import info
 from nmtkit.cli.inspect import inspect
@@ -23,6 +23,8 @@ from nmtkit.cli.score import score
 from nmtkit.cli.train import train
 from nmtkit.cli.train_tokenizer import train_tokenizer
 from nmtkit.cli.translate import translate
+from nmtkit.console import tell
+from nmtkit.interrupts import INTERRUPTED
 
 UsageError: Any = typer.BadParameter.__base__  # of whichever command parser typer brings
 
@@ -66,6 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+EPILOG = "In place of a FILE, - is standard input or standard output."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train-tokenizer": train_tokenizer,
     "train": train,
@@ -80,21 +83,29 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info,
 }
 for name, command in COMMANDS.items():
-    app.command(name, cls=_Command)(reporting(command))
+    app.command(name, cls=_Command, epilog=EPILOG)(reporting(command))
 
 
 def run() -> int:
     """Run the command that the arguments name; returns the exit code. Wrong usage is told in one line, code 2."""
     try:
-        return app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         if len(sys.argv) < 2:
             error.show()  # no command at all: the help
         else:
-            typer.echo(f"nmtkit: {shortened(error.format_message())}", err=True)
+            tell(f"nmtkit: {shortened(error.format_message())}")
         return USAGE
     except typer.Abort:
         return INTERRUPTED
+    except OSError as error:  # of the help
+        return failed(error)
+    except SystemExit:  # so end Rich and Typer where the pipe of the help is closed
+        if not {"--help", "-h", "--version"} & {*sys.argv}:
+            raise
+        return failed(BrokenPipeError())
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
-from nmtkit.console import note, set_quiet
+from nmtkit.console import set_quiet
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import THREADS
 from nmtkit.settings import Within, bounds, nearest, shown
@@ -84,8 +84,12 @@ def _real(name: str, text: str) -> Any:
     return real(text, bounds(SearchSettings, name), SEARCH)
 
 
-Folder = Annotated[Path, typer.Argument(help="Model folder that `nmtkit train` made.", metavar="FOLDER")]
-Folders = Annotated[list[Path], typer.Argument(help="Model folder; several: an ensemble of them.", metavar="FOLDER")]
+Folder = Annotated[
+    Path, paths.argument(paths.folder_to_read, "Model folder that `nmtkit train` made.", metavar="FOLDER")
+]
+Folders = Annotated[
+    list[Path], paths.argument(paths.folder_to_read, "Model folder; several: an ensemble of them.", metavar="FOLDER")
+]
 
 Options = dict[str, Any]
 """The values of a group of options by name; None: not given."""
@@ -136,12 +140,13 @@ def refused(*names: str) -> Options:
 
 
 Config = Annotated[
-    str | None,
+    Path | None,
     typer.Option(
         "--config",
+        parser=paths.file_to_read,
+        metavar="FILE",
         callback=load_config,
         is_eager=True,
-        metavar="FILE",
         help="TOML file with any of these options.",
         rich_help_panel=COMMON,
     ),
@@ -159,7 +164,8 @@ COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
 def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command whose parameter `name` is a group of options: it gets their values as a mapping.
 
-    The command line, its help and --config see the options one by one, those that all commands have at the end.
+    The command line, its help and --config see the options one by one, those that all commands have at the end. The
+    files that they name are checked before the command begins.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -178,8 +184,11 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
             for name, parameter in parameters.items()
         }
 
+        uses = paths.uses({name: parameter.annotation for name, parameter in parameters.items()})
+
         @functools.wraps(command)
         def run(**values: Any) -> None:
+            paths.check(uses, values)
             for name in COMMON_OPTIONS:
                 values.pop(name)
             chosen = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
@@ -254,14 +263,3 @@ def usage() -> Iterator[None]:
         yield
     except ValueError as error:
         raise typer.BadParameter(as_flags(str(error))) from None
-
-
-def write_result(path: str | Path, text: str, what: str) -> None:
-    """Write a result to a file, and say `what` it holds, or to standard output if it is "-"."""
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    from nmtkit.files import write_text
-
-    write_text(path, text)
-    note(f"{path}: {what}")

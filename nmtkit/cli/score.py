@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmtkit.cli import streams
+from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     OBJECTIVE_OPTIONS,
@@ -35,20 +35,19 @@ if TYPE_CHECKING:
 @takes(objective=OBJECTIVE_OPTIONS, model=MODEL_OPTIONS)
 def score(
     folders: Folders,
-    source: Annotated[Path, typer.Option("--source", "-s", help="Text that was translated.")],
+    source: Annotated[Path, paths.read("Text that was translated.", "--source", "-s")],
     target: Annotated[
-        list[Path] | None, typer.Option("--target", "-t", help="Its translations, line by line; repeat for several.")
+        list[Path] | None, paths.read("Its translations, line by line; repeat for several.", "--target", "-t")
     ] = None,
     candidates: Annotated[
-        Path | None,
-        typer.Option("--candidates", "-c", help="Any number a line: as translate --n-best writes them."),
+        Path | None, paths.read("Any number a line: as translate --n-best writes them.", "--candidates", "-c")
     ] = None,
     in_pieces: Annotated[
         bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
     ] = False,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the scores.", show_default="standard output")
-    ] = None,
+        Path, paths.written("File for the scores.", "--output", "-o", default="standard output")
+    ] = paths.STANDARD,
     tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
     form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
     *,
@@ -58,8 +57,9 @@ def score(
     """Score given translations: log P of the model, length, and J as the search computes it.
 
     The columns are tab-separated: line, number of the candidate, J, log P in nats, length in pieces (end of sentence
-    counted), with --tokens the pieces and the log P of each, and the text. The candidates of --candidates are lines
-    whose first column is the number of the source line, ascending, and whose last is the text.
+    counted), with --tokens the pieces and the log P of each, and the text (a tab in it becomes a space). The candidates
+    of --candidates are lines whose first column is the number of the source line, ascending, and whose last is the
+    text.
 
     A text is scored in the pieces that the tokenizer makes of it. A search may have found the same text in others, with
     another score; with --pieces those count. The scores of a line stay empty, with a warning, where a translation is
@@ -69,9 +69,6 @@ def score(
         raise typer.BadParameter("give the translations: --target files line by line, or one --candidates file")
     if in_pieces and not candidates:
         raise typer.BadParameter("--pieces reads the pieces of --candidates: add it, or leave out --pieces")
-    streams.keep_apart([source, *(target or []), candidates], [output_file])
-    translator = load_translator(folders, model)
-    settings = search_settings(translator, objective)
     pieces, total = 0, 0.0
     with ExitStack() as stack:
         lines = streams.open_lines(source, stack)
@@ -82,6 +79,8 @@ def score(
             files = [streams.open_lines(path, stack) for path in target or []]
             beside = streams.beside(lines, files, [str(path) for path in target or []])
             rows = ((line, [_Candidate(text) for text in texts]) for line, *texts in beside)
+        translator = load_translator(folders, model)
+        settings = search_settings(translator, objective)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
         tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)
@@ -104,12 +103,12 @@ def score(
 def _line(
     translator: Translator, number: int, rank: int, text: str, one: Hypothesis | None, tokens: bool, form: str
 ) -> str:
-    from nmtkit.report.scores import columns, to_json
+    from nmtkit.report.scores import columns, row, to_json
 
     pieces = translator.tokenizer.target.pieces(one.tokens if one else ()) if tokens else None
     if form == "json":
         return to_json(one, text, pieces, line=number, candidate=rank)
-    return "\t".join([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
+    return row([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,9 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-import typer
-
 from nmtkit.cli.errors import told
+from nmtkit.cli.paths import STANDARD
 from nmtkit.console import Progress, note, warn
 from nmtkit.words import counted, plural
 
@@ -27,31 +25,31 @@ SECONDS = 10.0
 """Between two lines of progress where there is no terminal."""
 
 
-def open_lines(path: Path | None, stack: ExitStack) -> Iterator[str]:
+def open_lines(path: Path, stack: ExitStack) -> Iterator[str]:
     """The lines of a file or of standard input as they arrive; on a terminal each is asked for."""
     from nmtkit.files import lenient_lines, open_text
 
-    if path is None:
+    if path == STANDARD:
         lines = lenient_lines(sys.stdin.buffer, "standard input", warn)
         return _prompted(lines) if prompting(path) else lines
     return lenient_lines(stack.enter_context(open_text(path)), str(path), warn)
 
 
-def prompting(path: Path | None) -> bool:
+def prompting(path: Path) -> bool:
     """Whether a person types the lines."""
-    return path is None and sys.stdin.isatty()
+    return path == STANDARD and sys.stdin.isatty()
 
 
-def open_output(path: Path | None, stack: ExitStack) -> TextIO:
-    """Standard output (None or "-") as UTF-8 with plain line ends, or a file that appears when it is whole."""
-    if path is None or str(path) == "-":
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+def open_output(path: Path, stack: ExitStack) -> TextIO:
+    """Standard output as UTF-8 with plain line ends, or a file that appears when it is whole."""
+    if path == STANDARD:
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
         return sys.stdout
     from nmtkit.files import replacing
 
     stack.push(lambda kind, error, trace: None if kind else _say_written(path))
     temporary = stack.enter_context(replacing(path))
-    return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+    return stack.enter_context(temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n"))
 
 
 def _say_written(path: Path) -> None:
@@ -60,15 +58,28 @@ def _say_written(path: Path) -> None:
         note(f"{path}: {counted(lines, 'line')}")
 
 
-def keep_apart(read: Sequence[Path | None], written: Sequence[Path | None]) -> None:
-    """Refuse to write over a file that is read, or twice into one."""
-    taken = [path for path in read if path is not None and path.is_file()]
-    for path in written:
-        if path is None:
-            continue
-        if any(os.path.realpath(path) == os.path.realpath(other) for other in taken):
-            raise typer.BadParameter(f"{path} is read and written, or written twice: name another file")
-        taken.append(path)
+def write_result(path: Path, text: str, what: str) -> None:
+    """Write a whole result to a file, and say `what` it holds, or to standard output."""
+    if path == STANDARD:
+        with ExitStack() as stack:
+            open_output(path, stack).write(text)
+        return
+    from nmtkit.files import write_text
+
+    write_text(path, text)
+    note(f"{path}: {what}")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a result that is no text to a file or to standard output."""
+    if path == STANDARD:
+        sys.stdout.buffer.write(content)
+        return
+    from nmtkit.files import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
@@ -151,9 +162,9 @@ class Tally:
         return max(time.perf_counter() - self._started, 1e-9)
 
 
-def count_lines(path: Path | None) -> int | None:
+def count_lines(path: Path) -> int | None:
     """How many lines an ordinary file has; None for anything else."""
-    if path is None or not path.is_file():
+    if path == STANDARD or not path.is_file():
         return None
     with path.open("rb") as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))

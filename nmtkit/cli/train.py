@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmtkit.cli import paths
 from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.console import note
@@ -54,22 +55,24 @@ TRAINING_OPTIONS: Options = {
 @takes(training=TRAINING_OPTIONS, machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")})
 def train(
     context: typer.Context,
-    train: Annotated[
-        Path, typer.Option(help="Prefix of the training files: PREFIX.fr and PREFIX.en.", metavar="PREFIX")
-    ],
-    dev: Annotated[Path, typer.Option(help="Prefix of the files for validation.", metavar="PREFIX")],
+    train: Annotated[Path, paths.prefix("Prefix of the training files: PREFIX.fr and PREFIX.en.")],
+    dev: Annotated[Path, paths.prefix("Prefix of the files for validation.")],
     source_lang: Annotated[
         str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
     ],
     target_lang: Annotated[
         str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder; an interrupted run in it goes on.")
-    ],
+    output: Annotated[Path, paths.made("Model folder; an interrupted run in it goes on.", "--output", "-o")],
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="A .model file, or a folder with one.", rich_help_panel=TOKENIZER, show_default="train one"),
+        paths.option(
+            paths.tokenizer_to_read,
+            "A .model file, or a folder with one.",
+            metavar="PATH",
+            panel=TOKENIZER,
+            default="train one",
+        ),
     ] = None,
     vocab_size: Annotated[
         int | None,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from nmtkit.cli import paths
 from nmtkit.cli.parameters import choice, count, real, takes
+from nmtkit.cli.streams import write_bytes
 from nmtkit.console import note
 from nmtkit.settings import SEED, bounds
 from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
@@ -16,8 +16,11 @@ from nmtkit.words import counted
 
 @takes()
 def train_tokenizer(
-    texts: Annotated[list[Path], typer.Argument(help="Text files, one sentence a line.", metavar="TEXT")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, usually tokenizer.model.")],
+    texts: Annotated[list[Path], paths.argument(paths.file_to_read, "Text files, one sentence a line.", "TEXT")],
+    output: Annotated[
+        Path,
+        paths.option(paths.file_to_write_in_new_folders, "File to write, usually tokenizer.model.", "--output", "-o"),
+    ],
     vocab_size: Annotated[
         int, count("Pieces, 4 specials and 256 bytes among them.", bounds(TokenizerOptions, "vocab_size"))
     ] = 8000,
@@ -36,14 +39,12 @@ def train_tokenizer(
     Give the files of both languages for a joint vocabulary. For one vocabulary a language, run it twice, write
     tokenizer.source.model and tokenizer.target.model into one folder, and give that folder to `nmtkit train`.
     """
-    from nmtkit.files import read_lines, replacing
+    from nmtkit.files import read_lines
     from nmtkit.tokenizer.training import train_subwords
 
     lines = [line for path in texts for line in read_lines(path)]
     subwords = train_subwords(
         lines, vocab_size=vocab_size, kind=kind, character_coverage=character_coverage, max_lines=max_lines, seed=seed
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output) as temporary:
-        temporary.write_bytes(subwords.to_bytes())
+    write_bytes(output, subwords.to_bytes())
     note(f"{output}: {subwords.size} pieces ({kind}) from {counted(len(lines), 'line')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from nmtkit.cli import streams
+from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -38,12 +38,11 @@ EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 def translate(
     folders: Folders,
     input_file: Annotated[
-        Path | None,
-        typer.Option("--input", "-i", help="Text file, one sentence a line.", show_default="standard input"),
-    ] = None,
+        Path, paths.read("Text file, one sentence a line.", "--input", "-i", default="standard input")
+    ] = paths.STANDARD,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the translations.", show_default="standard output")
-    ] = None,
+        Path, paths.written("File for the translations.", "--output", "-o", default="standard output")
+    ] = paths.STANDARD,
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     n_best: Annotated[
         int,
@@ -76,31 +75,24 @@ def translate(
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)
     ] = False,
     trace: Annotated[
-        Path | None, typer.Option(help="Write all that the beam looked at, for inspect.", rich_help_panel=INSIDE)
+        Path | None, paths.written("Write all that the beam looked at, for inspect.", panel=INSIDE)
     ] = None,
     attention: Annotated[
         Path | None,
-        typer.Option(
-            help="Write what the model looked at for the best one, a line of JSON a sentence.", rich_help_panel=INSIDE
-        ),
+        paths.written("Write what the model looked at for the best one, a line of JSON a sentence.", panel=INSIDE),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(
-            "--reference",
-            "-r",
-            help="Known translations: followed by --trace, a start for --exact.",
-            rich_help_panel=INSIDE,
-        ),
+        paths.read("Known translations: followed by --trace, a start for --exact.", "--reference", "-r", panel=INSIDE),
     ] = None,
     model: Options,
 ) -> None:
     """Translate lines of text with beam search.
 
-    As many lines come out as go in, empty ones too. Columns are tab-separated, the text last: line and rank (n-best);
-    J, log P, length (scores); with --exact how much higher the J of another translation could still be (0: none can,
-    proved; otherwise at least 0.0001), the model steps, and the length up to which nothing scores higher (0: none
-    proved); pieces, log P of each (tokens).
+    As many lines come out as go in, empty ones too. Columns are tab-separated, the text last (a tab in it becomes a
+    space): line and rank (n-best); J, log P, length (scores); with --exact how much higher the J of another translation
+    could still be (0: none can, proved; otherwise at least 0.0001), the model steps, and the length up to which nothing
+    scores higher (0: none proved); pieces, log P of each (tokens).
 
     With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
     Defaults of the search are the model folder's, see nmtkit info.
@@ -108,14 +100,15 @@ def translate(
     _check(n_best, exact, per_length, trace, attention, reference)
     if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
-    streams.keep_apart([input_file, reference], [output_file or Path("-"), trace, attention])
-    translator = load_translator(folders, model)
-    settings = search_settings(translator, search, n_best=n_best)
-    _check_settings(settings, exact, per_length)
+    from nmtkit.report.scores import row
+
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
         lines = streams.open_lines(input_file, stack)
         known = [streams.open_lines(reference, stack)] if reference else []
+        translator = load_translator(folders, model)
+        settings = search_settings(translator, search, n_best=n_best)
+        _check_settings(settings, exact, per_length)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(
             Tally("translating", streams.count_lines(input_file), live=not prompting and not _seen(output))
@@ -134,8 +127,7 @@ def translate(
         first, ahead = 1, streams.SLOW_WINDOW if exact else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
             sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
-            for columns in job.rows(sources, references, first):
-                output.write("\t".join(columns) + "\n")
+            output.writelines(f"{row(columns)}\n" for columns in job.rows(sources, references, first))
             output.flush()
             first += len(window)
     job.close(summary=not prompting)

@@ -2,7 +2,7 @@
 
 Columns, as far as asked for: J, log P in nats, length in pieces (EOS counted); pieces, log P of each piece, both
 separated by spaces; the text last. White space and backslashes inside a piece are written as escapes (\\t, \\u3000), as
-Python does.
+Python does; a tab inside a text is written as a space.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ def columns(
     if pieces is not None:
         fields += [" ".join(map(escaped, pieces)), " ".join(map(number, one.log_probs))]
     return [*fields, text]
+
+
+def row(columns: Sequence[str]) -> str:
+    """The columns as a line, the text last: where others go before it, a tab in it becomes a space."""
+    *facts, text = columns
+    return "\t".join([*facts, text.replace("\t", " ")]) if facts else text
 
 
 def to_json(one: Hypothesis | None, text: str, pieces: Sequence[str] | None, **facts: Any) -> str:

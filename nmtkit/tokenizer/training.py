@@ -6,9 +6,11 @@ import io
 import random
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import sentencepiece
 
+from nmtkit.interrupts import interruptible
 from nmtkit.settings import SEED, bounds, nearest
 from nmtkit.specials import BOS, EOS, PAD, UNK
 from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
@@ -51,7 +53,8 @@ def train_subwords(
         texts = [texts[i] for i in chosen]
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
+        train = partial(
+            sentencepiece.SentencePieceTrainer.train,
             sentence_iterator=iter(texts),
             model_writer=model,
             vocab_size=min(max(vocab_size, SPECIALS_AND_BYTES), LARGEST_VOCABULARY),  # beyond these it always fails
@@ -69,6 +72,7 @@ def train_subwords(
             num_threads=THREADS,
             minloglevel=2,
         )
+        interruptible(train)
     except RuntimeError as error:
         raise ValueError(_explain(str(error), vocab_size)) from None
     return Subwords.from_bytes(model.getvalue())

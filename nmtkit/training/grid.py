@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from nmtkit.files import read_toml, write_text
+from nmtkit.interrupts import INTERRUPTED
 from nmtkit.models.options import PRESETS
 from nmtkit.settings import nearest
 
@@ -63,6 +64,10 @@ class Grid:
         """The model folders of each variant, a seed each."""
         return {name: [output / f"{name}-{seed}" for seed in self.seeds] for name in self.variants}
 
+    def configurations(self, output: Path) -> list[Path]:
+        """The files that `train_all` writes beside those folders, one each."""
+        return [_configuration(folder) for folders in self.folders(output).values() for folder in folders]
+
 
 def read_grid(path: Path) -> Grid:
     """A grid file; ValueError names file, key and fix."""
@@ -89,8 +94,6 @@ def read_grid(path: Path) -> Grid:
     return Grid(values, variants, tuple(seeds))
 
 
-INTERRUPTED = 130
-"""Exit code of a training that saved its state because it was asked to stop."""
 Check = Callable[[Sequence[str]], None]
 """Raises where a call of nmtkit with these words would fail."""
 
@@ -135,10 +138,14 @@ def _prepare(grid: Grid, name: str, seed: int, folder: Path, tokenizer: Path | N
         for key, value in grid.common.items()
         if tokenizer is None or key.replace("_", "-") not in OF_TOKENIZER
     }
-    config = folder.with_name(f"{folder.name}.toml")
+    config = _configuration(folder)
     write_text(config, to_toml({**_merged(common, grid.variants[name]), "seed": seed}))
     shared = [] if tokenizer is None else ["--tokenizer", str(tokenizer)]
     return ["train", "--config", str(config), "--output", str(folder), *shared]
+
+
+def _configuration(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.toml")
 
 
 def call(command: Sequence[str]) -> int:

@@ -81,7 +81,7 @@ def test_what_does_not_go_together_is_refused(command: list[object], data: Data,
     assert "png, svg, pdf" in refused(run_here(*command, "--plot", "a.gif"), 2)
     read = data.folder / "dev.en"
     assert f"{read} is read" in refused(run_here(*command, "--json", read), 2)
-    assert "no folder" in refused(run_here(*command, "--json", tmp_path / "none" / "x.json"), 2)
+    assert "does not exist" in refused(run_here(*command, "--json", tmp_path / "none" / "x.json"))
     assert "named twice" in refused(run_here(*command[:2], *command[1:]), 2)
 
 

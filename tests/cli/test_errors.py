@@ -96,9 +96,10 @@ def test_damaged_model_folders_get_one_clear_line(copied: Path, name: str) -> No
     assert "train-tokenizer" not in line, "no other tokenizer fits the weights"
 
 
-def test_a_tokenizer_of_the_same_size_from_another_folder(copied: Path, data: Data) -> None:
-    other = copied / "tokenizer.model"
+def test_a_tokenizer_of_the_same_size_from_another_folder(copied: Path, data: Data, tmp_path: Path) -> None:
+    other = tmp_path / "tokenizer.model"
     assert run_here("train-tokenizer", data.folder / "train.en", "--vocab-size", 400, "--output", other).code == 0
+    shutil.copy(other, copied / "tokenizer.model")
     assert "does not belong to this folder" in refused(run_here("translate", copied, stdin=b"Oui.\n"))
 
 

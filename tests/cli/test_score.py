@@ -89,6 +89,34 @@ def test_pieces_that_a_search_chose_get_its_scores(model: Path, tmp_path: Path) 
     assert "--candidates" in refused(run_here("score", model, "--source", source, "--target", source, "--pieces"), 2)
 
 
+def test_a_tab_in_a_text_is_no_column(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What translate wrote is read back: a space stands for the tab, and the pieces are what they were."""
+    from nmtkit.translator import Translator
+
+    plain = Translator.decode_target
+    monkeypatch.setattr(Translator, "decode_target", lambda self, tokens: f"a\t{plain(self, tokens)}\t")
+    source, lists = write_lines(tmp_path / "a.fr", SOURCES), tmp_path / "a.nbest"
+    search = ["--beam", 3, "--max-length", 6, "--quiet", "--input", source]
+    assert all(line.startswith("a\t") for line in run_here("translate", model, *search).lines)
+    for flags, columns in (
+        (["--scores"], 4),
+        (["--exact", "--budget-steps", 5, "--scores"], 7),
+        (["--per-length"], 5),
+        (["--tokens"], 3),
+    ):
+        lines = run_here("translate", model, *search, *flags).lines
+        assert lines and {line.count("\t") + 1 for line in lines} == {columns}
+    assert run_here("translate", model, *search, "--n-best", 3, "--scores", "--tokens", "--output", lists).code == 0
+    written = [line.split("\t") for line in lists.read_text().split("\n")[:-1]]
+    assert {len(row) for row in written} == {8} and all(row[-1].startswith("a ") for row in written)
+    found = table(model, "--source", source, "--candidates", lists, "--pieces", "--tokens")
+    assert [row[4:6] + row[7:] for row in found] == [row[4:6] + row[7:] for row in written]
+    for row, given in zip(found, written, strict=True):
+        assert float(row[3]) == pytest.approx(float(given[3]), abs=1e-4)
+    texts = table(model, "--source", source, "--candidates", lists)
+    assert [row[-1] for row in texts] == [row[-1] for row in written]
+
+
 def test_several_targets_and_tokens(model: Path, texts: tuple[Path, Path], tmp_path: Path) -> None:
     source, first = texts
     second = write_lines(tmp_path / "b.en", TARGETS[::-1])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmtkit.cli import streams
+from nmtkit.cli.paths import STANDARD
 from nmtkit.cli.streams import Tally, beside, count_lines, windows
 
 
@@ -43,7 +44,7 @@ def test_streams_of_different_lengths_are_refused(first: list[str], second: list
 def test_count_lines(content: bytes, expected: int, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     assert count_lines(tmp_path / "a") == expected
-    assert count_lines(None) is count_lines(tmp_path) is None
+    assert count_lines(STANDARD) is count_lines(tmp_path) is None
 
 
 def test_what_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

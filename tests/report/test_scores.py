@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmtkit.decoding.hypothesis import Hypothesis
-from nmtkit.report.scores import columns, escaped, to_json
+from nmtkit.report.scores import columns, escaped, row, to_json
 from nmtkit.report.scores import unescaped as unescaped_again
 
 ONE = Hypothesis((7, 9, 3), -3.5, -1.25, (-0.5, -1.0, -2.0))
@@ -32,6 +32,17 @@ def test_pieces_and_their_log_p_split_back(pieces: list[str]) -> None:
     assert tuple(map(float, values.split(" "))) == log_probs
     assert "\n" not in row and len(row.splitlines()) == 1
     assert [unescaped(piece) for piece in written.split(" ")] == pieces
+
+
+@given(st.text(max_size=8), st.lists(piece_texts, min_size=1, max_size=3))
+def test_no_text_adds_a_column(text: str, pieces: list[str]) -> None:
+    """A tab in it is a space then; alone in its line it keeps its tabs."""
+    log_probs = (-0.5,) * len(pieces)
+    one = Hypothesis(tuple(range(len(pieces))), -1.0, -1.0, log_probs)
+    fields = row(["7", "1", *columns(one, text, scores=True, pieces=pieces)]).split("\t")
+    assert len(fields) == 8 and fields[-1] == " ".join(text.split("\t"))
+    assert [unescaped(piece) for piece in fields[5].split(" ")] == pieces
+    assert row(columns(one, text, scores=False, pieces=None)) == text
 
 
 def unescaped(piece: str) -> str:
