@@ -45,7 +45,7 @@ def certificates(proofs: Proofs) -> list[str]:
         sentences.append(
             f"The best is proved for {proofs.proved} of {proofs.asked}, the easier ones, which do not speak for the "
             f"others: {proofs.proved_errors} of these outputs are search errors, {empty.least} of the bests are empty, "
-            f"and all of them together have {proofs.length_ratio:.2f} times as many pieces as the references."
+            f"and together they have {proofs.length_ratio:.2f} times as many pieces as the references."
         )
     elif proofs.proved:
         sentences.append(
