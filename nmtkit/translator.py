@@ -27,7 +27,7 @@ from nmtkit.decoding.beam import Watcher, beam_by_length, beam_search, beam_swee
 from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
-from nmtkit.decoding.settings import SearchSettings
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model, stack_targets
@@ -265,6 +265,9 @@ class Translator:
             raise ValueError(
                 "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
             )
+        BUDGET_STEPS.check("budget_steps", budget_steps, whole=True)
+        if budget_seconds is not None:
+            BUDGET_SECONDS.check("budget_seconds", budget_seconds)
         sources = self._sources(lines, settings, first_line)
         known = [list(filter(self.holds, map(self.encode_target, row))) for row in zip(*references, strict=True)]
         forced = self.score_tokens(lines, known, settings) if known else [[] for _ in lines]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmtkit.analysis import bounds
+
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
@@ -147,6 +149,7 @@ def contest(
         buckets: parts of the text by source length, of about as many sentences.
     """
     lengths = np.array([len(line.split()) for line in sources])
+    bounds.BUCKETS.check("buckets", buckets, whole=True)
     parts = _buckets(lengths, buckets)
     generator = np.random.default_rng(seed)
     draws = generator.integers(len(sources), size=(resamples, len(sources)))

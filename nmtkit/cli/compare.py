@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmtkit.analysis.bounds import BUCKETS
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -47,7 +48,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the grid's models.", rich_help_panel=GRID)
     ] = None,
-    buckets: Annotated[int, count("Parts of the text by source length.", panel=OUTPUT)] = 5,
+    buckets: Annotated[int, count("Parts of the text by source length.", BUCKETS, panel=OUTPUT)] = 5,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write every figure as JSON; - is stdout.", rich_help_panel=OUTPUT)
     ] = None,
