@@ -28,7 +28,7 @@ from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import default_limit
-from nmtkit.decoding.settings import SearchSettings
+from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model, stack_targets
@@ -267,6 +267,9 @@ class Translator:
             raise ValueError(
                 "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
             )
+        BUDGET_STEPS.check("budget_steps", budget_steps, whole=True)
+        if budget_seconds is not None:
+            BUDGET_SECONDS.check("budget_seconds", budget_seconds)
         sources = self._sources(lines, settings, first_line)
         known = [
             [target for target in map(self.encode_target, row) if self.holds(target, settings)]

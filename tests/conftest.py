@@ -183,6 +183,14 @@ def sibling(model: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
+@pytest.fixture(scope="session")
+def two_weights(model: Path, sibling: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose best weights, after 16 updates, are not its last, after 24; to be read only."""
+    folder = Path(shutil.copytree(model, tmp_path_factory.mktemp("runs") / "two"))
+    shutil.copy(sibling / "weights.safetensors", folder)
+    return folder
+
+
 @pytest.fixture
 def copied(model: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder, to be damaged."""

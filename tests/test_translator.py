@@ -168,6 +168,12 @@ def test_a_known_translation_is_where_an_exact_search_starts() -> None:
             assert start.beam == one.beam
 
 
+@pytest.mark.parametrize("budget", [{"budget_steps": 0}, {"budget_steps": 10**23}, {"budget_seconds": math.inf}])
+def test_an_impossible_budget(budget: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(budget))} = .* is not possible: choose "):
+        translator().search_exactly(LINES, SearchSettings(), **budget)
+
+
 def test_a_small_budget_leaves_a_gap() -> None:
     toy, chosen = translator(), SearchSettings(beam=1, length_alpha=0.0, max_length=6)
     found = toy.search_exactly(LINES, chosen, budget_steps=2)
@@ -192,7 +198,7 @@ def test_a_small_budget_leaves_a_gap() -> None:
         ({"min_length": 3}, 7, (3, 24)),
         ({"min_length_ratio": 0.5}, 7, (4, 24)),
         ({"min_length_ratio": 0.5, "min_length": 6}, 7, (6, 24)),
-        ({"min_length_ratio": 3.0, "max_length_ratio": 2.0}, 5, (10, 10)),
+        ({"min_length_ratio": 3.0, "max_length": 10}, 5, (10, 10)),
     ],
 )
 def test_lengths_absolute_and_relative(given: dict[str, Any], pieces: int, expected: tuple[int, int]) -> None:

@@ -10,3 +10,5 @@ batches by up to 1e-6 nats a piece, which adds up to 1e-5 nats in sentences of s
 SEGMENTATIONS = Within(1, 512)
 """Of a reference; SentencePiece gives no more."""
 SENTENCE_SCORE = Within(0, 100)
+BUCKETS = Within(1, 1000)
+"""Parts of a text by length."""

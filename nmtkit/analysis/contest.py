@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from nmtkit.analysis import bounds
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, changed, p_values, resampled
 from nmtkit.evaluation.metrics import USUAL_SEED, signature
 
@@ -138,6 +139,7 @@ def contest(
         buckets: parts of the text by source length, of about as many sentences.
     """
     lengths = np.array([len(line.split()) for line in sources])
+    bounds.BUCKETS.check("buckets", buckets, whole=True)
     parts = _buckets(lengths, buckets)
     bleu, chrf = BLEU(force=True), CHRF()
     counted = [

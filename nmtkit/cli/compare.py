@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmtkit.analysis.bounds import BUCKETS
 from nmtkit.cli import paths
 from nmtkit.cli.config import config_of
 from nmtkit.cli.parameters import (
@@ -49,7 +50,7 @@ def compare(
         paths.read("TOML file of variants: trains what is not finished, then compares.", panel=GRID),
     ] = None,
     output: Annotated[Path | None, paths.made("Folder of the grid's models.", "--output", "-o", panel=GRID)] = None,
-    buckets: Annotated[int, count("Parts of the text by source length.", panel=OUTPUT)] = 5,
+    buckets: Annotated[int, count("Parts of the text by source length.", BUCKETS, panel=OUTPUT)] = 5,
     json_file: Annotated[Path | None, paths.written("Write every figure as JSON.", "--json", panel=OUTPUT)] = None,
     plot: Annotated[
         Path | None, paths.written("BLEU against source length, as .png, .svg or .pdf.", panel=OUTPUT)

@@ -84,7 +84,7 @@ def test_the_names_are_those_of_the_cut_source(kind: str) -> None:
         assert kind == "decoder" or found.columns == (*everything[:read], "</s>")
         np.testing.assert_allclose(found.weights.sum(1), 1.0, atol=1e-5)
     targets = [target, ("dog" * 9, translator.encode_target("dog" * 9))]
-    with pytest.raises(ValueError, match=r"^line 9: \d+ target pieces are more than .*max_positions = 8"):
+    with pytest.raises(ValueError, match=r"^line 9: \d+ target pieces, more than .*max_positions = 8"):
         attend(translator, [line, "cat"], targets, SearchSettings(), Choice(kind), [4, 9])
 
 

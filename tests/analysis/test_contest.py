@@ -151,3 +151,10 @@ def test_every_sentence_is_in_one_bucket(lengths: list[int], buckets: int) -> No
     for bucket, after in zip(made.buckets, made.buckets[1:], strict=False):
         assert bucket.first <= bucket.last < after.first
     assert made.contestants[0].bleu.value == pytest.approx(100)
+
+
+@pytest.mark.parametrize("buckets", [0, -1, 1001, 10**9, 10**23])
+def test_impossible_numbers_of_buckets(buckets: int) -> None:
+    with pytest.raises(ValueError, match=f"buckets = {buckets} is not possible: choose from 1 to 1,000"):
+        contest([("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=buckets)
+    assert len(contest([("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=1000, resamples=2).buckets) <= 8

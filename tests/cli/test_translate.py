@@ -322,9 +322,9 @@ def test_search_options_reach_the_settings(model: Path, searches: list[Any]) -> 
     assert (given.min_length_ratio, given.max_length_ratio) == (0.5, 1.5)
 
 
-def test_weights_best_or_last(model: Path) -> None:
-    best, last = (numbered(model, b"Oui.\n", "--scores", "--weights", which) for which in ("best", "last"))
-    assert best == numbered(model, b"Oui.\n", "--scores") != last
+def test_weights_best_or_last(two_weights: Path) -> None:
+    best, last = (numbered(two_weights, b"Oui.\n", "--scores", "--weights", which) for which in ("best", "last"))
+    assert best == numbered(two_weights, b"Oui.\n", "--scores") != last
 
 
 def test_device_and_threads(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

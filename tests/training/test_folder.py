@@ -160,7 +160,7 @@ def test_weights_are_made_again_from_the_state(snapshots: bool, copy: Run, capsy
 def test_lost_best_weights_of_an_earlier_update_are_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = run_of(tmp_path, best_by="loss", learning_rate=5.0, patience=1)  # the first validation is the best
+    run = run_of(tmp_path, best_by="loss", learning_rate=1.0, patience=1)  # the first validation is the best
     train(run)
     best, last = (checkpoint.updates(run.output, name) for name in ("best", "last"))
     assert best < last
