@@ -248,8 +248,11 @@ def _feeding(path: Path) -> Iterator[Path]:
         temporary = Path(folder) / "content"
         temporary.touch()
         yield temporary
-        with open(temporary, "rb") as source, open(path, "wb") as sink:
-            shutil.copyfileobj(source, sink)
+        try:
+            with open(temporary, "rb") as source, open(path, "wb") as sink:
+                shutil.copyfileobj(source, sink)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _sync(path: Path) -> None:

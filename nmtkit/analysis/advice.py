@@ -10,11 +10,14 @@ NOTABLE = 0.05
 """The share of unreachable references from which on the advice speaks of them."""
 
 
-def advice(report: Report) -> list[str]:
+def advice(report: Report, swept: bool = False) -> list[str]:
     """Sentences for a person, the most important first.
 
     They rest on the strictest row that has errors (`Report.deciding`). A verdict is called the main one only where its
     95 % interval lies wholly above one half.
+
+    Args:
+        swept: other beams were measured, so nobody is sent to try one.
     """
     row, different = report.deciding, report.rows[0]
     if not row.errors:
@@ -24,18 +27,20 @@ def advice(report: Report) -> list[str]:
     blamed = main_verdict(row)
     sentences = _what_it_rests_on(report)
     if blamed == Verdict.BEAM:
-        sentences += _search(report, row)
+        sentences += _search(report, row, swept)
     elif blamed == Verdict.MODEL:
-        sentences += _model(report, row)
+        first, *others = _model(report, row, swept)
+        proved = _cleared(report, row, row.of(Verdict.MODEL).count) if report.proofs else []
+        sentences += [first, *proved, *others]
     elif blamed is None:
         sentences += _undecided(row)
     sentences += _unreachable(report, row) + _blank(report) + _pieces(report)
-    if report.provenance.beam == 1 and blamed not in (Verdict.BEAM, Verdict.MODEL):
+    if report.provenance.beam == 1 and not swept and blamed not in (Verdict.BEAM, Verdict.MODEL):
         sentences.append(
             f"The search was greedy (beam 1) for {_sentences(len(report.records))}: use a beam of {USUAL_BEAM} and ask "
             "again before you change the model."
         )
-    if cleared := row.of(Verdict.MODEL).count:
+    if (cleared := row.of(Verdict.MODEL).count) and not (blamed == Verdict.MODEL and report.proofs):
         sentences += _cleared(report, row, cleared)
     if (
         row is not different
@@ -97,18 +102,18 @@ def _what_it_rests_on(report: Report) -> list[str]:
     ]
 
 
-def _search(report: Report, row: Row) -> list[str]:
+def _search(report: Report, row: Row, swept: bool) -> list[str]:
     beam, share = report.provenance.beam, row.of(Verdict.BEAM)
     wider = f"use a beam of {USUAL_BEAM} instead of greedy search" if beam == 1 else f"widen it, to {2 * beam} say,"
     return [
         f"Mostly the search: {_phrase(share, row)} {_are(share)} the beam's, for J prefers the reference and a beam of "
-        f"{beam} did not find it. So {wider} and ask again.",
+        f"{beam} did not find it. {'See what the other beams brought.' if swept else f'So {wider} and ask again.'}",
         f"A wider beam finds likelier text, not necessarily better text: besides {_these(share.count, 'verdict')} look "
         "at BLEU and chrF before and after.",
     ]
 
 
-def _model(report: Report, row: Row) -> list[str]:
+def _model(report: Report, row: Row, swept: bool) -> list[str]:
     share, alpha = row.of(Verdict.MODEL), report.provenance.length_alpha
     members = set(row.numbers)
     by_length = sum(
@@ -117,9 +122,10 @@ def _model(report: Report, row: Row) -> list[str]:
         if record.number in members and record.verdict == Verdict.MODEL
     )
     if report.provenance.beam == 1:
+        again = "see what the other beams brought" if swept else f"use a beam of {USUAL_BEAM} and ask again"
         sentences = [
             f"So far mostly the model: {_phrase(share, row)} {_are(share)} the model's. But the search was greedy "
-            f"(beam 1): use a beam of {USUAL_BEAM} and ask again before you change the model."
+            f"(beam 1): {again} before you change the model."
         ]
     else:
         sentences = [
@@ -128,7 +134,7 @@ def _model(report: Report, row: Row) -> list[str]:
         ]
         if 2 * by_length <= share.count:
             sentences += _remedy(report.fit)
-    if by_length:
+    if by_length and report.provenance.beam > 1:  # greedy search looks at no α
         sentences.append(
             f"In {by_length} of {counted(share.count, 'such error')} the reference has the higher log P, and only "
             f"the length normalisation (α = {alpha:g}) prefers the output: try a smaller --length-alpha before you "

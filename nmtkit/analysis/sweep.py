@@ -68,6 +68,11 @@ class Sweep:
     oracle: float
 
     @property
+    def several_beams(self) -> bool:
+        """Whether other beams than the present one were measured."""
+        return len({one.beam for one in self.settings}) > 1
+
+    @property
     def chosen(self) -> Setting:
         """The setting to use: the best, if it is better than the current beyond chance."""
         best = self.settings[self.best]

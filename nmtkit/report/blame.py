@@ -53,7 +53,7 @@ LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 def render(report: Report, examples: int, made: Sweep | None = None) -> list[RenderableType]:
     """Who is to blame and what to do, the shares, what they rest on, a sweep, and the longest table last: the lecture's
     of up to `examples` telling sentences; print them one by one."""
-    sentences = [*advice(report), *(sweep_advice(made) if made else ())]
+    sentences = what_to_do(report, made)
     told = sorted(telling(report, examples), key=lambda record: record.number)
     return [
         Text(settings_line(report)),
@@ -65,6 +65,13 @@ def render(report: Report, examples: int, made: Sweep | None = None) -> list[Ren
         *(sweep.render(made) if made else ()),
         *([_sentences(told)] if told else ()),
     ]
+
+
+def what_to_do(report: Report, made: Sweep | None) -> list[str]:
+    """The advice, and that of the sweep if there was one."""
+    if made is None:
+        return advice(report)
+    return [*advice(report, made.several_beams), *sweep_advice(made)]
 
 
 def telling(report: Report, most: int) -> list[Record]:

@@ -8,12 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
-from nmtkit.analysis.advice import advice
 from nmtkit.analysis.records import BLAMED, Report, Verdict
 from nmtkit.analysis.sweep import Sweep
-from nmtkit.analysis.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
-from nmtkit.report.blame import equals, settings_line
+from nmtkit.report.blame import equals, settings_line, what_to_do
 from nmtkit.report.svg import bars, curve, curves, stack
 from nmtkit.report.tables import percent
 
@@ -23,7 +21,7 @@ MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
 def summary(report: Report, made: Sweep | None) -> Iterator[str]:
     """In parts."""
     yield f'<p class="soft">{escape(settings_line(report))}</p>'
-    yield _list("What to do", [*advice(report), *(sweep_advice(made) if made else ())])
+    yield _list("What to do", what_to_do(report, made))
     yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
     yield "".join(f'<th class="n">{MARKS[verdict]} {verdict.value}</th>' for verdict in BLAMED)
     yield "</tr></thead><tbody>"

@@ -43,7 +43,7 @@ def refuse_new(folder: Path, tokenizer: Tokenizer | None) -> None:
     Args:
         tokenizer: of the model; None: not made yet, and so not there.
     """
-    if not folder.exists():
+    if not folder.exists() or begun(folder):  # by another training in the meantime, which its lock tells
         return
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file; name a folder for the model")
@@ -65,9 +65,10 @@ def refuse_lost(folder: Path) -> None:
 
     Likewise where a folder stands in the place of a file, which could not be written hours later.
     """
-    for name in (checkpoint.BEST, checkpoint.LAST, HISTORY):
-        if (folder / name).is_dir():
-            raise ValueError(f"{folder / name}: is a folder where a file belongs; move it away")
+    files = [folder / name for name in (checkpoint.BEST, checkpoint.LAST, HISTORY)]
+    for path in [*files, *(folder / TRAINING).glob("*.safetensors")]:
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder where a file belongs; move it away")
     if _model(folder) and not RunState(folder / TRAINING).exists():
         raise ValueError(
             f"{folder}: holds a trained model, but no training state: {folder / TRAINING} is gone or empty. Put it "
@@ -107,6 +108,12 @@ def mend(folder: Path, trainer: Trainer, options: Mapping[str, Any], tokenizer: 
             temporary.write_bytes((folder / checkpoint.LAST).read_bytes())
         warn(f"{best}; made again from {checkpoint.LAST}, which is of the same update")
         return
+    if best and (weights := trainer.state.best_again(position)) is not None:
+        digest = checkpoint.model_hash(options["model"], tokenizer, weights)
+        scores = trainer.validate(weights)
+        checkpoint.save_weights(folder / checkpoint.BEST, weights, digest, position.best_step, scores)
+        warn(f"{best}; made again from the snapshots of update {position.best_step}")
+        best = ""
     if best:
         warn(f"{best}; the best weights, of update {position.best_step}, are lost, and later ones take their place")
         trainer.forget_best()

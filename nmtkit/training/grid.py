@@ -110,6 +110,8 @@ def train_all(grid: Grid, output: Path, say: Callable[[str], None], check: Check
         ValueError: where a training fails, which has said why.
         KeyboardInterrupt: where one was interrupted and has saved its state.
     """
+    if (output / "options.json").exists():
+        raise ValueError(f"{output}: is a model folder; name another for the models of the grid")
     output.mkdir(parents=True, exist_ok=True)
     trainings = [
         (name, seed, folder)

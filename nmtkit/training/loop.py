@@ -184,6 +184,7 @@ class Trainer:
         if best:
             position = self.position
             position.best, position.best_loss, position.best_step = self._score(scores), scores["loss"], position.step
+            position.best_snapshots = list(position.snapshots)
         self.keep(weights, scores, self.position.step, best)
 
     def forget_best(self) -> None:

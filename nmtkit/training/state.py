@@ -71,6 +71,7 @@ class Position:
         best_loss: dev loss of the best validation, which decides between equal scores.
         meter: since the last line of progress.
         history: the lines of history.jsonl, which is written from them when a run goes on.
+        best_snapshots: steps of the snapshots whose mean the best weights are.
     """
 
     step: int = 0
@@ -84,6 +85,7 @@ class Position:
     best_loss: float | None = None
     meter: Meter = field(default_factory=Meter)
     history: list[str] = field(default_factory=list)
+    best_snapshots: list[int] = field(default_factory=list)
 
     @classmethod
     def from_header(cls, values: dict[str, Any]) -> Position:
@@ -153,10 +155,22 @@ class RunState:
                 continue
             for reason in damaged:
                 warn(f"{reason}; going on from update {position.step} instead")
-            self._kept = {position.step: list(position.snapshots)}
+            self._kept = {position.step: list(position.snapshots), **self._before(path)}
             position.snapshots = [step for step in position.snapshots if self._usable(step, model)]
             return position
-        raise damaged[0]
+        others = ", ".join(path.name for path in self.paths()[1:])
+        more = f" ({others} cannot be used either)" if others else ""
+        raise ValueError(f"{damaged[0]}{more}, or choose another --output to start anew")
+
+    def _before(self, path: Path) -> dict[int, list[int]]:
+        """The snapshots of the state before one, by its step; nothing where its header cannot be read."""
+        for older in self.paths()[self.paths().index(path) + 1 :]:
+            try:
+                position = read_header(older, KIND)["position"]
+            except ValueError:
+                continue
+            return {int(position["step"]): list(position["snapshots"])}
+        return {}
 
     def take_snapshot(self, model: Model, position: Position, keep: int) -> None:
         """Add the weights of now to the snapshots, of which the last `keep` count."""
@@ -165,7 +179,17 @@ class RunState:
 
     def mean_of_snapshots(self, position: Position) -> dict[str, Tensor]:
         """The average of the snapshots that count."""
-        return average([load_tensors(self._snapshot(step), SNAPSHOT)[0] for step in position.snapshots])
+        return self._mean(position.snapshots)
+
+    def best_again(self, position: Position) -> dict[str, Tensor] | None:
+        """The best weights, where all the snapshots that they are the mean of are still there and whole."""
+        try:
+            return self._mean(position.best_snapshots) if position.best_snapshots else None
+        except ValueError:
+            return None
+
+    def _mean(self, steps: list[int]) -> dict[str, Tensor]:
+        return average([self._own(self._snapshot(step), SNAPSHOT)[0] for step in steps])
 
     def path(self, step: int) -> Path:
         """Where the state of an update is."""

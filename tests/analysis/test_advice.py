@@ -211,3 +211,31 @@ def test_blank_lines_and_other_pieces_are_said() -> None:
     freed = replace(given.provenance, reference_segmentations=4)
     assert not [one for one in advice(replace(given, records=odd, provenance=freed)) if "other pieces" in one]
     assert not [one for one in advice(given) if "blank" in one or "other pieces" in one]
+
+
+def test_with_a_sweep_nobody_is_sent_to_try_a_beam() -> None:
+    greedy = report(model=20, below=Verdict.MODEL)
+    greedy = replace(greedy, provenance=replace(greedy.provenance, beam=1))
+    assert "use a beam of 5 and ask again" in " ".join(advice(greedy))
+    said = " ".join(advice(greedy, swept=True))
+    assert "use a beam" not in said and "see what the other beams brought before you change the model" in said
+    lost = report(beam=20, below=Verdict.BEAM)
+    assert "So widen it" in " ".join(advice(lost)) and "widen it" not in advice(lost, swept=True)[0]
+
+
+def test_greedy_search_is_not_told_to_change_alpha() -> None:
+    given = report(model=20, below=Verdict.MODEL)
+    records = tuple(
+        replace(one, output=replace(one.output, total=one.reference.total - 1)) if one.verdict == Verdict.MODEL else one
+        for one in given.records
+    )
+    given = replace(given, records=records)
+    assert "smaller --length-alpha" in " ".join(advice(given))
+    greedy = replace(given, provenance=replace(given.provenance, beam=1))
+    assert "--length-alpha" not in " ".join(advice(greedy))
+
+
+def test_what_is_proved_stands_before_what_to_do_with_the_model() -> None:
+    said = advice(replace(report(model=20, below=Verdict.MODEL), proofs=proofs(10, 8, 8)))
+    places = [next(place for place, one in enumerate(said) if part in one) for part in ("does not clear", "more data")]
+    assert places == sorted(places)

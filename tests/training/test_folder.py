@@ -101,7 +101,9 @@ def test_a_model_without_its_training_state_is_not_trained_over(gone: str, updat
         recipe.check(run)
 
 
-@pytest.mark.parametrize("name", ["history.jsonl", "weights.safetensors", "last.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["history.jsonl", "weights.safetensors", "last.safetensors", "training/state-8.safetensors"]
+)
 def test_a_folder_in_the_place_of_a_file_is_refused_at_once(name: str, copy: Run) -> None:
     (copy.output / name).unlink()
     (copy.output / name).mkdir()
@@ -146,7 +148,8 @@ def test_weights_are_made_again_from_the_state(snapshots: bool, copy: Run, capsy
             path.unlink()
     train(copy)
     told = warnings(capsys)
-    assert any(f"best weights, of update {UPDATES}, are lost" in line for line in told)
+    how = "made again from the snapshots of" if snapshots else f"best weights, of update {UPDATES}, are lost"
+    assert any(how in line for line in told)
     for name in ("best", "last"):
         assert checkpoint.load(copy.output, weights=name).steps == UPDATES
         assert (fingerprint(copy.output / checkpoint.FILES[name]) == expected) == snapshots
@@ -155,6 +158,20 @@ def test_weights_are_made_again_from_the_state(snapshots: bool, copy: Run, capsy
         weights = checkpoint.load_tensors(copy.output / checkpoint.BEST, checkpoint.WEIGHTS)[0]
         assert weights.keys() == {name[6:] for name in state if name.startswith("model.")}
         assert all(weights[name].equal(state[f"model.{name}"]) for name in weights)
+
+
+def test_best_weights_of_an_earlier_update_come_back_from_their_snapshots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(tmp_path, best_by="loss", learning_rate=1.0, patience=1, average=5)  # the first validation is the best
+    train(run)
+    best, last = (checkpoint.updates(run.output, name) for name in ("best", "last"))
+    assert (best, last) == (4, 8)
+    before = contents(run.output)
+    (run.output / checkpoint.BEST).unlink()
+    train(run)
+    assert contents(run.output) == before
+    assert any("made again from the snapshots of update 4" in line for line in warnings(capsys))
 
 
 def test_lost_best_weights_of_an_earlier_update_are_replaced(
@@ -169,6 +186,7 @@ def test_lost_best_weights_of_an_earlier_update_are_replaced(
     assert any(f"best weights, of update {best}, are lost" in line for line in warnings(capsys))
     assert checkpoint.load(run.output).steps == last
     assert fingerprint(run.output / checkpoint.BEST) == fingerprint(run.output / checkpoint.LAST)
+    assert len(RunState(run.output / "training").paths()) == 2  # the state before is still there
     before = contents(run.output)
     train(run)  # it is over still
     assert contents(run.output) == before
@@ -251,7 +269,9 @@ def test_without_a_state_that_is_whole_nothing_is_written(damage: str, copy: Run
     for path in RunState(copy.output / "training").paths():
         DAMAGE[damage](path)
     for updates in (UPDATES, 2 * UPDATES):
-        assert "state-8.safetensors" in refusal(changed(copy, updates=updates))
+        said = refusal(changed(copy, updates=updates))
+        assert "state-8.safetensors" in said and "(state-6.safetensors cannot be used either)" in said
+        assert "choose another --output to start anew" in said
 
 
 def without_a_tensor(path: Path) -> None:

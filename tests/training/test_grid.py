@@ -20,7 +20,7 @@ from nmtkit.models.build import build, parameters
 from nmtkit.models.options import options_from_mapping
 from nmtkit.settings import from_mapping
 from nmtkit.training import grid
-from nmtkit.training.grid import read_grid, to_toml, train_all
+from nmtkit.training.grid import Grid, read_grid, to_toml, train_all
 from nmtkit.training.options import TrainingOptions
 
 GRID = """
@@ -264,3 +264,11 @@ def test_the_grids_that_come_along_compare_models_of_one_size(
         assert values["updates"] == read.common["updates"]
     assert len(sizes) == {"attention": 18, "attention-multi30k": 4}[name]
     assert all(abs(size / sizes["additive"] - 1) < 0.1 for size in sizes.values()), sizes
+
+
+def test_no_grid_is_trained_in_a_model_folder(tmp_path: Path) -> None:
+    (tmp_path / "options.json").write_text("{}")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"is a model folder; name another"):
+        train_all(Grid({}, {"a": {}}, (1,)), tmp_path, print)
+    assert sorted(tmp_path.iterdir()) == before
