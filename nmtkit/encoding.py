@@ -19,7 +19,7 @@ PACKED = (
 )
 LOOKED_AT = 1000
 """Bytes from which UTF-16 and UTF-32 without a mark are recognised."""
-FEWEST = 4
+FEWEST = 2
 """NUL bytes that they must have there."""
 
 

@@ -56,6 +56,12 @@ def test_packed_files(tool: str, tmp_path: Path) -> None:
     assert f"unpack it with {tool}" in message and "iconv" not in message
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_first_line_of_two_letters_is_enough(encoding: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path / "text", "ok\nbonjour\n".encode(encoding))
+    assert f"iconv -f {encoding[:6].upper()}{encoding[7:].upper()} -t UTF-8" in message
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_wide_encodings_and_iconv_makes_the_text_of_them(encoding: str, tmp_path: Path) -> None:
     """With a mark (utf-16, utf-32) or without."""
