@@ -102,6 +102,8 @@ def train(run: Run) -> None:
     resuming = folder.begun(run.output)
     if resuming:
         folder.refuse_lost(run.output)
+    else:
+        folder.refuse_new(run.output, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else None)
     tokenizer = folder.own_tokenizer(run.output) if resuming else _make_tokenizer(run, texts)
     train_corpus, dev = _corpora(run, texts, tokenizer)
     configuration = _configuration(run, run.tokenizer if isinstance(run.tokenizer, Tokenizer) else tokenizer)

@@ -205,6 +205,16 @@ def test_a_folder_that_holds_something_else_is_refused(name: str, said: str, tmp
         recipe.check(run)
 
 
+def test_no_tokenizer_is_trained_for_a_folder_that_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replace(run_of(tmp_path), tokenizer=TokenizerOptions(vocab_size=285, kind="bpe"))
+    run.output.mkdir()
+    (run.output / "thesis.tex").touch()
+    assert "holds thesis.tex" in refusal(run)
+    assert "training a tokenizer" not in capsys.readouterr().err
+
+
 def test_the_tokenizer_of_the_model_may_be_there_before(tmp_path: Path) -> None:
     run = run_of(tmp_path, updates=1)
     tokenizer().save(run.output)
