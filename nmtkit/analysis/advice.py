@@ -29,9 +29,7 @@ def advice(report: Report, swept: bool = False) -> list[str]:
     if blamed == Verdict.BEAM:
         sentences += _search(report, row, swept)
     elif blamed == Verdict.MODEL:
-        first, *others = _model(report, row, swept)
-        proved = _cleared(report, row, row.of(Verdict.MODEL).count) if report.proofs else []
-        sentences += [first, *proved, *others]
+        sentences += _model(report, row, swept)
     elif blamed is None:
         sentences += _undecided(row)
     sentences += _unreachable(report, row) + _blank(report) + _pieces(report)
@@ -40,8 +38,10 @@ def advice(report: Report, swept: bool = False) -> list[str]:
             f"The search was greedy (beam 1) for {_sentences(len(report.records))}: use a beam of {USUAL_BEAM} and ask "
             "again before you change the model."
         )
-    if (cleared := row.of(Verdict.MODEL).count) and not (blamed == Verdict.MODEL and report.proofs):
-        sentences += _cleared(report, row, cleared)
+    if cleared := row.of(Verdict.MODEL).count:
+        said = _cleared(report, row, cleared)
+        found = report.proofs is not None and report.proofs.errors.least > 0
+        sentences = [*said, *sentences] if found else [*sentences, *said]
     if (
         row is not different
         and main_verdict(different) != blamed
