@@ -113,6 +113,7 @@ def test_nothing_is_trained_before_everything_was_checked(data: Data, tmp_path: 
     assert changed.code == 1 and "was begun with another configuration" in changed.err and not (output / "b-1").exists()
 
 
+@pytest.mark.slow
 def test_what_a_model_had_no_room_for_is_said(data: Data, tmp_path: Path) -> None:
     """Learned positions leave long pairs out: their loss is not that of all, and there was less to learn from."""
     file, output = tmp_path / "grid.toml", tmp_path / "runs"
