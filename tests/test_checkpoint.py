@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from training_toys import FAMILIES, TRANSFORMER, model, only_line, parallel, tokenizer, write_folder
+from support.training_toys import FAMILIES, TRANSFORMER, model, only_line, parallel, tokenizer, write_folder
 
 from nmtkit import checkpoint
 from nmtkit.batches.batch import Batch, make_batch

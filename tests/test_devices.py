@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_toys import only_line, write_folder
+from support.training_toys import only_line, write_folder
 
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.translator import Translator

@@ -14,7 +14,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_toys import FAMILIES, LEARNED, independent_total, model, only_line, parallel, tokenizer, write_folder
+from support.training_toys import (
+    FAMILIES,
+    LEARNED,
+    independent_total,
+    model,
+    only_line,
+    parallel,
+    tokenizer,
+    write_folder,
+)
 
 import nmtkit.translator
 from nmtkit.decoding.settings import SearchSettings

@@ -26,8 +26,8 @@ from nmtkit.console import note, stdout_console
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
-    from nmtkit.analysis.attention_maps import AttentionMap, Choice
     from nmtkit.evaluation.alignment import Gold
+    from nmtkit.inspection.attention_maps import AttentionMap, Choice
 
 KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
@@ -74,9 +74,9 @@ def attention(
     are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
     weight, which is named.
     """
-    from nmtkit.analysis.attention_maps import Choice, attend
     from nmtkit.evaluation.alignment import parse_gold
     from nmtkit.files import read_parallel
+    from nmtkit.inspection.attention_maps import Choice, attend
     from nmtkit.report.attention import draw, page, render, to_line
     from nmtkit.report.plot import check
     from nmtkit.report.tables import short_hash
@@ -148,8 +148,8 @@ def _said(chosen: Choice) -> str:
 
 
 def _align(maps: list[AttentionMap], alignment: Path | None, gold: list[Gold]) -> None:
-    from nmtkit.analysis.attention_maps import align
     from nmtkit.evaluation.alignment import score, to_pharaoh
+    from nmtkit.inspection.attention_maps import align
 
     links = [align(one) for one in maps]
     if alignment:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from nmtkit.analysis.bounds import SEGMENTATIONS, TOLERANCE
+from nmtkit.blame.bounds import SEGMENTATIONS, TOLERANCE
 from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
@@ -33,12 +33,12 @@ from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
-    from nmtkit.analysis.details import Detail
-    from nmtkit.analysis.keeping import Keeper
-    from nmtkit.analysis.records import Provenance, Report
-    from nmtkit.analysis.search_errors import Budget
-    from nmtkit.analysis.sweep import Sweep
+    from nmtkit.blame.keeping import Keeper
+    from nmtkit.blame.records import Provenance, Report
+    from nmtkit.blame.search_errors import Budget
+    from nmtkit.blame.sweep import Sweep
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.inspection.details import Detail
     from nmtkit.translator import Translator
 
 Number = TypeVar("Number", int, float)
@@ -155,10 +155,10 @@ def blame_analysis(
     prefers it but the search did not find it; the model is to blame where it prefers its own output. The table shows
     both, the shares with 95 % intervals, and what to do next.
     """
-    from nmtkit.analysis.blame import blame, check_settings
-    from nmtkit.analysis.fit import read_training_text, training_paths
-    from nmtkit.analysis.keeping import Keeper
-    from nmtkit.analysis.sweep import sweep
+    from nmtkit.blame.analysis import blame, check_settings
+    from nmtkit.blame.fit import read_training_text, training_paths
+    from nmtkit.blame.keeping import Keeper
+    from nmtkit.blame.sweep import sweep
     from nmtkit.files import read_parallel
 
     _check(len(folders), certificates, remedies, output)
@@ -226,7 +226,7 @@ def _check(folders: int, certificates: Options, remedies: Options, output: Optio
 
 def _question(verdicts: Options) -> dict[str, Any]:
     """What decides the verdicts, as `blame` takes it."""
-    from nmtkit.analysis.question import read_errors
+    from nmtkit.blame.question import read_errors
     from nmtkit.evaluation.metrics import parse_threshold
 
     values = given(**{name: verdicts[name] for name in ("tolerance", "reference_segmentations")})
@@ -239,7 +239,7 @@ def _question(verdicts: Options) -> dict[str, Any]:
 
 
 def _budget(certificates: Options) -> Budget | None:
-    from nmtkit.analysis.search_errors import Budget
+    from nmtkit.blame.search_errors import Budget
 
     if not certificates["exact"]:
         return None
@@ -253,7 +253,7 @@ def _swept(remedies: Options) -> tuple[list[int], list[float]]:
 
 
 def _explain(translator: Translator, report: Report, settings: SearchSettings, most: int) -> list[Detail]:
-    from nmtkit.analysis.details import explain
+    from nmtkit.inspection.details import explain
     from nmtkit.report.blame import all_in_turn
 
     return explain(translator, all_in_turn(report)[:most], settings)

@@ -29,9 +29,9 @@ def blame_compare(
     Both are reports of blame-analysis --json, of the same source and references. Shows the settings that differ, the
     verdicts before and after, BLEU and chrF with p-values, and whether the remedy brought what a sweep had measured.
     """
-    from nmtkit.analysis.compare import compare
-    from nmtkit.analysis.reading import read_report
-    from nmtkit.report.compare import render, to_json
+    from nmtkit.blame.reading import read_report
+    from nmtkit.comparison.reports import compare
+    from nmtkit.report.compare_reports import render, to_json
 
     (first, sweep), (second, _) = read_report(before), read_report(after)
     difference = compare(first, second, sweep)

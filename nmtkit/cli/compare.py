@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmtkit.analysis.bounds import BUCKETS
 from nmtkit.cli import paths
 from nmtkit.cli.config import config_of
 from nmtkit.cli.parameters import (
@@ -25,12 +24,13 @@ from nmtkit.cli.parameters import (
     usage,
 )
 from nmtkit.cli.streams import write_result
+from nmtkit.comparison.bounds import BUCKETS
 from nmtkit.console import note, stdout_console, warn
 from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
-    from nmtkit.analysis.contest import Run
+    from nmtkit.comparison.models import Run
 
 GRID, OUTPUT = "Grid", "Output"
 SIDES = ("source", "target")
@@ -65,10 +65,10 @@ def compare(
     each with what differs. Everybody has the same data and budget; seeds = [1, 2, 3] trains each variant three times
     and compares means. Differences are tested against the first by paired bootstrap.
     """
-    from nmtkit.analysis.contest import contest
+    from nmtkit.comparison.models import contest
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.files import read_parallel
-    from nmtkit.report.contest import draw, render, to_json
+    from nmtkit.report.compare_models import draw, render, to_json
     from nmtkit.report.plot import check
     from nmtkit.training.grid import read_grid, train_all
 
@@ -162,7 +162,7 @@ class Translators:
     def run(self, name: str, folder: Path, sources: list[str]) -> Run:
         """Load a model and let it translate."""
         from nmtkit import checkpoint
-        from nmtkit.analysis.contest import run
+        from nmtkit.comparison.models import run
         from nmtkit.models.build import parameters
         from nmtkit.training.loop import read_history
 

@@ -30,7 +30,7 @@ def inspect(
     Step 1 keeps the B best first pieces, every later step the B best of B × |V| candidates. With translate --trace FILE
     --reference FILE the way of the reference is marked (★), and the step where it fell out.
     """
-    from nmtkit.analysis.traces import read_traces
+    from nmtkit.inspection.traces import read_traces
     from nmtkit.report.trace import render
     from nmtkit.report.trace_page import page
 

@@ -220,14 +220,14 @@ class _Traced(_Job):
 
     def begin(self) -> None:
         """Write what stands first in the file."""
-        from nmtkit.analysis.traces import to_line
-        from nmtkit.analysis.tracing import header
+        from nmtkit.inspection.traces import to_line
+        from nmtkit.inspection.tracing import header
 
         self.file.write(to_line(header(self.translator, self.settings)))
 
     def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        from nmtkit.analysis.traces import to_line
-        from nmtkit.analysis.tracing import trace
+        from nmtkit.inspection.traces import to_line
+        from nmtkit.inspection.tracing import trace
 
         known = references[0] if references else None
         found = trace(self.translator, lines, self.settings, known, first, self.tally)
@@ -242,7 +242,7 @@ class _Attending(_Job):
     file: TextIO
 
     def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        from nmtkit.analysis.attention_maps import Choice, attend
+        from nmtkit.inspection.attention_maps import Choice, attend
         from nmtkit.report.attention import to_line
 
         found = self.translator.search(lines, self.settings, first, listener=self.tally)

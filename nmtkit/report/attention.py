@@ -25,7 +25,7 @@ from nmtkit.words import counted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nmtkit.analysis.attention_maps import AttentionMap
+    from nmtkit.inspection.attention_maps import AttentionMap
 
 SHADES = " ░▒▓█"
 """Weights from 0 to the highest of a map in a terminal."""

@@ -38,12 +38,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.advice import advice
-from nmtkit.analysis.plain import to_plain
-from nmtkit.analysis.records import BLAMED, Candidate, Certificate, Loss, Record, Report, Share, Verdict
-from nmtkit.analysis.sweep import Sweep
-from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.blame.plain import to_plain
+from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Report, Share, Verdict
+from nmtkit.blame.sweep import Sweep
+from nmtkit.blame.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report.advice import advice
 from nmtkit.report.tables import bullets, number, percent, short_hash, shown
 from nmtkit.words import counted, plural
 
@@ -214,7 +214,7 @@ def _fields(record: Record) -> list[str]:
     return fields
 
 
-def _loss(loss: Loss | None) -> list[str]:
+def _loss(loss: Parting | None) -> list[str]:
     if loss is None:
         return [""] * 5
     width = "" if loss.width is None else str(loss.width)

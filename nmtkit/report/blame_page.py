@@ -15,15 +15,15 @@ from importlib import resources
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from nmtkit.analysis.records import Candidate, Record, Report, Verdict
-from nmtkit.analysis.sweep import Sweep
+from nmtkit.blame.records import Candidate, Record, Report, Verdict
+from nmtkit.blame.sweep import Sweep
 from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
 from nmtkit.report.trace_page import embedded
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
-    from nmtkit.analysis.details import Detail, Map
+    from nmtkit.inspection.details import Detail, Map
 
 MOST_BYTES = 19_000_000
 """Of the page without its template."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from nmtkit.analysis.records import BLAMED, Report, Verdict
-from nmtkit.analysis.sweep import Sweep
+from nmtkit.blame.records import BLAMED, Report, Verdict
+from nmtkit.blame.sweep import Sweep
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.blame import equals, settings_line, what_to_do
 from nmtkit.report.svg import bars, curve, curves, stack

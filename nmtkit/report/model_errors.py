@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.model_errors import buckets, turns
-from nmtkit.analysis.records import Divergence, Fit, Frequency, Report, Verdict
+from nmtkit.blame.model_errors import buckets, turns
+from nmtkit.blame.records import Divergence, Fit, Frequency, Report, Verdict
 from nmtkit.report.tables import grid, number, percent, shown
 from nmtkit.words import counted
 

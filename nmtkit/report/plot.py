@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmtkit.analysis.sweep import Sweep
+from nmtkit.blame.sweep import Sweep
 from nmtkit.files import replacing
 from nmtkit.report.svg import Series, curves
 

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.records import Bounds, Loss, Proofs, Record, Report, Verdict
+from nmtkit.blame.records import Bounds, Parting, Proofs, Record, Report, Verdict
 from nmtkit.report.tables import percent
 from nmtkit.words import counted
 
@@ -73,7 +73,7 @@ def bounds(one: Bounds) -> str:
     return f"at least {one.least} and at most {one.most} of {one.of} ({share}, {interval})"
 
 
-def _partings(losses: Sequence[Loss]) -> str:
+def _partings(losses: Sequence[Parting]) -> str:
     counts = Counter(loss.ending for loss in losses)
     words = {
         "pruned": "pruned",

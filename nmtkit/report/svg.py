@@ -10,7 +10,7 @@ from html import escape
 
 from rich.cells import cell_len
 
-from nmtkit.analysis.sweep import Sweep
+from nmtkit.blame.sweep import Sweep
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 92, 14, 36

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.sweep import Sweep
+from nmtkit.blame.sweep import Sweep
 from nmtkit.report.tables import grid
 from nmtkit.words import counted
 

@@ -16,7 +16,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.analysis.traces import Candidate, Header, Reference, Step, Trace, prefixes
+from nmtkit.inspection.traces import Candidate, Header, Reference, Step, Trace, prefixes
 from nmtkit.report.tables import number, shown
 from nmtkit.words import counted
 

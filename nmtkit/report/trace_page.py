@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from nmtkit.analysis.traces import Header, Reference, Scored, Step, Trace
+from nmtkit.inspection.traces import Header, Reference, Scored, Step, Trace
 from nmtkit.report.trace import lost, step_title
 
 MARK = "/*TRACES*/null"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from training_toys import parallel, tokenizer
+from support.training_toys import parallel, tokenizer
 
 from nmtkit.batches.corpus import Corpus, Ragged, load_corpus
 from nmtkit.specials import EOS

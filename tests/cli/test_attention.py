@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Reader
 from conftest import Data, head, refused, run_here, write_lines
+from support.browser import Reader
 
 from nmtkit.translator import Translator
 

@@ -8,8 +8,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from browser import data_in
 from conftest import Data, head, refused, run_here, write_lines
+from support.browser import data_in
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Data, refused, run_here, write_lines
-from training_toys import write_folder
+from support.training_toys import write_folder
 
 SHORT = ("--max-length", 6)
 

@@ -297,7 +297,7 @@ class Worker:
         if self.process is None:
             paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests" / "fuzz_worker.py")],
+                [sys.executable, str(ROOT / "tests" / "support" / "fuzz_worker.py")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from conftest import run_here
 
-from nmtkit.analysis.blame import blame
+from nmtkit.blame.analysis import blame
 from nmtkit.cli.main import COMMANDS, app
 from nmtkit.report.blame_page import DETAILS
 from nmtkit.tokenizer.build import TokenizerOptions

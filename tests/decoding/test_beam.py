@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, spreads, tables
+from support.search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, spreads, tables
+from support.toys import TableModel, TableState, brute_force, ranked
 from torch import Tensor
-from toys import TableModel, TableState, brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs

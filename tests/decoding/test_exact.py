@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_toys import ALPHAS, many, spreads
-from toys import TableModel, brute_force, ranked
+from support.search_toys import ALPHAS, many, spreads
+from support.toys import TableModel, brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.exact import TOLERANCE, exact_search

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from toys import TableModel
+from support.toys import TableModel
 
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.models.interface import stack_targets

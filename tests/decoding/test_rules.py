@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, tables
-from toys import TableModel
+from support.search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, tables
+from support.toys import TableModel
 
 from nmtkit.decoding.beam import beam_by_length, beam_search, beam_sweep
 from nmtkit.decoding.hypothesis import Hypothesis

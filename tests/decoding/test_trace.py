@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_toys import ALPHAS, many, plain_beam, score, seeds, shapes, spreads, tables
-from toys import SUPPORT, TableModel
+from support.search_toys import ALPHAS, many, plain_beam, score, seeds, shapes, spreads, tables
+from support.toys import SUPPORT, TableModel
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.objective import Objective

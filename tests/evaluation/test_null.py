@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from null_toys import Pool, counted_once
+from support.null_toys import Pool, counted_once
 
 from nmtkit.evaluation.metrics import evaluate
 from nmtkit.evaluation.significance import paired_bootstrap

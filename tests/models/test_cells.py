@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from recurrent_reference import advance, numpy
+from support.recurrent_reference import advance, numpy
 from torch import Tensor, nn
 
 from nmtkit.models.cells import UNITS, Cell, Encoder, Layer

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.toys import brute_force, ranked
 from torch import Tensor
-from toys import brute_force, ranked
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.training_toys import model as trained_model
+from support.training_toys import only_line, tokenizer, write_folder
 from torch import Tensor
-from training_toys import model as trained_model
-from training_toys import only_line, tokenizer, write_folder
 
 from nmtkit import checkpoint
 from nmtkit.models.build import average, build

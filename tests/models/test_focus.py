@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recurrent_reference import normalise, numpy, window
+from support.recurrent_reference import normalise, numpy, window
 from torch import Tensor
 
 from nmtkit.models.focus import Global, Monotonic, Normaliser, Place, Predictive, Sigmoid, Softmax, Sparse

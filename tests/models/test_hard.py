@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from recurrent_reference import Reference, numpy
+from support.recurrent_reference import Reference, numpy
 from torch import Tensor
 
 from nmtkit.models.build import build

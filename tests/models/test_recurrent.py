@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from recurrent_reference import Reference, numpy
+from support.recurrent_reference import Reference, numpy
 from torch import Tensor
 
 from nmtkit.decoding.beam import beam_search

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
-from recurrent_reference import energies, numpy, softmax
+from support.recurrent_reference import energies, numpy, softmax
 from torch import Tensor, nn
 
 from nmtkit.models.build import build

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from support.training_toys import corpus
+from support.training_toys import model as toy_model
 from torch import Tensor
-from training_toys import corpus
-from training_toys import model as toy_model
 
 from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.objective import Objective

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Reader, cut
 from rich.console import Console
+from support.browser import Reader, cut
 
-from nmtkit.analysis.attention_maps import AttentionMap
+from nmtkit.inspection.attention_maps import AttentionMap
 from nmtkit.report.attention import build, page, render, to_line
 from nmtkit.report.svg import heat
 

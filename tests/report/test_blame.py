@@ -11,16 +11,16 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from blame_toys import SMALL, record, report
 from rich.cells import cell_len
 from rich.console import Console
-from sweep_toys import MADE
+from support.blame_toys import SMALL, record, report
+from support.sweep_toys import MADE
 
-from nmtkit.analysis.advice import advice
-from nmtkit.analysis.records import Candidate, Certificate, Loss, Report
-from nmtkit.analysis.rows import count
-from nmtkit.analysis.sweep import Sweep
-from nmtkit.analysis.sweep import advice as sweep_advice
+from nmtkit.blame.records import Candidate, Certificate, Parting, Report
+from nmtkit.blame.rows import count
+from nmtkit.blame.sweep import Sweep
+from nmtkit.blame.sweep import advice as sweep_advice
+from nmtkit.report.advice import advice
 from nmtkit.report.blame import all_in_turn, render, telling, to_json, to_tsv
 
 NASTY = "tab\there [bold]x[/bold] \\t\\ line\nfeed\r\x0b\x0c\x85\u2028\u2029\x1c :smile: \x1b[31mred \U0001f600"
@@ -146,7 +146,7 @@ def test_tsv_round_trip() -> None:
     nasty = replace(
         record(2, "beam", text=NASTY),
         source=NASTY,
-        loss=Loss("pruned", 4, 12345, -0.125, 20),
+        loss=Parting("pruned", 4, 12345, -0.125, 20),
         certificate=Certificate(best, True, False, 0.1, 77, 9),
     )
     rows = read_tsv(to_tsv(report(record(1, "equal"), nasty, record(3, "unreachable", obstacle="too long"))))
@@ -176,5 +176,5 @@ def test_tsv_round_trip() -> None:
 
 
 def test_reports_need_no_torch() -> None:
-    program = "import sys, nmtkit.report.blame, nmtkit.analysis.advice; sys.exit('torch' in sys.modules)"
+    program = "import sys, nmtkit.report.blame, nmtkit.report.advice; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blame_toys import SMALL, record, report
-from browser import Reader, check_offline, cut, data_in, drawn
-from sweep_toys import MADE
+from support.blame_toys import SMALL, record, report
+from support.browser import Reader, check_offline, cut, data_in, drawn
+from support.sweep_toys import MADE
 
-from nmtkit.analysis.advice import advice
-from nmtkit.analysis.details import Detail
-from nmtkit.analysis.records import Candidate, Certificate, Divergence, Fit, Frequency, Loss, Report, Verdict
-from nmtkit.analysis.rows import count
-from nmtkit.analysis.sweep import advice as sweep_advice
-from nmtkit.analysis.traces import Candidate as Prefix
-from nmtkit.analysis.traces import Step
+from nmtkit.blame.records import Candidate, Certificate, Divergence, Fit, Frequency, Parting, Report, Verdict
+from nmtkit.blame.rows import count
+from nmtkit.blame.sweep import advice as sweep_advice
+from nmtkit.inspection.details import Detail
+from nmtkit.inspection.traces import Candidate as Prefix
+from nmtkit.inspection.traces import Step
 from nmtkit.report import blame_page
+from nmtkit.report.advice import advice
 from nmtkit.report.blame_page import LEVELS, page
 
 NASTY = "</script><!-- <b>bold</b> &amp; \"'`${1}\\ \u2028\u2029 /*REPORT*/null <!--SUMMARY--> ]]> é😀"
@@ -31,11 +31,11 @@ TOKENS = {"tokens": (4, 5, 3), "log_probs": (-0.5, -math.inf, -0.25)}
 def full() -> Report:
     """Every kind of record, with losses, divergences and certificates."""
     lost = {
-        2: Loss("pruned", 3, 1234, -2.5, 10),
-        3: Loss("stopped", 5, 2, 0.5),
-        4: Loss("forbidden", 2, 1, 0.5),
-        5: Loss("finished", 6, 4, 0.1),
-        6: Loss("pruned", 1, 9, -1.5),
+        2: Parting("pruned", 3, 1234, -2.5, 10),
+        3: Parting("stopped", 5, 2, 0.5),
+        4: Parting("forbidden", 2, 1, 0.5),
+        5: Parting("finished", 6, 4, 0.1),
+        6: Parting("pruned", 1, 9, -1.5),
     }
     best = Candidate("Jane flies.", -2.0, 4, -0.75)
     records = [
@@ -108,8 +108,8 @@ def test_the_data_are_those_of_the_records() -> None:
     assert said[5] == "The reference is among the finished translations, but not the best of them."
     assert lines[3]["c"] == ["better", 0, 0.5, 99, 8, "Jane flies.", -2.0, 4, -0.75]
     assert lines[5]["c"][:5] == ["best", 1, 0.0, 12, 20] and lines[6]["c"][:5] == ["open", 0, 1.25, 100, 0]
-    too_long = replace(FULL.records[1], loss=Loss("too long", 4, 1, 0.0), limit=20)
-    beaten = replace(FULL.records[1], number=3, loss=Loss("pruned", 4, 7, -math.inf, None))
+    too_long = replace(FULL.records[1], loss=Parting("too long", 4, 1, 0.0), limit=20)
+    beaten = replace(FULL.records[1], number=3, loss=Parting("pruned", 4, 7, -math.inf, None))
     odd = data_in(page(replace(FULL, records=(too_long, beaten)), None, []))["lines"]
     assert odd[0]["lost"].startswith(
         "The reference is longer than the limit of 20 pieces. No wider beam that was tried"
@@ -298,7 +298,7 @@ def test_a_browser_shades_both_maps_on_one_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["W" * 14, "日本語の文章を書く", "▁a"])
 def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
-    late = replace(FULL.records[1], loss=Loss("pruned", 23, 7, -1.0))
+    late = replace(FULL.records[1], loss=Parting("pruned", 23, 7, -1.0))
     named = replace(DETAIL, source=("a", "b", name), output=(name, "b", "c"), reference=("a", "b", name))
     text = page(replace(FULL, records=(*FULL.records[:1], late, *FULL.records[2:])), MADE, [named])
     assert "17 and later" in text

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_toys import MADE
+from support.sweep_toys import MADE
 
 from nmtkit.report.plot import build, check, draw
 

@@ -6,10 +6,10 @@ import io
 from dataclasses import replace
 
 import pytest
-from blame_toys import SMALL, record
 from rich.console import Console
+from support.blame_toys import SMALL, record
 
-from nmtkit.analysis.records import Bounds, Loss, Proofs, Report
+from nmtkit.blame.records import Bounds, Parting, Proofs, Report
 from nmtkit.report.search_errors import bounds, certificates, render
 
 
@@ -26,11 +26,11 @@ def printed(report: Report) -> str:
 def test_where_when_and_which_width() -> None:
     """Counts by ending; steps in bins with medians; widths of the beam verdicts."""
     losses = [
-        Loss("pruned", 3, 7, -1.0, 10),
-        Loss("pruned", 4, 9, -3.0, None),
-        Loss("pruned", 1, 6, -0.5, 10),
-        Loss("stopped", 2, 1, 0.5, None),
-        Loss("too long", 19, 1, 0.0, None),
+        Parting("pruned", 3, 7, -1.0, 10),
+        Parting("pruned", 4, 9, -3.0, None),
+        Parting("pruned", 1, 6, -0.5, 10),
+        Parting("stopped", 2, 1, 0.5, None),
+        Parting("too long", 19, 1, 0.0, None),
     ]
     verdicts = ["beam", "beam", "beam", "model", "unreachable"]
     records = tuple(
@@ -84,7 +84,7 @@ def test_where_nothing_or_all_is_proved() -> None:
 
 @pytest.mark.parametrize("widths", [(), (50,)])
 def test_widths_none_of_which_helped(widths: tuple[int, ...]) -> None:
-    lost = replace(record(1, "beam"), loss=Loss("pruned", 3, 7, -1.0))
+    lost = replace(record(1, "beam"), loss=Parting("pruned", 3, 7, -1.0))
     text = " ".join(
         printed(replace(SMALL, records=(lost,), provenance=replace(SMALL.provenance, widths=widths))).split()
     )

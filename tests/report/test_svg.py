@@ -7,11 +7,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from browser import cut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from support.browser import cut
 
 from nmtkit.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Series, bars, curve, heat, room, scale, stack
 

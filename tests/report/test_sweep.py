@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from nmtkit.analysis.sweep import Setting, Sweep
+from nmtkit.blame.sweep import Setting, Sweep
 from nmtkit.evaluation.metrics import Score
 from nmtkit.report.sweep import BAR, render
 

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from nmtkit.analysis.traces import Candidate, Header, Reference, Scored, Step, Trace, prefixes
+from nmtkit.inspection.traces import Candidate, Header, Reference, Scored, Step, Trace, prefixes
 from nmtkit.report.trace import probability, render, step_title
 
 HEADER = Header("0.1.0", "f" * 64, 5, 0.7, "power", 9998)

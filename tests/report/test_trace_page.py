@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import Reader, check_offline, cut, data_in, drawn
+from support.browser import Reader, check_offline, cut, data_in, drawn
 
-from nmtkit.analysis.traces import Candidate, Header, Reference, Scored, Step, Trace
+from nmtkit.inspection.traces import Candidate, Header, Reference, Scored, Step, Trace
 from nmtkit.report.trace_page import embedded, page
 
 HEADER = Header("0.1.0", "f" * 64, 2, 0.7, "power", 9998)

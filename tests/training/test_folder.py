@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from training_toys import changed, fingerprint, fingerprints, only_line, state_of, tokenizer, toy_run
+from support.training_toys import changed, fingerprint, fingerprints, only_line, state_of, tokenizer, toy_run
 
 from nmtkit import checkpoint
 from nmtkit.files import sha256

@@ -14,8 +14,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.training_toys import FAMILIES, corpus, model, parallel, tokenizer
 from torch import Tensor
-from training_toys import FAMILIES, corpus, model, parallel, tokenizer
 
 from nmtkit.batches.batch import Batch, epoch_batches, make_batch
 from nmtkit.batches.corpus import Corpus, load_corpus

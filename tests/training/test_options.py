@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from training_toys import only_line
+from support.training_toys import only_line
 
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_toys import FAMILIES, LEARNED, fingerprints, only_line, tokenizer, toy_run, write_data
+from support.training_toys import FAMILIES, LEARNED, fingerprints, only_line, tokenizer, toy_run, write_data
 
 import nmtkit
 from nmtkit import checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_toys import (
+from support.training_toys import (
     INTERRUPTED,
     Trainings,
     changed,

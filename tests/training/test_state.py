@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_toys import FAMILIES, corpus, model, only_line
+from support.training_toys import FAMILIES, corpus, model, only_line
 
 from nmtkit.batches.batch import make_batch
 from nmtkit.checkpoint import load_tensors, save_tensors

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sacrebleu
 import torch
-from training_toys import FAMILIES, LEARNED, independent_total, model, parallel, tokenizer, toy_run
+from support.training_toys import FAMILIES, LEARNED, independent_total, model, parallel, tokenizer, toy_run
 
 from nmtkit import checkpoint
 from nmtkit.batches.corpus import load_corpus

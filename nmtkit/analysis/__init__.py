@@ -1,1 +1,0 @@
-"""Analysis: who is to blame for a wrong translation, the search or the model."""

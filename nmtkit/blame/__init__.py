@@ -1,0 +1,1 @@
+"""Who is to blame for a wrong translation, the search or the model."""

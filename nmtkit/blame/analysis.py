@@ -1,0 +1,160 @@
+"""Error analysis after Ng: for every wrong translation, is the search or the model at fault?
+
+With the objective J that the search maximises, the reference y* and the output ŷ, both scored by one forced pass:
+
+    equal         ŷ and y* are the same text                                   no error
+    beam          J(y*) > J(ŷ) + tolerance                                     the search missed what the model prefers
+    model         J(y*) ≤ J(ŷ) + tolerance                                     the model prefers the worse translation
+    unreachable   y* is longer than the limit, or the model cannot produce it  neither
+
+`rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is absolute,
+on the difference of the two J and on nothing else: nats in all where α = 0, nats a piece where α = 1. `equal` is
+decided first, so a text that the search did return is never unreachable. A piece that cannot be produced is one with
+probability zero or UNK, which stands for no certain text. A reference that is longer than any translation could be is
+not even scored. The empty translation, |y| = 1, is judged like any other; so a blank source, whose limit is 1, is
+`equal` or `unreachable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import sacrebleu
+
+from nmtkit import __version__, console
+from nmtkit.blame.fit import TrainingText, measure
+from nmtkit.blame.model_errors import ALPHAS, flips
+from nmtkit.blame.question import (
+    DEFAULT_THRESHOLD,
+    TOLERANCE,
+    WINDOW,
+    Question,
+    check,
+    warn_about_blanks,
+    warn_about_length,
+    warn_about_listed,
+)
+from nmtkit.blame.records import Provenance, Report
+from nmtkit.blame.rows import count
+from nmtkit.blame.rule import blank_as_empty
+from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
+from nmtkit.blame.verdicts import judge
+from nmtkit.files import sha256_of_lines
+
+if TYPE_CHECKING:
+    from nmtkit.blame.keeping import Keeper
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+
+def blame(
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    settings: SearchSettings,
+    *,
+    tolerance: float = TOLERANCE,
+    errors: Collection[int] | None = None,
+    threshold: tuple[str, float] | None = None,
+    reference_segmentations: int = 1,
+    exact: Budget | None = None,
+    keeper: Keeper | None = None,
+    training: TrainingText | None = None,
+    warn: Callable[[str], None] = console.warn,
+    progress: Callable[[int, int], None] = lambda done, proved: None,
+) -> Report:
+    """Translate the sources and blame the search or the model for every output that is none of its references.
+
+    Of several references the one with the highest J judges, among those that are reachable; all are recorded.
+
+    Args:
+        references: one or more reference sets, each with a line for every source.
+        settings: of the search; `n_best` is not used.
+        errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
+        threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
+            if not given.
+        tolerance: within `bounds.TOLERANCE`, on J.
+        reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
+        exact: budget of an exact search that certifies the outputs; None: no certificates.
+        keeper: gives the records of an interrupted analysis, and takes those made; None: nothing is kept.
+        training: what the model was trained on, of which a sample is scored to compare; None: no comparison.
+        warn: is told what is odd about the texts.
+        progress: is told how many sentences exact search has done, and of how many it proved the best.
+
+    Raises:
+        ValueError: for texts that do not belong together, impossible arguments, and where the forced score of an
+            output is not the one that the search gave it, so that no verdict could be trusted.
+    """
+    metric, value = threshold or DEFAULT_THRESHOLD
+    question = Question(tolerance, frozenset(errors or ()), metric, value, reference_segmentations)
+    check(sources, references, question)
+    check_settings(settings)
+    settings = replace(settings, n_best=1)
+    texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
+    warn_about_blanks(sources, texts, warn)
+    provenance = _provenance(translator, sources, references, settings, question, exact)
+    keep = keeper.keep if keeper else lambda records: None
+    records = keeper.begin(provenance) if keeper else []
+    for start in range(len(records), len(sources), WINDOW):
+        part = slice(start, start + WINDOW)
+        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
+        records += widen(translator, judged, settings, tolerance)
+        keep(records)
+    if exact:
+        records = certify(translator, records, settings, tolerance, exact, progress, keep)
+    warn_about_listed(records, warn)
+    warn_about_length(records, warn)
+    provenance = replace(provenance, rescoring_difference=max(record.rescoring for record in records))
+    others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
+    return Report(
+        tuple(records),
+        count(records, metric, value, judged=errors is not None),
+        provenance,
+        count_proofs(records),
+        tuple(flips(records, others, tolerance)),
+        measure(translator, records, training, settings) if training else None,
+    )
+
+
+def check_settings(settings: SearchSettings) -> None:
+    """Refuse what forbids the output some translations but not the reference."""
+    for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
+        if getattr(settings, name):
+            raise ValueError(f"{name} = {getattr(settings, name)} bans outputs, not references: leave it out")
+
+
+def _provenance(
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    settings: SearchSettings,
+    question: Question,
+    exact: Budget | None,
+) -> Provenance:
+    """All that determines the records."""
+    return Provenance(
+        nmtkit=__version__,
+        model=translator.folder_hash,
+        beam=settings.beam,
+        length_alpha=settings.length_alpha,
+        length_penalty=settings.length_penalty,
+        length_limit=translator.limit_in_words(settings),
+        patience=settings.patience,
+        free_eos=settings.free_eos,
+        forbid_unk=settings.forbid_unk,
+        max_source=settings.max_source,
+        tolerance=question.tolerance,
+        listed=tuple(sorted(question.listed)),
+        reference_segmentations=question.segmentations,
+        sentence_metric=question.metric,
+        sentence_threshold=question.threshold,
+        sacrebleu=sacrebleu.__version__,
+        widths=tuple(width for width in WIDTHS if width > settings.beam),
+        exact_steps=exact.steps if exact else None,
+        exact_seconds=exact.seconds if exact else None,
+        exact_sample=exact.sample if exact else None,
+        sources_sha256=sha256_of_lines(sources),
+        references_sha256=tuple(sha256_of_lines(lines) for lines in references),
+    )

@@ -1,0 +1,163 @@
+"""Does the model know its training text better than this one? What decides between more data and a bigger model.
+
+The loss is the mean −log P of a target piece, EOS counted, without dropout and smoothing, of the human translations. A
+model that is far better on the text it was trained on wants more data or regularisation; one that is hardly better
+there wants longer training, a bigger model or another architecture (bias against variance, as Ng teaches it).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmtkit import checkpoint
+from nmtkit.blame.records import Fit, Frequency, Record, Verdict
+from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
+from nmtkit.files import read_parallel, sha256
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
+"""Pieces by how often the training text has them: from, to."""
+ROLES = ("train source", "train target")
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """What a model was trained on.
+
+    Attributes:
+        sources, targets: line by line.
+        sample: pairs that are scored, drawn at random by `seed`.
+        best_update, last_update: updates behind the weights in use, and behind the newest; 0: not known.
+    """
+
+    sources: Sequence[str]
+    targets: Sequence[str]
+    sample: int
+    best_update: int = 0
+    last_update: int = 0
+    seed: int = 1
+
+    def pairs(self) -> list[int]:
+        """Indices of the pairs without a blank side, ascending; a model is trained on no others."""
+        pairs = zip(self.sources, self.targets, strict=True)
+        return [index for index, pair in enumerate(pairs) if _pair(*pair)]
+
+    def drawn(self) -> list[int]:
+        """Indices of the pairs that are scored, ascending."""
+        known = self.pairs()
+        return sorted(random.Random(self.seed).sample(known, min(self.sample, len(known))))
+
+
+def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
+    """The files of the text that a model folder names, source and target, or those of a prefix.
+
+    Raises:
+        ValueError: where the folder's are no longer there.
+    """
+    options = checkpoint.read_options(folder)
+    if prefix:
+        return [Path(f"{prefix}.{options['languages'][side]}") for side in ("source", "target")]
+    paths = [Path(options["provenance"]["files"][role]) for role in ROLES]
+    if missing := [path for path in paths if not path.exists()]:
+        raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
+    return paths
+
+
+def read_training_text(
+    folder: Path, weights: str, prefix: Path | None, sample: int, warn: Callable[[str], None]
+) -> TrainingText:
+    """The text that a model folder names, or that of a prefix; a warning where it is not the text trained on.
+
+    Args:
+        weights: "best" or "last".
+
+    Raises:
+        ValueError: where the files are not to be found.
+    """
+    options = checkpoint.read_options(folder)
+    paths = training_paths(folder, prefix)
+    sources, targets = read_parallel(*paths)
+    for path, role in zip(paths, ROLES, strict=True):
+        if sha256(path) != options["data"][role]:
+            warn(f"{path}: is not the text that the model was trained on, or has changed since")
+    updates = (checkpoint.updates(folder, which) for which in (weights, "last"))
+    return TrainingText(sources, targets, sample, *updates)
+
+
+def measure(
+    translator: Translator, records: Sequence[Record], text: TrainingText, settings: SearchSettings
+) -> Fit | None:
+    """Losses on a sample of the training text and on the references; None where either has no piece.
+
+    Pairs with a blank side are left out of both, and so are targets that are too long to be scored.
+    """
+    drawn, targets = [], []
+    for index in text.drawn():
+        if translator.holds(target := translator.encode_target(text.targets[index]), settings):
+            drawn.append(text.sources[index])
+            targets.append([target])
+    forced = [one for (one,) in translator.score_tokens(drawn, targets, settings)]
+    known = [(-one.total, one.length) for one in forced if math.isfinite(one.total)]
+    references = [one for record in records for one in record.references if _pair(record.source, one.text)]
+    new = [(-one.total, one.length) for one in references if math.isfinite(one.total)]
+    if not known or not new:
+        return None
+    generator = np.random.default_rng(1)
+    train, here = (_losses(pairs, generator) for pairs in (known, new))
+    share = 1 - train / here
+    interval = Interval.of(share)
+    counts = Counter(token for index in text.pairs() for token in translator.encode_target(text.targets[index]))
+    return Fit(
+        pairs=len(known),
+        train_loss=float(train[0]),
+        loss=float(here[0]),
+        share=interval.value,
+        low=interval.low,
+        high=interval.high,
+        best_update=text.best_update,
+        last_update=text.last_update,
+        frequencies=tuple(_frequencies(records, counts)),
+    )
+
+
+def _pair(source: str, target: str) -> bool:
+    """Whether neither side is blank."""
+    return bool(source.strip() and target.strip())
+
+
+def _losses(pairs: Sequence[tuple[float, int]], generator: np.random.Generator) -> Floats:
+    """Nats a piece: of all sentences first, then of every resample of them."""
+    counted = Counted(np.array(pairs, dtype=np.float64), lambda sums: sums[:, 0] / sums[:, 1])
+    return resampled([counted], RESAMPLES, generator)[:, 0]
+
+
+def _frequencies(records: Sequence[Record], counts: Mapping[int, int]) -> Iterable[Frequency]:
+    """The pieces of the references, EOS among them, by how often the training text has them."""
+    pieces: dict[int, list[float]] = {number: [] for number in range(len(CLASSES))}
+    turned: Counter[int] = Counter()
+    for record in records:
+        if not _pair(record.source, record.reference.text):
+            continue
+        for token, log_p in zip(record.reference.tokens, record.reference.log_probs, strict=False):  # or not scored
+            if math.isfinite(log_p):
+                pieces[_class(counts.get(token, 0))].append(-log_p)
+        if record.verdict == Verdict.MODEL and record.divergence is not None:
+            turned[_class(counts.get(record.reference.tokens[record.divergence.step - 1], 0))] += 1
+    for number, (least, most) in enumerate(CLASSES):
+        if losses := pieces[number]:
+            yield Frequency(least, most, len(losses), math.fsum(losses) / len(losses), turned[number])
+
+
+def _class(count: int) -> int:
+    return next(number for number, (least, most) in enumerate(CLASSES) if most is None or count <= most)

@@ -1,0 +1,67 @@
+"""Records kept in a file as they come, so that an interrupted analysis goes on where it stopped.
+
+The file is JSON Lines: the provenance, then a record a line. It is replaced whole, so it never ends in half a record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nmtkit.blame.plain import from_plain, to_plain
+from nmtkit.blame.records import Provenance, Record
+from nmtkit.files import read_lines, write_text
+from nmtkit.words import counted
+
+
+class Keeper:
+    """Gives the records that a file holds, and replaces them by more."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._first = ""
+        self._counts = 0, 0
+
+    def begin(self, provenance: Provenance) -> list[Record]:
+        """What the file holds; a new one is begun where there is none.
+
+        Raises:
+            ValueError: for a file that is damaged or was made by another analysis.
+        """
+        self._first = json.dumps(to_plain(provenance), ensure_ascii=False)
+        if not self.path.exists():
+            self.keep([])
+            return []
+        header, *records = [
+            self._parsed(Record if number > 1 else Provenance, line, number)
+            for number, line in enumerate(read_lines(self.path) or [""], start=1)
+        ]
+        before, now = to_plain(header), to_plain(provenance)
+        changes = [f"{name} was {before[name]}, now {value}" for name, value in now.items() if before[name] != value]
+        if changes:
+            raise ValueError(f"{self.path}: records of another analysis ({'; '.join(changes)}); name another file")
+        self._count(records)
+        return records
+
+    def _parsed(self, kind: Any, line: str, number: int) -> Any:
+        try:
+            return from_plain(kind, json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{self.path}, line {number}: not what blame-analysis --records writes ({error}); name another file"
+            ) from None
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Replace the file: all records so far."""
+        lines = [self._first, *(json.dumps(to_plain(record), ensure_ascii=False) for record in records)]
+        write_text(self.path, "".join(line + "\n" for line in lines))
+        self._count(records)
+
+    def _count(self, records: Sequence[Record]) -> None:
+        self._counts = len(records), sum(record.certificate is not None for record in records)
+
+    def __str__(self) -> str:
+        judged, certified = self._counts
+        return f"{self.path}: {counted(judged, 'sentence')} judged, {certified} certified"

@@ -1,0 +1,104 @@
+"""What an error analysis is asked: texts and arguments that are refused, or worth a warning, before and after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+from nmtkit.blame import bounds
+from nmtkit.blame.records import Record, Verdict
+from nmtkit.evaluation.metrics import build_metric
+from nmtkit.files import read_lines
+from nmtkit.words import counted
+
+TOLERANCE = 1e-4
+WINDOW = 1000
+"""Sentences that are judged at one time, after which their records are kept."""
+DEFAULT_THRESHOLD = ("chrf", 60.0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What decides, besides the translator and the texts.
+
+    Attributes:
+        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
+        listed: numbers (from 1) of the sentences that a person judged wrong.
+        metric, threshold: the sentence score below which an output is an error of the second row.
+        segmentations: tried for each reference.
+    """
+
+    tolerance: float
+    listed: frozenset[int]
+    metric: str
+    threshold: float
+    segmentations: int
+
+
+def read_errors(path: str | PathLike[str]) -> frozenset[int]:
+    """The sentence numbers in a file, one on each line; blank lines say nothing. ValueError names file and line."""
+    numbers = set()
+    for position, line in enumerate(read_lines(path), start=1):
+        text = line.strip()
+        if text and not re.fullmatch("0*[1-9][0-9]{0,17}", text):
+            raise ValueError(
+                f"{path}, line {position}: {text[:40]!r} is not the number of a sentence; "
+                "write one number a line, the first sentence is 1"
+            )
+        if text:
+            numbers.add(int(text))
+    return frozenset(numbers)
+
+
+def check(sources: Sequence[str], references: Sequence[Sequence[str]], question: Question) -> None:
+    """Everything that can be refused before the search, which takes long."""
+    if not sources:
+        raise ValueError("there are no sentences to analyse: the source has 0 lines; give at least one")
+    if not references:
+        raise ValueError("there is no reference to compare with; give at least one reference text")
+    for number, lines in enumerate(references, start=1):
+        if len(lines) != len(sources):
+            raise ValueError(
+                f"reference {number} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
+                "line N of each must belong together"
+            )
+    bounds.TOLERANCE.check("tolerance", question.tolerance)
+    bounds.SENTENCE_SCORE.check("sentence score", question.threshold)
+    bounds.SEGMENTATIONS.check("reference_segmentations", question.segmentations, whole=True)
+    build_metric(question.metric)
+    for number in sorted(question.listed):
+        if not 1 <= number <= len(sources):
+            raise ValueError(
+                f"sentence {number} is listed as an error, but the source has {counted(len(sources), 'line')}; "
+                "list line numbers of the source, the first is 1"
+            )
+
+
+def warn_about_blanks(sources: Sequence[str], texts: Sequence[tuple[str, ...]], warn: Callable[[str], None]) -> None:
+    """Blank on one side only is nearly always a flaw of the data."""
+    pairs = list(enumerate(zip(sources, texts, strict=True), start=1))
+    unanswered = [number for number, (source, row) in pairs if source.strip() and not any(row)]
+    unasked = [number for number, (source, row) in pairs if not source.strip() and all(row)]
+    if unanswered:
+        warn(f"blank reference for a source that is not, judged as the empty translation: {_lines(unanswered)}")
+    if unasked:
+        warn(f"blank source with a reference that is not, which no search can reach: {_lines(unasked)}")
+
+
+def warn_about_listed(records: Sequence[Record], warn: Callable[[str], None]) -> None:
+    """A person and the references contradict each other."""
+    if equal := [record.number for record in records if record.listed and record.verdict == Verdict.EQUAL]:
+        warn(f"listed as errors, but equal to a reference and so not counted: {_lines(equal)}")
+
+
+def warn_about_length(records: Sequence[Record], warn: Callable[[str], None]) -> None:
+    """Such references are nearly always several lines in one."""
+    if long := [record.number for record in records if not all(one.log_probs for one in record.references)]:
+        warn(f"reference longer than any translation, so not scored and unreachable: {_lines(long)}")
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:5]))
+    return f"line{'s' if len(numbers) > 1 else ''} {shown}{f' and {len(numbers) - 5} more' if numbers[5:] else ''}"

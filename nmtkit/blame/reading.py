@@ -1,0 +1,76 @@
+"""Read a report that blame-analysis --json wrote: its facts, counted anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from nmtkit.blame.plain import from_plain
+from nmtkit.blame.records import Provenance, Record, Report
+from nmtkit.blame.rows import METRIC_NAMES, count
+from nmtkit.blame.sweep import Sweep
+from nmtkit.files import read_lines
+from nmtkit.words import counted
+
+MOST = 120
+"""Characters of what is wrong with a file; it may quote all of the file."""
+
+
+def read_report(path: str | PathLike[str]) -> tuple[Report, Sweep | None]:
+    """The records with their provenance and rows, and the sweep if there was one; unknown keys say nothing.
+
+    The rows are counted from the records. Proofs, flips and advice are not read: they follow from the records, or say
+    nothing about a change.
+
+    Raises:
+        ValueError: naming the file, where there is none, or where it is no such report.
+    """
+    text = "\n".join(read_lines(path))
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        return _report(value), _sweep(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not a report that blame-analysis --json writes ({str(error)[:MOST]}); run blame-analysis with "
+            "--json FILE, by this version, and give that file"
+        ) from None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _report(value: Any) -> Report:
+    if not isinstance(value, Mapping):
+        raise ValueError("it is no table")
+    if missing := [key for key in ("provenance", "rows", "records") if key not in value]:
+        raise ValueError(f"{missing[0]!r} is missing")
+    facts, rows = from_plain(Provenance, value["provenance"]), value["rows"]
+    records = from_plain(tuple[Record, ...], value["records"])
+    if not isinstance(rows, list) or len(rows) not in (2, 3):
+        raise ValueError("'rows' are not two or three")
+    if facts.sentence_metric not in METRIC_NAMES:
+        raise ValueError(f"sentence metric {facts.sentence_metric!r}")
+    if not records:
+        raise ValueError("it has no records")
+    for number, record in enumerate(records, start=1):
+        if record.number != number:
+            raise ValueError(f"record {number} says it is {record.number}")
+        if len(record.references) != len(facts.references_sha256) or not 0 <= record.judge < len(record.references):
+            has = counted(len(record.references), "reference")
+            raise ValueError(f"record {number} has {has}, of which {record.judge} judges")
+    rebuilt = count(records, facts.sentence_metric, facts.sentence_threshold, judged=len(rows) == 3)
+    return Report(records, rebuilt, facts)
+
+
+def _sweep(value: Mapping[str, Any]) -> Sweep | None:
+    """None also where the key is missing."""
+    if value.get("sweep") is None:
+        return None
+    made = from_plain(Sweep, value["sweep"])
+    if not all(0 <= index < len(made.settings) for index in (made.current, made.best)):
+        size = counted(len(made.settings), "setting")
+        raise ValueError(f"a sweep of {size} has none of number {max(made.current, made.best)}")
+    return made

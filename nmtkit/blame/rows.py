@@ -1,0 +1,32 @@
+"""Count the verdicts: the same records under every answer to "which outputs are errors?"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nmtkit.blame.records import BLAMED, Record, Row, Share, Verdict
+from nmtkit.evaluation.significance import wilson
+
+METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF"}
+
+
+def count(records: Sequence[Record], metric: str, value: float, *, judged: bool) -> tuple[Row, ...]:
+    """The rows of a report: outputs that differ; of these those below a sentence score; if judged, those listed."""
+    wrong = [record for record in records if record.verdict != Verdict.EQUAL]
+    rows = [
+        _row("output ≠ reference", wrong),
+        _row(f"of these, below {METRIC_NAMES[metric]} {value:g}", [record for record in wrong if record.below]),
+    ]
+    if judged:
+        rows.append(_row("of these, judged wrong by a person", [record for record in wrong if record.listed]))
+    return tuple(rows)
+
+
+def _row(title: str, errors: Sequence[Record]) -> Row:
+    return Row(title, tuple(record.number for record in errors), tuple(_share(kind, errors) for kind in BLAMED))
+
+
+def _share(verdict: Verdict, errors: Sequence[Record]) -> Share:
+    number = sum(record.verdict == verdict for record in errors)
+    low, high = wilson(number, len(errors))
+    return Share(verdict, number, number / len(errors) if errors else 0.0, low, high)

@@ -1,0 +1,147 @@
+"""The rule of blame: what is the same text, which reference judges, which of two J is higher, which verdict follows.
+
+Whoever blames asks here: verdicts, sweeps, widths, certificates, other exponents, traces and comparisons.
+
+    same text       the output is the reference or what the tokenizer makes of it; texts of nothing but white space are
+                    the empty translation; pieces play no part
+    who counts      of several references of a source that is not blank, those that are not blank, if there are any
+    who judges      of those that count the one with the highest J, each in its best pieces; one that a search could
+                    return goes before one that it could not; of equals the first
+    which is higher J(a) > J(b) + tolerance; the same pieces are never higher than themselves, however they are rounded
+    verdict         equal where the output is the text of a reference that counts; unreachable where no search could
+                    return the judge; beam where the judge is higher than the output; model where it is not
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from nmtkit.blame.records import Obstacle, Verdict
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.objective import Objective
+
+
+class Scored(Protocol):
+    """A translation in some pieces: their ids (EOS last; none where they are not known), Σ log P, and how many."""
+
+    @property
+    def tokens(self) -> tuple[int, ...]: ...
+    @property
+    def total(self) -> float: ...
+    @property
+    def length(self) -> int: ...
+
+
+class Form(Scored, Protocol):
+    """A reference in some pieces, and why no search could return them."""
+
+    @property
+    def obstacle(self) -> Obstacle: ...
+
+
+F = TypeVar("F", bound=Form)
+
+
+@dataclass(frozen=True)
+class Reference(Generic[F]):
+    """A reference of one source.
+
+    Attributes:
+        text: as given; empty if it is blank.
+        written: as the tokenizer writes it; the text itself where that is not certain.
+        forms: the text in all pieces tried.
+    """
+
+    text: str
+    written: str
+    forms: tuple[F, ...]
+
+    def same_text(self, output: str) -> bool:
+        """Whether an output is this reference."""
+        return same_text(output, self.text) or same_text(output, self.written)
+
+
+@dataclass(frozen=True)
+class Judgement(Generic[F]):
+    """The verdict on an output, the index of the reference that it rests on, and the pieces of that reference."""
+
+    verdict: Verdict
+    judge: int
+    form: F
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What decides under one objective.
+
+    Attributes:
+        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
+    """
+
+    objective: Objective
+    tolerance: float
+
+    def j(self, one: Scored) -> float:
+        """The objective's value."""
+        return self.objective.final(one.total, one.length)
+
+    def higher(self, one: Scored, other: Scored) -> bool:
+        """Whether the J of one is higher than that of the other, beyond the tolerance."""
+        if one.tokens and one.tokens == other.tokens:
+            return False
+        return self.j(one) > self.j(other) + self.tolerance
+
+    def best(self, forms: Sequence[F]) -> F:
+        """The highest J among those that are reachable, or among all if none is; the first of equals."""
+        return max(forms, key=lambda form: (not form.obstacle, self.j(form)))
+
+    def judging(self, source: str, references: Sequence[Reference[F]]) -> int:
+        """The reference that judges an output which is none of them."""
+        counted = counting(source, [one.text for one in references])
+        forms = [self.best(references[index].forms) for index in counted]
+        judge = self.best(forms)
+        return next(index for index, form in zip(counted, forms, strict=True) if form is judge)
+
+    def judge(self, source: str, text: str, output: Scored, references: Sequence[Reference[F]]) -> Judgement[F]:
+        """The verdict on an output, its text and its pieces."""
+        counted = counting(source, [one.text for one in references])
+        equal = next((index for index in counted if references[index].same_text(text)), None)
+        judge = self.judging(source, references) if equal is None else equal
+        form = self.best(references[judge].forms)
+        if equal is not None:
+            return Judgement(Verdict.EQUAL, judge, form)
+        if form.obstacle:
+            return Judgement(Verdict.UNREACHABLE, judge, form)
+        return Judgement(Verdict.BEAM if self.higher(form, output) else Verdict.MODEL, judge, form)
+
+
+def blank_as_empty(text: str) -> str:
+    """Texts of nothing but white space are the empty translation."""
+    return text if text.strip() else ""
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two texts are one translation."""
+    return blank_as_empty(one) == blank_as_empty(other)
+
+
+def counting(source: str, texts: Sequence[str]) -> list[int]:
+    """Which references count: where a source is not blank, not the blank ones of several."""
+    everything = range(len(texts))
+    return [index for index in everything if texts[index].strip() or not source.strip()] or list(everything)
+
+
+def preferable(forms: Sequence[F]) -> list[F]:
+    """The forms that are reachable and that some exponent could prefer to all others; of equals the first.
+
+    J rises with Σ log P and, since that is at most 0, with the length under any exponent. So one that is neither
+    likelier nor longer than another is never better.
+    """
+    kept: list[F] = []
+    for form in sorted(forms, key=lambda one: (-one.total, -one.length)):
+        if not form.obstacle and all(form.length > other.length for other in kept):
+            kept.append(form)
+    return kept

@@ -1,0 +1,1 @@
+"""Which is better: models on one text, or two error analyses of it."""

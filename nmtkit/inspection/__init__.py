@@ -1,0 +1,1 @@
+"""What happened inside: traces of the beam, attention maps, a few sentences in full detail."""

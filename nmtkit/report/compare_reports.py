@@ -1,0 +1,125 @@
+"""Two error analyses side by side: tables for a terminal of 80 columns, JSON with everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from nmtkit.blame.plain import to_plain
+from nmtkit.blame.records import Record, Report, Verdict
+from nmtkit.blame.rows import METRIC_NAMES
+from nmtkit.comparison.reports import Changed, Difference, advice, in_words
+from nmtkit.report.tables import bullets, number, short_hash, shown
+from nmtkit.words import counted
+
+
+def render(difference: Difference, before: Report, after: Report, examples: int) -> Iterator[Text | Table]:
+    """Whether it is better, settings, verdicts, scores, and the longest table last: up to `examples` sentences whose
+    verdict changed; print one by one."""
+    yield bullets(advice(difference))
+    if difference.settings:
+        yield _settings(difference.settings)
+    else:
+        yield Text("No setting differs.")
+    yield Text(f"Verdicts of {counted(difference.sentences, 'sentence')}, before (rows) and after (columns):")
+    yield _transitions(difference)
+    yield _scores(difference)
+    yield Text(
+        "p: two-sided, of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test, none corrected for "
+        "asking several; signatures:"
+    )
+    for score in difference.scores:
+        yield Text(score.signature)
+    if told := telling(difference, before, after, examples):
+        yield _sentences(told, METRIC_NAMES[before.provenance.sentence_metric], difference.j_change is not None)
+        if len(told) < len(difference.changed):
+            changed = counted(len(difference.changed), "sentence")
+            yield Text(f"{len(told)} of the {changed} whose verdict changed.")
+
+
+def telling(difference: Difference, before: Report, after: Report, most: int) -> list[tuple[Record, Record]]:
+    """Sentences whose verdict changed, those first whose sentence score changed most; then by number."""
+    changed = set(difference.changed)
+    pairs = [pair for pair in zip(before.records, after.records, strict=True) if pair[0].number in changed]
+    pairs.sort(key=lambda pair: -abs(pair[1].sentence_score - pair[0].sentence_score))
+    return sorted(pairs[: max(most, 0)], key=lambda pair: pair[0].number)
+
+
+def to_json(difference: Difference) -> dict[str, Any]:
+    """All facts and the advice; the transitions as a table of tables, verdict before, then after."""
+    names = [verdict.value for verdict in Verdict]
+    rows = [dict(zip(names, row, strict=True)) for row in difference.transitions]
+    return {
+        **to_plain(difference),
+        "transitions": dict(zip(names, rows, strict=True)),
+        "advice": advice(difference),
+    }
+
+
+def _settings(settings: Sequence[Changed]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("differs", "before", "after"):
+        table.add_column(heading, overflow="fold")
+    for one in settings:
+        words = short_hash if one.name == "model" else in_words
+        table.add_row(Text(one.title), Text(words(one.before)), Text(words(one.after)))
+    return table
+
+
+def _transitions(difference: Difference) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("before", no_wrap=True)
+    for heading in (*(verdict.value for verdict in Verdict), "sum"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one, row in zip(difference.counts, difference.transitions, strict=True):
+        table.add_row(one.verdict.value, *map(str, row), str(one.before), end_section=one is difference.counts[-1])
+    table.add_row("after", *(str(one.after) for one in difference.counts), str(difference.sentences))
+    return table
+
+
+def _scores(difference: Difference) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("", no_wrap=True)
+    for heading in ("before", "after", "change", "gone", "new", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for score in difference.scores:
+        figures = (f"{score.baseline:.2f}", f"{score.system:.2f}", f"{score.delta:+.2f}")
+        table.add_row(score.metric, *figures, "", "", f"{score.p_value:.3f}")
+    for one in difference.shifts:
+        counts = (str(one.before), str(one.after), f"{one.after - one.before:+d}", str(one.gone), str(one.new))
+        table.add_row(one.title, *counts, f"{one.p_value:.3f}")
+    if difference.j_change is not None:
+        table.add_row("mean J", "", "", f"{difference.j_change:+.4f}", "", "", "")
+    return table
+
+
+def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str, comparable: bool) -> Table:
+    """Source, human and both outputs, with their sentence scores, J where it can be compared, and verdicts."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("line", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("text", ratio=1, overflow="fold")
+    for heading in (metric, "J") if comparable else (metric,):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for old, new in pairs:
+        table.add_row(Text(str(old.number)), Text("source"), shown(old.source))
+        if old.reference.text != new.reference.text:
+            table.add_row("", Text("y* before"), shown(old.reference.text))
+        table.add_row("", Text("y*"), shown(new.reference.text))
+        table.add_row("", Text("ŷ before"), *_output(old, new, comparable))
+        table.add_row("", Text("ŷ after"), *_output(new, old, comparable), end_section=True)
+    return table
+
+
+def _output(one: Record, other: Record, comparable: bool) -> list[Text]:
+    return [
+        shown(one.output.text, beside=other.output.text),
+        Text(number(one.sentence_score, 1)),
+        *([Text(number(one.output.score, 3))] if comparable else []),
+        Text(one.verdict.value),
+    ]

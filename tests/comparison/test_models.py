@@ -1,0 +1,160 @@
+"""Models compared: every score against sacreBLEU itself, resamples against a loop, lengths against counting."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import sacrebleu
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmtkit.comparison.models import Run, _mixture, contest
+from nmtkit.evaluation.significance import paired_bootstrap
+
+SOURCES = ["a b", "a", "a b c d", "a b c", "x y z w v", "k", "l m n o p q", "q r"]
+REFERENCE = [
+    "the cat sat on the mat",
+    "a dog ran",
+    "we saw the big red house today",
+    "one two three four",
+    "they all went home early",
+    "yes",
+    "nobody knows the trouble I have seen",
+    "all is well that ends well",
+]
+GOOD = [*REFERENCE[:5], "no", "nobody knows the trouble I have", "all is well that ends"]
+BAD = ["the cat", "a dog", "we saw the house", "one two three", "they went home", "no", "nobody knows", "all is well"]
+
+
+def one(outputs: list[str], name: str = "m") -> Run:
+    return Run(name, "runs/m", "0ab1", 10, 3, 5.0, 1.5, 7.0, tuple(outputs))
+
+
+def test_scores_are_sacrebleus_and_the_intervals_those_of_a_loop() -> None:
+    made = contest([("bad", [one(BAD)]), ("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=1, resamples=40, seed=3)
+    draws = np.random.default_rng(3).integers(8, size=(40, 8))
+    scored = []
+    for contestant, outputs in zip(made.contestants, (BAD, GOOD), strict=True):
+        for found, score in ((contestant.bleu, sacrebleu.corpus_bleu), (contestant.chrf, sacrebleu.corpus_chrf)):
+            assert found.value == pytest.approx(score(outputs, [REFERENCE]).score)
+            drawn = [score([outputs[i] for i in d], [[REFERENCE[i] for i in d]]).score for d in draws]
+            assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+            scored.append([found.value, *drawn])
+    bad, good = made.contestants
+    gains = np.array(scored[2]) - np.array(scored[0])
+    far = sum((8 / 5) ** 0.5 * abs(gain - gains[0]) >= abs(gains[0]) - 1e-9 for gain in gains[1:])
+    assert bad.p_bleu is None and good.p_bleu == good.p_corrected == pytest.approx((1 + far) / 41)
+    assert good.growth.value == 0 and "nrefs:1|bs:40|seed:3|" in made.bleu_signature
+
+
+def test_buckets_hold_about_as_many_and_keep_lengths_together() -> None:
+    """Words: 2, 1, 4, 3, 5, 1, 6, 2: in two parts those of 1 and 2, and those of 3 and more."""
+    made = contest([("bad", [one(BAD)]), ("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=2, resamples=20)
+    assert [(one.first, one.last, one.sentences) for one in made.buckets] == [(1, 2, 4), (3, 6, 4)]
+    short, long = [0, 1, 5, 7], [2, 3, 4, 6]
+    for contestant, outputs in zip(made.contestants, (BAD, GOOD), strict=True):
+        for part, bucket in zip((short, long), contestant.buckets, strict=True):
+            expected = sacrebleu.corpus_bleu([outputs[i] for i in part], [[REFERENCE[i] for i in part]]).score
+            assert bucket.value == pytest.approx(expected)
+    good = made.contestants[1]
+    gains = [mine.value - other.value for mine, other in zip(good.buckets, made.contestants[0].buckets, strict=True)]
+    assert [gain.value for gain in good.gains] == pytest.approx(gains)
+    assert good.growth.value == pytest.approx(gains[1] - gains[0])
+
+
+def test_seeds_are_averaged_and_resampled_together() -> None:
+    made = contest([("bad", [one(BAD)]), ("mixed", [one(GOOD), one(BAD)])], SOURCES, [REFERENCE], resamples=30)
+    bad, mixed = made.contestants
+    values = [sacrebleu.corpus_bleu(outputs, [REFERENCE]).score for outputs in (GOOD, BAD)]
+    assert mixed.bleu.value == pytest.approx(sum(values) / 2) and mixed.spread == pytest.approx(np.std(values, ddof=1))
+    assert bad.spread == 0
+    same = contest([("good", [one(GOOD)]), ("twice", [one(GOOD), one(GOOD)])], SOURCES, [REFERENCE], resamples=30)
+    first, twice = same.contestants
+    assert astuple(first.bleu) == pytest.approx(astuple(twice.bleu))
+    assert twice.p_bleu == twice.p_chrf == 1.0 and twice.growth.value == 0
+
+
+def test_seeds_vary_as_the_mean_of_new_ones_would() -> None:
+    """Of sentences that are all alike only the runs vary: their mean with standard error s / √n."""
+    sources, reference = ["a b c"] * 4, ["the cat sat on the mat"] * 4
+    outputs = [["the cat sat on the mat"] * 4, ["the cat sat on a mat"] * 4, ["the cat sat"] * 4]
+    values = [sacrebleu.corpus_bleu(lines, [reference]).score for lines in outputs]
+    (three,) = contest([("three", list(map(one, outputs)))], sources, [reference], resamples=4000).contestants
+    mixture = _mixture(np.random.default_rng(1), 3, 4000)
+    means = mixture @ np.array(values)
+    assert means[0] == pytest.approx(np.mean(values)) == pytest.approx(three.bleu.value)
+    assert np.std(means[1:]) == pytest.approx(np.std(values, ddof=1) / 3**0.5, rel=0.03)
+    (two,) = contest([("two", list(map(one, outputs[:2])))], sources, [reference], resamples=400).contestants
+    middle, away = sum(values[:2]) / 2, abs(values[0] - values[1]) / 2 * 2**0.5
+    ends = (middle - away, min(100, middle + away))
+    assert (two.bleu.low, two.bleu.high) == pytest.approx(ends), "a quarter of the draws each"
+
+
+def test_two_lucky_seeds_are_not_called_better() -> None:
+    """Runs of one and the same distribution: no more than a few of many pairs may be told apart."""
+    generator = np.random.default_rng(5)
+    reference = [" ".join(generator.choice(list("abcdefgh"), 8)) for _ in range(60)]
+
+    def drawn() -> list[Run]:
+        """Three runs whose share of right words varies by seed far more than by sentence."""
+        share = generator.uniform(0.55, 0.95, 3)
+        return [
+            one([" ".join(w if generator.random() < s else "x" for w in line.split()) for line in reference])
+            for s in share
+        ]
+
+    sure = 0
+    for _ in range(20):
+        made = contest([("a", drawn()), ("b", drawn())], reference, [reference], buckets=1, resamples=200)
+        sure += (made.contestants[1].p_bleu or 0) < 0.05
+    assert sure <= 5, "with the runs left out of the resampling it is most of them"
+
+
+def test_scores_of_new_seeds_stay_scores() -> None:
+    """Two runs far apart: their means, stretched for new seeds, would reach below 0 and beyond 100."""
+    wrong = ["x"] * len(REFERENCE)
+    made = contest([("both", [one(REFERENCE), one(wrong)])], SOURCES, [REFERENCE], buckets=2, resamples=50)
+    (both,) = made.contestants
+    for score in (both.bleu, both.chrf, *both.buckets):
+        assert score.value == pytest.approx(50, abs=3) and (score.low, score.high) == pytest.approx((0, 100), abs=1e-6)
+
+
+def test_several_are_corrected_for_their_number() -> None:
+    """As the step-down test corrects them that the tests of the bootstrap hold against its papers."""
+    pairs = list(enumerate(zip(GOOD, BAD, strict=True)))
+    better, worse = ([good if bool(place % 4) == sign else bad[:3] for place, (good, bad) in pairs] for sign in (1, 0))
+    lines = {"bad": BAD * 4, "some": [*better, *worse, *BAD * 2], "rest": [*BAD * 2, *worse, *better], "same": BAD * 4}
+    texts = SOURCES * 4, [REFERENCE * 4]
+    made = contest([(name, [one(outputs)]) for name, outputs in lines.items()], *texts, buckets=1, resamples=400)
+    first, *others = made.contestants
+    rivals = [lines[other.name] for other in others]
+    wanted = paired_bootstrap("bleu", lines["bad"], rivals, texts[1], resamples=400)
+    assert first.p_corrected is None
+    assert [other.p_corrected for other in others] == pytest.approx([comparison.p_value for comparison in wanted])
+    for other, rival in zip(others, rivals, strict=True):
+        (alone,) = paired_bootstrap("bleu", lines["bad"], [rival], texts[1], resamples=400)
+        assert other.p_bleu == pytest.approx(alone.p_value)
+    assert all(other.p_bleu <= other.p_corrected < 0.1 for other in others[:2])
+    assert any(other.p_bleu < other.p_corrected for other in others[:2])
+    assert others[2].p_bleu == others[2].p_corrected == 1.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 6))
+def test_every_sentence_is_in_one_bucket(lengths: list[int], buckets: int) -> None:
+    sources = [" ".join("x" * length) for length in lengths]
+    lines = ["a b c d e"] * len(lengths)
+    made = contest([("m", [one(lines)])], sources, [lines], buckets=buckets, resamples=2)
+    assert sum(bucket.sentences for bucket in made.buckets) == len(lengths) and 1 <= len(made.buckets) <= buckets
+    for bucket, after in zip(made.buckets, made.buckets[1:], strict=False):
+        assert bucket.first <= bucket.last < after.first
+    assert made.contestants[0].bleu.value == pytest.approx(100)
+
+
+@pytest.mark.parametrize("buckets", [0, -1, 1001, 10**9, 10**23])
+def test_impossible_numbers_of_buckets(buckets: int) -> None:
+    with pytest.raises(ValueError, match=f"buckets = {buckets} is not possible: choose from 1 to 1,000"):
+        contest([("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=buckets)
+    assert len(contest([("good", [one(GOOD)])], SOURCES, [REFERENCE], buckets=1000, resamples=2).buckets) <= 8
