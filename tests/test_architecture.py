@@ -35,7 +35,9 @@ WITHIN_A_LEVEL = {("evaluation", "settings"), ("devices", "settings"), ("files",
 """Imports between parts of one level; `settings` stands on nothing."""
 
 ONLY: dict[str, frozenset[str]] = {
-    "decoding": frozenset({"nmtkit.models.interface", "nmtkit.specials", "nmtkit.settings"}),
+    "decoding": frozenset(
+        {"nmtkit.models.distribution", "nmtkit.models.interface", "nmtkit.specials", "nmtkit.settings"}
+    ),
     "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""

@@ -22,7 +22,8 @@ from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
 from nmtkit.decoding.trellis import Finished, Kept, read_out
-from nmtkit.models.interface import LogProbs, Model
+from nmtkit.models.distribution import LogProbs
+from nmtkit.models.interface import Model
 from nmtkit.specials import BOS, EOS, PAD
 
 PLAIN = Rules()

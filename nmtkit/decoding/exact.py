@@ -36,7 +36,8 @@ from torch import Tensor
 from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
-from nmtkit.models.interface import LogProbs, Model
+from nmtkit.models.distribution import LogProbs
+from nmtkit.models.interface import Model
 from nmtkit.specials import BOS, EOS, UNK
 
 TOLERANCE = 1e-4

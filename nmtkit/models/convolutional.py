@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from nmtkit.models.attention import masked_softmax
-from nmtkit.models.interface import LogProbs, Maps, Model, ProjectedLogProbs, Rows
+from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
+from nmtkit.models.interface import Maps, Model, Rows
 from nmtkit.models.layers import Dropout
 from nmtkit.models.positions import make_positions
 

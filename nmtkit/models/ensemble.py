@@ -6,14 +6,15 @@ Shape key: B sentences, S source positions, N hypotheses, T target positions, V 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.interface import FIRST, LogProbs, Maps, Model, Rows
+from nmtkit.models.distribution import FIRST, LogProbs
+from nmtkit.models.interface import Maps, Model, Rows, Stepper
 from nmtkit.specials import PAD
 
 
@@ -56,30 +57,32 @@ class Ensemble(Model):
     def __init__(self, members: Sequence[Model]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.longest = min((one.longest for one in members if one.longest is not None), default=None)
+        self._steppers: tuple[Stepper[Any, Any], ...] = tuple(members)
+        self.longest = min((member.longest for member in members if member.longest is not None), default=None)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
-        return Members(tuple(member.encode(source, mask_BS) for member in self.members))  # type: ignore[operator]
+        return Members(tuple(member.encode(source, mask_BS) for member in self._steppers))
 
     def start(self, memory: Members) -> Members:
-        pairs = zip(self.members, memory.members, strict=True)
-        return Members(tuple(member.start(own) for member, own in pairs))  # type: ignore[operator]
+        return Members(tuple(member.start(own) for member, own in self._with(memory)))
+
+    def _with(self, memory: Members) -> Iterator[tuple[Stepper[Any, Any], Any]]:
+        """Each member with its own memory."""
+        return zip(self._steppers, memory.members, strict=True)
 
     def step(self, token_N: Tensor, state: Members, memory: Members) -> tuple[LogProbs, Members]:
-        triples = zip(self.members, state.members, memory.members, strict=True)
-        results = [member.step(token_N, own, read) for member, own, read in triples]  # type: ignore[operator]
+        triples = zip(self._steppers, state.members, memory.members, strict=True)
+        results = [member.step(token_N, own, read) for member, own, read in triples]
         return MeanLogProbs([result[0] for result in results]), Members(tuple(result[1] for result in results))
 
     def decode(self, memory: Members, target_in_NT: Tensor) -> LogProbs:
-        pairs = zip(self.members, memory.members, strict=True)
-        return MeanLogProbs([member.decode(own, target_in_NT) for member, own in pairs])  # type: ignore[operator]
+        return MeanLogProbs([member.decode(own, target_in_NT) for member, own in self._with(memory)])
 
     def attention(self, memory: Members, target_in_NT: Tensor) -> Maps:
-        pairs = zip(self.members, memory.members, strict=True)
-        maps = [member.attention(own, target_in_NT) for member, own in pairs]  # type: ignore[operator]
-        cross = tuple(layer for one in maps for layer in one.cross)
-        return Maps(cross, tuple(layer for one in maps for layer in one.decoder))
+        maps = [member.attention(own, target_in_NT) for member, own in self._with(memory)]
+        cross = tuple(layer for member_maps in maps for layer in member_maps.cross)
+        return Maps(cross, tuple(layer for member_maps in maps for layer in member_maps.decoder))
 
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        maps = (member.encoder_attention(source, mask_BS) for member in self.members)  # type: ignore[operator]
-        return tuple(layer for one in maps for layer in one)
+        maps = (member.encoder_attention(source, mask_BS) for member in self._steppers)
+        return tuple(layer for member_maps in maps for layer in member_maps)

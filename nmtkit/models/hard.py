@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmtkit.models.interface import ProjectedLogProbs
+from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.specials import PAD
 
 

@@ -6,22 +6,16 @@ M selected rows. N = W × B with the same W for every sentence; hypothesis n bel
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.fused import projected_cross_entropy
+from nmtkit.models.distribution import LogProbs
 from nmtkit.specials import BOS, PAD
-
-FIRST = 2
-"""The first id a model can produce: PAD and BOS are outside the support by construction."""
-BLOCK = 64
-"""Logits of which only the highest is looked at first."""
 
 
 class Rows:
@@ -55,102 +49,8 @@ def _size(value: Any) -> int:
     return int(value.size())
 
 
-class LogProbs(ABC):
-    """Distributions over the vocabulary (natural log, at least float32), one for each leading index."""
-
-    @abstractmethod
-    def top(self, k: int) -> tuple[Tensor, Tensor]:
-        """The k best log-probabilities (all V − 2 if k is more), best first, and their ids: two tensors (…, k)."""
-
-    @abstractmethod
-    def at(self, ids: Tensor) -> Tensor:
-        """Log-probability of one id for each distribution, the shape of `ids`; 0 (and no work) where the id is PAD."""
-
-    @abstractmethod
-    def dense(self) -> Tensor:
-        """All log-probabilities (…, V), −∞ at PAD and BOS."""
-
-    @abstractmethod
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Sum over the positions whose target is not PAD of the label-smoothed cross-entropy, in nats.
-
-        (1 − ε) · −log P(target) + ε · mean over the support of −log P (Szegedy et al. 2016, section 7).
-        """
-
-
-class ProjectedLogProbs(LogProbs):
-    """softmax(hidden · weightᵀ) over the support, computed only where asked.
-
-    Args:
-        hidden: (…, D) states.
-        weight_VD: output embeddings, of which rows `FIRST:` are used.
-    """
-
-    CHUNK = 1024
-    """Rows whose logits are held at one time when single log-probabilities are asked for."""
-    CACHED = 128
-    """Rows whose logits are held at one time when the best are asked for: few enough for a processor's cache."""
-
-    def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
-        self.hidden = hidden
-        self._whole, self.weight = weight_VD, weight_VD[FIRST:]
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits = nn.functional.linear(hidden, self.weight)
-        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-    def top(self, k: int) -> tuple[Tensor, Tensor]:
-        k = min(k, self.weight.shape[0])
-        parts = [_top(self._logits(hidden), k) for hidden in self.hidden.flatten(0, -2).split(self.CACHED)]
-        values, ids = (torch.cat(one).unflatten(0, self.hidden.shape[:-1]) for one in zip(*parts, strict=True))
-        return values, ids + FIRST
-
-    def at(self, ids: Tensor) -> Tensor:
-        wanted = ids != PAD
-        hidden_MD, ids_M = self.hidden[wanted], ids[wanted]
-        parts = [
-            _pick(self._logits(hidden), chunk)
-            for hidden, chunk in zip(hidden_MD.split(self.CHUNK), ids_M.split(self.CHUNK), strict=True)
-        ]
-        picked_M = torch.cat(parts)
-        result = torch.zeros(ids.shape, dtype=picked_M.dtype, device=picked_M.device)
-        result[wanted] = picked_M
-        return result
-
-    def dense(self) -> Tensor:
-        log_probs = self._logits(self.hidden).log_softmax(-1)
-        return nn.functional.pad(log_probs, (FIRST, 0), value=-math.inf)
-
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        wanted = target != PAD
-        return projected_cross_entropy(self.hidden[wanted], self._whole, target[wanted], smoothing, FIRST)
-
-
-def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best log-probabilities and their places, (M, k); the logits are used up.
-
-    The k best lie in the k blocks with the highest maxima, so that only these are sorted; and the best of all is the
-    maximum that the log-sum-exp needs.
-    """
-    blocks, size = logits_MV.shape[1] // BLOCK, logits_MV.shape[1]
-    if blocks < 2 * k:
-        values, places = logits_MV.topk(k, dim=1)
-    else:
-        highest_MB = logits_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
-        first_MK = highest_MB.topk(k, dim=1).indices * BLOCK
-        within = torch.arange(BLOCK, device=logits_MV.device)
-        rest = torch.arange(blocks * BLOCK, size, device=logits_MV.device).expand(logits_MV.shape[0], -1)
-        place_MC = torch.cat(((first_MK.unsqueeze(2) + within).flatten(1), rest), dim=1)
-        values, column = logits_MV.gather(1, place_MC).topk(k, dim=1)
-        places = place_MC.gather(1, column)
-    highest = values[:, :1]
-    rest_MK = logits_MV.sub_(highest).exp_().sum(1, keepdim=True).log_()
-    return values - highest - rest_MK, places
-
-
-def _pick(logits_MV: Tensor, ids_M: Tensor) -> Tensor:
-    picked = logits_MV.gather(-1, (ids_M - FIRST).clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    return (picked - logits_MV.logsumexp(-1)).masked_fill(ids_M == BOS, -math.inf)
+Memory = TypeVar("Memory", bound=Rows)
+State = TypeVar("State", bound=Rows)
 
 
 @dataclass(frozen=True)
@@ -166,8 +66,56 @@ class Maps:
     decoder: tuple[Tensor, ...] = ()
 
 
-class Model(nn.Module, ABC):
-    """An encoder-decoder. Memory and state are values: passed in, returned, never kept on the module.
+class Stepper(Protocol[Memory, State]):
+    """An encoder-decoder as a search, a forced pass or an analysis sees it: wherever its distributions come from.
+
+    Memory and state are values: passed in, returned, never kept by the stepper.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are, and those that it reads."""
+
+    @property
+    def longest(self) -> int | None:
+        """Most positions on either side, end of sentence counted; None: any number."""
+
+    @abstractmethod
+    def encode(self, source: Tensor, mask_BS: Tensor) -> Memory:
+        """All that depends on the source alone, one row a sentence.
+
+        Args:
+            source: ids (B, S) or feature vectors (B, S, F).
+            mask_BS: True where there is a source position; each row has at least one, and its first is True.
+        """
+
+    @abstractmethod
+    def start(self, memory: Memory) -> State:
+        """The state of the empty prefix, one row a sentence."""
+
+    @abstractmethod
+    def step(self, token_N: Tensor, state: State, memory: Memory) -> tuple[LogProbs, State]:
+        """Read one token a hypothesis; the distribution of the next one (N), and the new state. Inference only."""
+
+    @abstractmethod
+    def decode(self, memory: Memory, target_in_NT: Tensor) -> LogProbs:
+        """All positions at once, given the true prefixes (BOS first): (N, T) distributions."""
+
+    @abstractmethod
+    def attention(self, memory: Memory, target_in_NT: Tensor) -> Maps:
+        """The attention weights of a forced pass over `target_in_NT`; may be slow."""
+
+    @abstractmethod
+    def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        """Per layer of self-attention in the encoder, (B, heads, S, S): weight of position s′ for position s.
+
+        Takes what `encode` takes, since memory keeps no trace of it; may be slow. Rows of padding mean nothing. Empty
+        where the encoder has no self-attention.
+        """
+
+
+class Model(nn.Module, Stepper[Any, Any]):
+    """A stepper with weights that can be trained. Each family has a memory and a state of its own type.
 
     Attributes:
         longest: most positions on either side, end of sentence counted; None: any number.
@@ -180,37 +128,8 @@ class Model(nn.Module, ABC):
         """Where the weights are."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
-    @abstractmethod
-    def encode(self, source: Tensor, mask_BS: Tensor) -> Rows:
-        """All that depends on the source alone, one row a sentence.
-
-        Args:
-            source: ids (B, S) or feature vectors (B, S, F).
-            mask_BS: True where there is a source position; each row has at least one, and its first is True.
-        """
-
-    @abstractmethod
-    def start(self, memory: Any) -> Rows:
-        """The state of the empty prefix, one row a sentence."""
-
-    @abstractmethod
-    def step(self, token_N: Tensor, state: Any, memory: Any) -> tuple[LogProbs, Rows]:
-        """Read one token a hypothesis; the distribution of the next one (N), and the new state. Inference only."""
-
-    @abstractmethod
-    def decode(self, memory: Any, target_in_NT: Tensor) -> LogProbs:
-        """All positions at once, given the true prefixes (BOS first): (N, T) distributions."""
-
-    @abstractmethod
-    def attention(self, memory: Any, target_in_NT: Tensor) -> Maps:
-        """The attention weights of a forced pass over `target_in_NT`; may be slow."""
-
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        """Per layer of self-attention in the encoder, (B, heads, S, S): weight of position s′ for position s.
-
-        Takes what `encode` takes, since memory keeps no trace of it; may be slow. Rows of padding mean nothing. Empty
-        where the family's encoder has no self-attention.
-        """
+        """As in `Stepper`: nothing, unless the family's encoder has self-attention."""
         return ()
 
 

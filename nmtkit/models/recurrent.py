@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.cells import Encoder
+from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.hard import SampledLogProbs
-from nmtkit.models.interface import LogProbs, Maps, Model, ProjectedLogProbs
+from nmtkit.models.interface import Maps, Model
 from nmtkit.models.layers import Dropout
 from nmtkit.models.recurrent_decoders import RecurrentDecoder, RecurrentMemory, RecurrentState
 

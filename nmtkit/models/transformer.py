@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.attention import MultiHeadAttention, neighbours
+from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.fused import rectified_network
-from nmtkit.models.interface import LogProbs, Maps, Model, ProjectedLogProbs, Rows
+from nmtkit.models.interface import Maps, Model, Rows
 from nmtkit.models.layers import Cache, Dropout
 from nmtkit.models.norms import NORMS, Norm, PreNorm
 from nmtkit.models.positions import make_positions

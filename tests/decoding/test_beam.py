@@ -17,7 +17,7 @@ from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
-from nmtkit.models.interface import LogProbs
+from nmtkit.models.distribution import LogProbs
 from nmtkit.specials import EOS, UNK
 
 

@@ -26,8 +26,9 @@ from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build
+from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.ensemble import Ensemble
-from nmtkit.models.interface import LogProbs, Model, ProjectedLogProbs
+from nmtkit.models.interface import Model
 from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions
 from nmtkit.models.options.transformer import NORMS, POSITIONS
 from nmtkit.specials import BOS, EOS, PAD, UNK

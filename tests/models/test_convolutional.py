@@ -21,7 +21,8 @@ from torch import Tensor
 from nmtkit import checkpoint
 from nmtkit.models.build import average, build
 from nmtkit.models.convolutional import Convolutional, DecoderBlock, EncoderBlock
-from nmtkit.models.interface import ProjectedLogProbs, stack_targets
+from nmtkit.models.distribution import ProjectedLogProbs
+from nmtkit.models.interface import stack_targets
 from nmtkit.models.options import ConvolutionalOptions
 from nmtkit.specials import BOS, EOS, PAD
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.models.fused import (
     CHUNK,
     SharedMatrix,
@@ -17,7 +18,6 @@ from nmtkit.models.fused import (
     rectified_network,
     split_linear,
 )
-from nmtkit.models.interface import ProjectedLogProbs
 
 
 def doubles(*shape: int, seed: int = 0) -> Tensor:

@@ -19,8 +19,9 @@ from support.recurrent_reference import Reference, numpy
 from torch import Tensor
 
 from nmtkit.models.build import build
+from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.models.hard import SampledLogProbs, advantages
-from nmtkit.models.interface import Model, ProjectedLogProbs, stack_targets
+from nmtkit.models.interface import Model, stack_targets
 from nmtkit.models.options import RecurrentOptions
 from nmtkit.specials import EOS, PAD
 

@@ -1,51 +1,75 @@
-"""The distribution over the vocabulary that searches and losses speak of."""
+"""The interface itself: values made of rows, and what a search may ask of a model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from support.toys import TableModel
+from torch import Tensor
 
-from nmtkit.models.interface import BLOCK, FIRST, ProjectedLogProbs
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    rows=st.integers(1, 5),
-    size=st.one_of(st.integers(1, 12), st.integers(2 * BLOCK, 12 * BLOCK + 1), st.just(20 * BLOCK)),
-    k=st.integers(1, 12),
-    spread=st.sampled_from([0.1, 3.0, 30.0]),
-    seed=st.integers(0, 10**6),
-)
-def test_the_best_are_those_of_the_whole_distribution(rows: int, size: int, k: int, spread: float, seed: int) -> None:
-    """Against a sort of the float64 log-softmax, whether the vocabulary is looked at in blocks or not."""
-    generator = torch.Generator().manual_seed(seed)
-    hidden = torch.randn(rows, 3, 8, generator=generator)
-    weight = spread * torch.randn(size + FIRST, 8, generator=generator)
-    values, ids = ProjectedLogProbs(hidden, weight).top(k)
-    expected = (hidden.double() @ weight[FIRST:].double().T).log_softmax(-1)
-    best = expected.sort(dim=-1, descending=True).values[..., :k]
-    assert values.shape == ids.shape == (rows, 3, min(k, size))
-    torch.testing.assert_close(values.double(), best, atol=2e-4, rtol=1e-4)
-    torch.testing.assert_close(expected.gather(-1, ids - FIRST), best, atol=2e-4, rtol=1e-4)
-    assert all(len(set(row)) == len(row) for row in ids.flatten(0, 1).tolist())
+from nmtkit.decoding.beam import beam_search
+from nmtkit.decoding.forced import forced_log_probs
+from nmtkit.decoding.objective import Objective
+from nmtkit.models.interface import Model, Rows, stack_targets
 
 
-@pytest.mark.parametrize("place", [0, 1, BLOCK - 1, BLOCK, 5 * BLOCK + 3, 7 * BLOCK - 1, 7 * BLOCK, 7 * BLOCK + 4])
-def test_the_best_may_stand_anywhere(place: int) -> None:
-    """In any block, at its ends, and in what is left over behind the last."""
-    weight = torch.zeros(7 * BLOCK + 5 + FIRST, 1)
-    weight[place + FIRST] = 1.0
-    values, ids = ProjectedLogProbs(torch.ones(200, 1), weight).top(2)
-    assert ids[:, 0].tolist() == [place + FIRST] * 200
-    total = torch.e + 7 * BLOCK + 4
-    torch.testing.assert_close(values[:, 0].exp(), torch.full((200,), torch.e / total))
-    torch.testing.assert_close(values[:, 1].exp(), torch.full((200,), 1 / total))
+@dataclass(frozen=True)
+class Inner(Rows):
+    values: Tensor
 
 
-def test_the_hidden_states_are_not_used_up() -> None:
-    log_probs = ProjectedLogProbs(torch.randn(3, 4), torch.randn(500, 4))
-    first = log_probs.top(3)
-    assert torch.equal(log_probs.top(3)[0], first[0]) and torch.equal(log_probs.top(3)[1], first[1])
-    torch.testing.assert_close(log_probs.dense().topk(3).values, first[0])
+@dataclass(frozen=True)
+class Outer(Rows):
+    layers: tuple[Tensor, ...]
+    inner: Inner
+    pairs: tuple[Inner, Inner]
+
+
+def test_rows_are_selected_at_every_depth() -> None:
+    values = torch.tensor([10, 20, 30])
+    rows = Outer((values, values + 1), Inner(values + 2), (Inner(values + 3), Inner(values + 4)))
+    chosen = rows.select(torch.tensor([2, 0, 0, 1]))
+    assert (rows.size(), chosen.size()) == (3, 4)
+    assert [layer.tolist() for layer in chosen.layers] == [[30, 10, 10, 20], [31, 11, 11, 21]]
+    assert chosen.inner.values.tolist() == [32, 12, 12, 22]
+    assert [pair.values.tolist() for pair in chosen.pairs] == [[33, 13, 13, 23], [34, 14, 14, 24]]
+    assert rows.inner.values.tolist() == [12, 22, 32]
+
+
+class Only:
+    """Of a model the protocol alone: no module, no weights, nothing else to ask for."""
+
+    NAMES = ("device", "longest", "encode", "start", "step", "decode", "attention", "encoder_attention")
+
+    def __init__(self, model: Model) -> None:
+        for name in self.NAMES:
+            setattr(self, name, getattr(model, name))
+
+
+def test_a_search_needs_the_protocol_and_no_more() -> None:
+    model = TableModel.random(3, sentences=2, symbols=4, depth=4)
+    stepper: Any = Only(model)
+    found, expected = (
+        beam_search(either, model.memory(), [5, 5], beam=3, objective=Objective(), n_best=2)
+        for either in (stepper, model)
+    )
+    assert found == expected and len(found[0]) == 2
+    tokens = [row[0].tokens for row in found]
+    totals = [sum(row) for row in forced_log_probs(stepper, model.memory(), tokens)]
+    assert totals == pytest.approx([row[0].total for row in found])
+
+
+@pytest.mark.parametrize("missing", ["encode", "start", "step", "decode", "attention"])
+def test_a_family_without_a_method_of_the_protocol_cannot_be_made(missing: str) -> None:
+    others = {name: getattr(TableModel, name) for name in Only.NAMES if name not in (missing, "device", "longest")}
+    with pytest.raises(TypeError, match=missing):
+        type("Family", (Model,), others)()
+
+
+def test_targets_are_stacked_as_input_and_output() -> None:
+    target_in_NT, target_out_NT = stack_targets([[7, 8, 3], [3]], torch.device("cpu"))
+    assert target_in_NT.tolist() == [[1, 7, 8], [1, 3, 0]]
+    assert target_out_NT.tolist() == [[7, 8, 3], [3, 0, 0]]

@@ -26,7 +26,8 @@ from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build, parameters
-from nmtkit.models.interface import Model, ProjectedLogProbs, stack_targets
+from nmtkit.models.distribution import ProjectedLogProbs
+from nmtkit.models.interface import Model, stack_targets
 from nmtkit.models.options import PRESETS, RecurrentOptions, preset
 from nmtkit.specials import BOS, EOS, PAD, UNK
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmtkit.models.interface import LogProbs, Maps, Model, Rows
+from nmtkit.models.distribution import LogProbs
+from nmtkit.models.interface import Maps, Model, Rows
 from nmtkit.specials import BOS, EOS, PAD
 
 torch.set_num_threads(1)  # toy sizes gain nothing from more, and lose a lot on a busy machine

@@ -1,0 +1,118 @@
+"""Distributions over the target vocabulary, computed only where a search or a loss asks.
+
+Shape key: D hidden width, V vocabulary, M selected rows, K of the best, C of the candidates for them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from nmtkit.models.fused import projected_cross_entropy
+from nmtkit.specials import BOS, PAD
+
+FIRST = 2
+"""The first id a model can produce: PAD and BOS are outside the support by construction."""
+BLOCK = 64
+"""Logits of which only the highest is looked at first."""
+
+
+class LogProbs(ABC):
+    """Distributions over the vocabulary (natural log, at least float32), one for each leading index."""
+
+    @abstractmethod
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k best log-probabilities (all V − 2 if k is more), best first, and their ids: two tensors (…, k)."""
+
+    @abstractmethod
+    def at(self, ids: Tensor) -> Tensor:
+        """Log-probability of one id for each distribution, the shape of `ids`; 0 (and no work) where the id is PAD."""
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """All log-probabilities (…, V), −∞ at PAD and BOS."""
+
+    @abstractmethod
+    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Sum over the positions whose target is not PAD of the label-smoothed cross-entropy, in nats.
+
+        (1 − ε) · −log P(target) + ε · mean over the support of −log P (Szegedy et al. 2016, section 7).
+        """
+
+
+class ProjectedLogProbs(LogProbs):
+    """softmax(hidden · weightᵀ) over the support, computed only where asked.
+
+    Args:
+        hidden: (…, D) states.
+        weight_VD: output embeddings, of which rows `FIRST:` are used.
+    """
+
+    CHUNK = 1024
+    """Rows whose logits are held at one time when single log-probabilities are asked for."""
+    CACHED = 128
+    """Rows whose logits are held at one time when the best are asked for: few enough for a processor's cache."""
+
+    def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
+        self.hidden = hidden
+        self._whole, self.weight = weight_VD, weight_VD[FIRST:]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits = nn.functional.linear(hidden, self.weight)
+        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        k = min(k, self.weight.shape[0])
+        parts = [_top(self._logits(hidden), k) for hidden in self.hidden.flatten(0, -2).split(self.CACHED)]
+        values, ids = (torch.cat(one).unflatten(0, self.hidden.shape[:-1]) for one in zip(*parts, strict=True))
+        return values, ids + FIRST
+
+    def at(self, ids: Tensor) -> Tensor:
+        wanted = ids != PAD
+        hidden_MD, ids_M = self.hidden[wanted], ids[wanted]
+        parts = [
+            _pick(self._logits(hidden), chunk)
+            for hidden, chunk in zip(hidden_MD.split(self.CHUNK), ids_M.split(self.CHUNK), strict=True)
+        ]
+        picked_M = torch.cat(parts)
+        result = torch.zeros(ids.shape, dtype=picked_M.dtype, device=picked_M.device)
+        result[wanted] = picked_M
+        return result
+
+    def dense(self) -> Tensor:
+        log_probs = self._logits(self.hidden).log_softmax(-1)
+        return nn.functional.pad(log_probs, (FIRST, 0), value=-math.inf)
+
+    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        wanted = target != PAD
+        return projected_cross_entropy(self.hidden[wanted], self._whole, target[wanted], smoothing, FIRST)
+
+
+def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best log-probabilities and their places, (M, k); the logits are used up.
+
+    The k best lie in the k blocks with the highest maxima, so that only these are sorted; and the best of all is the
+    maximum that the log-sum-exp needs.
+    """
+    blocks, size = logits_MV.shape[1] // BLOCK, logits_MV.shape[1]
+    if blocks < 2 * k:
+        values, places = logits_MV.topk(k, dim=1)
+    else:
+        highest_MB = logits_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
+        first_MK = highest_MB.topk(k, dim=1).indices * BLOCK
+        within = torch.arange(BLOCK, device=logits_MV.device)
+        rest = torch.arange(blocks * BLOCK, size, device=logits_MV.device).expand(logits_MV.shape[0], -1)
+        place_MC = torch.cat(((first_MK.unsqueeze(2) + within).flatten(1), rest), dim=1)
+        values, column = logits_MV.gather(1, place_MC).topk(k, dim=1)
+        places = place_MC.gather(1, column)
+    highest = values[:, :1]
+    rest_MK = logits_MV.sub_(highest).exp_().sum(1, keepdim=True).log_()
+    return values - highest - rest_MK, places
+
+
+def _pick(logits_MV: Tensor, ids_M: Tensor) -> Tensor:
+    picked = logits_MV.gather(-1, (ids_M - FIRST).clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return (picked - logits_MV.logsumexp(-1)).masked_fill(ids_M == BOS, -math.inf)
