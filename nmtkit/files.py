@@ -17,7 +17,7 @@ import stat
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,7 +80,11 @@ def open_text(path: str | os.PathLike[str]) -> BinaryIO:
 
 def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
     """The lines of files that belong together line by line; raises ValueError if their line counts differ or are 0."""
-    files = [read_lines(path) for path in paths]
+    return belonging(paths, [read_lines(path) for path in paths])
+
+
+def belonging(paths: Sequence[str | os.PathLike[str]], files: list[list[str]]) -> list[list[str]]:
+    """What was read from files that belong together line by line, checked as `read_parallel` does."""
     counts = ", ".join(f"{path} has {counted(len(lines), 'line')}" for path, lines in zip(paths, files, strict=True))
     if len({len(lines) for lines in files}) > 1:
         raise ValueError(f"parallel files need the same number of lines, but {counts}; line N of each must match")

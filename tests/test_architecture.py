@@ -18,7 +18,19 @@ PACKAGE = ROOT / "nmtkit"
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"words"}),
     frozenset(
-        {"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices", "interrupts"}
+        {
+            "specials",
+            "console",
+            "evaluation",
+            "encoding",
+            "files",
+            "settings",
+            "memory",
+            "devices",
+            "interrupts",
+            "ragged",
+            "features",
+        }
     ),
     frozenset({"tokenizer", "models"}),
     frozenset({"batches", "decoding", "checkpoint"}),
@@ -31,12 +43,24 @@ LEVELS: tuple[frozenset[str], ...] = (
 )
 """Bottom-up: a part imports from the levels below its own."""
 
-WITHIN_A_LEVEL = {("evaluation", "settings"), ("devices", "settings"), ("files", "encoding")}
+WITHIN_A_LEVEL = {
+    ("evaluation", "settings"),
+    ("devices", "settings"),
+    ("files", "encoding"),
+    ("ragged", "specials"),
+    ("features", "files"),
+}
 """Imports between parts of one level; `settings` stands on nothing."""
 
 ONLY: dict[str, frozenset[str]] = {
     "decoding": frozenset(
-        {"nmtkit.models.distribution", "nmtkit.models.interface", "nmtkit.specials", "nmtkit.settings"}
+        {
+            "nmtkit.models.distribution",
+            "nmtkit.models.interface",
+            "nmtkit.ragged",
+            "nmtkit.specials",
+            "nmtkit.settings",
+        }
     ),
     "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
 }

@@ -14,6 +14,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.searches import limits as limits_of
+from support.searches import score_texts, score_tokens, search_by_length, search_exactly, sweep
 from support.training_toys import (
     FAMILIES,
     LEARNED,
@@ -25,6 +27,7 @@ from support.training_toys import (
     write_folder,
 )
 
+import nmtkit.decoding.forced
 import nmtkit.translator
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.ensemble import Ensemble
@@ -58,6 +61,13 @@ def translator(family: str = "transformer", double: bool = False) -> Translator:
 
 def source_ids(line: str) -> list[int]:
     return [*tokenizer().source.encode(line), EOS]
+
+
+def read(toy: Translator, line: str, chosen: SearchSettings) -> list[int]:
+    """The ids that the model reads of a line."""
+    ids_1S, mask_1S = toy.read([line], chosen).batch([0])
+    assert mask_1S.all()
+    return ids_1S[0].tolist()
 
 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\n")
@@ -134,7 +144,7 @@ def test_no_batch_has_more_padded_source_than_allowed(monkeypatch: pytest.Monkey
 def test_forced_score_of_an_output_is_its_search_score(family: str, alpha: float) -> None:
     toy, chosen = translator(family), SearchSettings(beam=3, n_best=3, length_alpha=alpha, max_length=9)
     found = toy.search(LINES, chosen)
-    forced = toy.score_tokens(LINES, [[one.tokens for one in best] for best in found], chosen)
+    forced = score_tokens(toy, LINES, [[one.tokens for one in best] for best in found], chosen)
     for line, best, scores in zip(LINES, found, forced, strict=True):
         for one, score in zip(best, scores, strict=True):
             total = independent_total(toy.model, source_ids(line), one.tokens)
@@ -150,7 +160,7 @@ def test_forced_score_of_an_output_is_its_search_score(family: str, alpha: float
 def test_an_exact_search_is_never_below_a_beam_however_wide(family: str, alpha: float) -> None:
     """Every line in its place, scores as an independent pass gives them; a beam of 60 may find as much, never more."""
     toy, chosen = translator(family, double=True), SearchSettings(beam=1, length_alpha=alpha, max_length=2)
-    found = toy.search_exactly(LINES, chosen, budget_steps=1000)
+    found = search_exactly(toy, LINES, chosen, budget_steps=1000)
     wide = toy.search(LINES, replace(chosen, beam=60))
     assert all(one.proved and one.gap == 0 for one in found)
     for line, one, beam in zip(LINES, found, wide, strict=True):
@@ -168,9 +178,9 @@ def test_a_known_translation_is_where_an_exact_search_starts() -> None:
     lines = [line for line in LINES if line.strip()]
     for reference in ("dog", "the red cat", "a"):
         tokens = toy.encode_target(reference)
-        alone = toy.search_exactly(lines, chosen, budget_steps=1)
-        helped = toy.search_exactly(lines, chosen, budget_steps=1, references=[[reference] * len(lines)])
-        forced = toy.score(lines, [reference] * len(lines), chosen)
+        alone = search_exactly(toy, lines, chosen, budget_steps=1)
+        helped = search_exactly(toy, lines, chosen, budget_steps=1, references=[[reference] * len(lines)])
+        forced = score_texts(toy, lines, [reference] * len(lines), chosen)
         for one, start, score in zip(alone, helped, forced, strict=True):
             allowed = len(tokens) <= 5 and score.score > one.best.score
             assert start.best.tokens == (tokens if allowed else one.best.tokens)
@@ -180,20 +190,20 @@ def test_a_known_translation_is_where_an_exact_search_starts() -> None:
 @pytest.mark.parametrize("budget", [{"budget_steps": 0}, {"budget_steps": 10**23}, {"budget_seconds": math.inf}])
 def test_an_impossible_budget(budget: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"{next(iter(budget))} = .* is not possible: choose "):
-        translator().search_exactly(LINES, SearchSettings(), **budget)
+        search_exactly(translator(), LINES, SearchSettings(), **budget)
 
 
 def test_a_small_budget_leaves_a_gap() -> None:
     toy, chosen = translator(), SearchSettings(beam=1, length_alpha=0.0, max_length=6)
-    found = toy.search_exactly(LINES, chosen, budget_steps=2)
+    found = search_exactly(toy, LINES, chosen, budget_steps=2)
     assert all(one.steps <= 2 for one in found)
     assert any(not one.proved and one.gap > 0 for one in found)
-    full = toy.search_exactly(LINES, replace(chosen, max_length=3), budget_steps=4000)
-    short = toy.search_exactly(LINES, replace(chosen, max_length=3), budget_steps=2)
+    full = search_exactly(toy, LINES, replace(chosen, max_length=3), budget_steps=4000)
+    short = search_exactly(toy, LINES, replace(chosen, max_length=3), budget_steps=2)
     for one, best in zip(short, full, strict=True):
         assert best.best.score <= one.best.score + one.gap + 1e-4
     with pytest.raises(ValueError, match="no_repeat_ngram"):
-        toy.search_exactly(LINES, replace(chosen, no_repeat_ngram=2))
+        search_exactly(toy, LINES, replace(chosen, no_repeat_ngram=2))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +266,7 @@ def test_n_best_lists_are_distinct_and_best_first() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 0.7, 1.3])
 def test_lists_by_length_end_in_what_the_search_returns(alpha: float) -> None:
     toy, chosen = translator(double=True), SearchSettings(beam=3, length_alpha=alpha, max_length=7)
-    plain, lists = toy.search(LINES, chosen), toy.search_by_length(LINES, chosen)
+    plain, lists = toy.search(LINES, chosen), search_by_length(toy, LINES, chosen)
     for best, lengths in zip(plain, lists, strict=True):
         top = max((one for ones in lengths for one in ones), key=lambda one: one.score)
         assert top.tokens == best[0].tokens and top.score == pytest.approx(best[0].score, abs=1e-12)
@@ -265,20 +275,20 @@ def test_lists_by_length_end_in_what_the_search_returns(alpha: float) -> None:
             assert len({one.length for one in ones}) == 1 and 1 <= len(ones) <= 3
             assert [one.total for one in ones] == sorted((one.total for one in ones), reverse=True)
     with pytest.raises(ValueError, match="patience"):
-        toy.search_by_length(LINES, replace(chosen, patience=1.0))
+        search_by_length(toy, LINES, replace(chosen, patience=1.0))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_sweep_is_the_lone_searches_to_the_sentence(family: str) -> None:
     toy, base = translator(family, double=True), SearchSettings(max_length=7, n_best=2, beam=2)
     beams, alphas = (1, 3), (0.0, 0.7, 1.5)
-    found, seconds = toy.sweep(LINES, base, beams, alphas)
+    found, seconds = sweep(toy, LINES, base, beams, alphas)
     assert set(found) == {(beam, alpha) for beam in beams for alpha in alphas} and set(seconds) == set(beams)
     for (beam, alpha), lists in found.items():
         lone = toy.search(LINES, replace(base, beam=beam, length_alpha=alpha, n_best=min(2, beam)))
         assert [[one.tokens for one in best] for best in lists] == [[one.tokens for one in best] for best in lone]
         assert [best[0].score for best in lists] == pytest.approx([best[0].score for best in lone], abs=1e-9)
-    assert len({tuple(best[0].text for best in lists) for lists in found.values()}) > 1
+    assert len({tuple(best[0].tokens for best in lists) for lists in found.values()}) > 1
 
 
 class Ears:
@@ -316,9 +326,9 @@ def test_a_line_that_fails_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None
         one[0].text for index, one in enumerate(whole) if index not in (0, 6)
     ]
     assert found[0] == found[6] == [] and len(ears.results) == len(LINES) - 2
-    scored = toy.score_tokens(LINES, [[(EOS,)]] * len(LINES), QUICK, listener=Ears())
+    scored = score_tokens(toy, LINES, [[(EOS,)]] * len(LINES), QUICK, listener=Ears())
     assert [len(one) for one in scored] == [int(index not in (0, 6)) for index in range(len(LINES))]
-    exact = toy.search_exactly(LINES, replace(QUICK, max_length=2), listener=Ears())
+    exact = search_exactly(toy, LINES, replace(QUICK, max_length=2), listener=Ears())
     assert [index for index, one in enumerate(exact) if one is None] == [0, 6]
     with pytest.raises(MemoryError, match="no room"):
         toy.search(LINES, QUICK)
@@ -328,14 +338,14 @@ def test_many_candidates_of_one_line_are_scored_in_portions(monkeypatch: pytest.
     toy, texts = translator(double=True), parallel(30, seed=4)[1]
     targets = [toy.encode_target(text) for text in texts]
     sizes: list[int] = []
-    forced = nmtkit.translator.forced_log_probs
+    forced = nmtkit.decoding.forced.forced_log_probs
 
     def spy(model: Any, memory: Any, batch: Any) -> Any:
         sizes.append(len(batch) * max(map(len, batch)))
         return forced(model, memory, batch)
 
-    monkeypatch.setattr(nmtkit.translator, "forced_log_probs", spy)
-    (found,) = toy.score_tokens([LINES[0]], [targets], SearchSettings(batch_tokens=10))
+    monkeypatch.setattr(nmtkit.decoding.forced, "forced_log_probs", spy)
+    (found,) = score_tokens(toy, [LINES[0]], [targets], SearchSettings(batch_tokens=10))
     assert max(sizes) <= 40 and len(sizes) > 3
     for target, one in zip(targets, found, strict=True):
         assert one.total == pytest.approx(independent_total(toy.model, source_ids(LINES[0]), target), abs=1e-9)
@@ -348,15 +358,15 @@ def test_a_blank_line_is_empty_at_the_real_cost_of_ending(blank: str) -> None:
     assert (found.text, found.tokens, found.length) == ("", (EOS,), 1)
     assert found.total == found.score == pytest.approx(independent_total(toy.model, source_ids(blank), [EOS]), abs=1e-5)
     assert found.total < -0.01
-    assert toy.limits([blank], SearchSettings(max_length=50)) == [1]
+    assert limits_of(toy, [blank], SearchSettings(max_length=50)) == [1]
 
 
 def test_limits_follow_the_source_and_are_kept() -> None:
     toy = translator()
-    assert toy.limits(LINES, SearchSettings()) == [
+    assert limits_of(toy, LINES, SearchSettings()) == [
         2 * len(tokenizer().source.encode(line)) + 10 if line.strip() else 1 for line in LINES
     ]
-    assert toy.limits(LINES, SearchSettings(max_length=4)) == [4 if line.strip() else 1 for line in LINES]
+    assert limits_of(toy, LINES, SearchSettings(max_length=4)) == [4 if line.strip() else 1 for line in LINES]
     for limit in (1, 2, 4):
         found = toy.search(LINES, SearchSettings(beam=3, n_best=3, max_length=limit))
         for one in (one for best in found for one in best):
@@ -374,7 +384,7 @@ def test_an_overlong_line_is_cut_with_a_warning_that_names_it(capsys: pytest.Cap
     for warning, number in zip(warnings, (1, 3), strict=True):
         assert warning.startswith("warning: ")
         assert f"line {11 + number}:" in warning and f"{lengths[number]} pieces" in warning and " 5 " in warning
-    assert toy.limits(lines, chosen) == [2 * min(5, length) + 10 if length else 1 for length in lengths]
+    assert limits_of(toy, lines, chosen) == [2 * min(5, length) + 10 if length else 1 for length in lengths]
     assert not capsys.readouterr().err
     cut = [*source_ids(lines[1])[:5], EOS]
     assert found[1][0].total == pytest.approx(independent_total(toy.model, cut, found[1][0].tokens), abs=1e-9)
@@ -411,8 +421,8 @@ def test_a_line_is_cut_to_what_the_model_can_hold(
         "warning: line 14: 18 pieces, cut to the first 7 (max_positions = 8, end of sentence counted)",
     ]
     cut = [[*ids[:-1][:7], EOS] for ids in map(source_ids, LONG)]
-    assert [toy.encode_source(line, settings) for line in LONG] == [tuple(ids) for ids in cut]
-    assert toy.encode_source("x" * 12, replace(settings, max_source=5)) == (*source_ids("x" * 12)[:5], EOS)
+    assert [read(toy, line, settings) for line in LONG] == cut
+    assert read(toy, "x" * 12, replace(settings, max_source=5)) == [*source_ids("x" * 12)[:5], EOS]
     for ids, (best, *_) in zip(cut, found, strict=True):
         assert best.total == pytest.approx(independent_total(toy.model, ids, best.tokens), abs=1e-9)
     assert max(best.length for (best, *_) in found) == 8
@@ -432,7 +442,7 @@ def test_no_output_is_longer_than_the_model_can_hold(families: tuple[str, ...]) 
         ({"min_length": 20}, [8, 8, 1, 8]),
     ):
         chosen = SearchSettings(beam=2, **rules)
-        assert toy.limits(LONG, chosen) == limits
+        assert limits_of(toy, LONG, chosen) == limits
         lengths = [best[0].length for best in toy.search(LONG, chosen)]
         assert all(length <= limit for length, limit in zip(lengths, limits, strict=True))
         assert lengths == limits or "min_length" not in rules
@@ -442,17 +452,17 @@ def test_no_output_is_longer_than_the_model_can_hold(families: tuple[str, ...]) 
 def test_every_search_takes_overlong_lines(families: tuple[str, ...]) -> None:
     toy, settings = short(*families), SearchSettings(beam=2, n_best=2)
     plain = toy.search(LONG, settings)
-    lists = toy.search_by_length(LONG, settings)
+    lists = search_by_length(toy, LONG, settings)
     best = [max((one for of in lengths for one in of), key=lambda one: one.score) for lengths in lists]
     assert [one.tokens for one in best] == [one.tokens for one, *_ in plain]
     assert [max(one.length for of in lengths for one in of) for lengths in lists] == [8, 8, 1, 8]
-    swept, _ = toy.sweep(LONG, settings, [2], [0.7])
+    swept, _ = sweep(toy, LONG, settings, [2], [0.7])
     assert [one[0].tokens for one in swept[2, 0.7]] == [one[0].tokens for one in plain]
     overlong = ["rot katze hund haus baum"] * len(LONG)
-    exact = toy.search_exactly(LONG, settings, budget_steps=3)
-    assert toy.search_exactly(LONG, settings, budget_steps=3, references=[overlong]) == exact
+    exact = search_exactly(toy, LONG, settings, budget_steps=3)
+    assert search_exactly(toy, LONG, settings, budget_steps=3, references=[overlong]) == exact
     assert [one.limit for one in exact if one] == [8, 8, 1, 8]
-    (attended,) = toy.attention([LONG[1]], [plain[1][0].tokens], settings)
+    (attended,) = toy.attention(toy.read(LONG, settings), [(1, plain[1][0].tokens)], settings)
     assert {layer.shape[1:] for layer in attended.cross} == {(plain[1][0].length, 8)}
 
 
@@ -462,12 +472,12 @@ def test_a_given_translation_longer_than_the_model_can_hold_is_refused(families:
     fitting, overlong = [4] * 7 + [EOS], [4] * 8 + [EOS]
     assert toy.holds(fitting, settings) and not toy.holds(overlong, settings) and translator().holds(overlong, settings)
     with pytest.raises(ValueError, match="^line 4: 9 target pieces, more than any translation has") as caught:
-        toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
+        score_tokens(toy, LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
     assert only_line(caught.value, "max_positions = 8")
     with pytest.raises(ValueError, match="^9 target pieces, more than any translation has"):
-        toy.attention(["dog"], [overlong], settings)
+        toy.attention(toy.read(["dog"], settings), [(0, overlong)], settings)
     ears = Ears()
-    found = toy.score_tokens(LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
+    found = score_tokens(toy, LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
     assert list(ears.failures) == [14] and list(map(len, found)) == [1, 1, 1, 0]
 
 
@@ -486,24 +496,24 @@ def test_what_is_longer_than_any_translation_is_not_scored(
 ) -> None:
     """A smaller limit of the search changes nothing. Nobody reads a target that is too long, and the others go on."""
     toy, settings, lengths = translator(), SearchSettings(**change), set()
-    forced = nmtkit.translator.forced_log_probs
+    forced = nmtkit.decoding.forced.forced_log_probs
 
     def spy(model: Any, memory: Any, targets: Any) -> Any:
         lengths.update(map(len, targets))
         return forced(model, memory, targets)
 
-    monkeypatch.setattr(nmtkit.translator, "forced_log_probs", spy)
+    monkeypatch.setattr(nmtkit.decoding.forced, "forced_log_probs", spy)
     fitting, overlong = [4] * (longest - 1) + [EOS], [4] * longest + [EOS]
     assert toy.longest_target(settings) == longest
     ears = Ears()
     targets = [[fitting], [[EOS], overlong], [[4] * 100_000 + [EOS]], [[EOS]]]
-    found = toy.score_tokens(["dog", "cat", "", "a"], targets, settings, 7, listener=ears)
+    found = score_tokens(toy, ["dog", "cat", "", "a"], targets, settings, 7, listener=ears)
     assert list(map(len, found)) == [1, 0, 0, 1] and sorted(ears.failures) == [8, 9] and max(lengths) == longest
-    alone = toy.score_tokens(["dog"], [[fitting]], settings)[0][0]
+    alone = score_tokens(toy, ["dog"], [[fitting]], settings)[0][0]
     assert found[0][0].total == pytest.approx(alone.total, abs=1e-3)
     said = f"{longest + 1} target pieces, more than any translation has (at most {longest}, end of sentence counted)"
     assert str(ears.failures[8]) == f"line 8: {said}"
-    exact = toy.search_exactly(["dog"], replace(settings, max_length=2), references=[["x" * 5000]], budget_steps=1)
+    exact = search_exactly(toy, ["dog"], replace(settings, max_length=2), references=[["x" * 5000]], budget_steps=1)
     assert exact[0] is not None and max(lengths) == longest
 
 
@@ -517,7 +527,7 @@ def test_score_tokens_takes_any_number_of_candidates_for_each_line() -> None:
         toy = translator(family, double=True)
         for batch_tokens in (1, 60):
             chosen = SearchSettings(length_alpha=0.4, batch_tokens=batch_tokens)
-            found = toy.score_tokens(LINES, candidates, chosen)
+            found = score_tokens(toy, LINES, candidates, chosen)
             assert [len(scores) for scores in found] == counts
             for line, targets, scores in zip(LINES, candidates, found, strict=True):
                 for target, score in zip(targets, scores, strict=True):
@@ -531,15 +541,17 @@ def test_score_tokens_takes_any_number_of_candidates_for_each_line() -> None:
 
 def test_no_candidates_and_no_lines_are_no_error() -> None:
     toy = translator()
-    assert toy.score_tokens(LINES[:3], [[], [], []], SearchSettings()) == [[], [], []]
+    assert score_tokens(toy, LINES[:3], [[], [], []], SearchSettings()) == [[], [], []]
     assert (
-        toy.score_tokens([], [], SearchSettings()) == [] and toy.translate([]) == [] and toy.score([], [], QUICK) == []
+        score_tokens(toy, [], [], SearchSettings()) == []
+        and toy.translate([]) == []
+        and score_texts(toy, [], [], QUICK) == []
     )
 
 
 def test_score_of_a_text_is_that_of_its_ids() -> None:
     toy, texts = translator(double=True), parallel(len(LINES), seed=2)[1]
-    for line, text, score in zip(LINES, texts, toy.score(LINES, texts, SearchSettings()), strict=True):
+    for line, text, score in zip(LINES, texts, score_texts(toy, LINES, texts, SearchSettings()), strict=True):
         assert score.tokens == (*tokenizer().target.encode(text), EOS) == toy.encode_target(text)
         assert score.total == pytest.approx(independent_total(toy.model, source_ids(line), score.tokens), abs=1e-9)
     assert toy.decode_target(toy.encode_target("rot  haus")) == "rot  haus"
@@ -556,7 +568,7 @@ def test_settings_not_given_are_the_defaults_of_the_folder(tmp_path: Path) -> No
     chosen = SearchSettings(beam=3, max_length=3, length_alpha=0.0)
     assert loaded.translate(LINES) == [best[0].text for best in loaded.search(LINES, chosen)]
     assert loaded.translate(LINES, beam=1) == [best[0].text for best in loaded.search(LINES, replace(chosen, beam=1))]
-    assert all(loaded.score_tokens(LINES, [[(EOS,)]] * len(LINES), loaded.defaults)[i][0].length == 1 for i in (0, 1))
+    assert all(score_tokens(loaded, LINES, [[(EOS,)]] * len(LINES), loaded.defaults)[i][0].length == 1 for i in (0, 1))
 
 
 @pytest.mark.parametrize("defaults", [{"bean": 5}, {"beam": "five"}, {"beam": 0}])
@@ -627,7 +639,7 @@ def test_nothing_is_left_on_the_model_by_a_search() -> None:
     toy = translator()
     before = {name: tensor.clone() for name, tensor in toy.model.state_dict().items()}
     first = toy.search(LINES, QUICK)
-    toy.score(LINES, LINES, QUICK)
+    score_texts(toy, LINES, LINES, QUICK)
     assert toy.search(LINES, QUICK) == first
     assert all(torch.equal(tensor, before[name]) for name, tensor in toy.model.state_dict().items())
     assert all(parameter.grad is None for parameter in toy.model.parameters())

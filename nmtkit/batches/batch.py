@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
-from nmtkit.specials import BOS, PAD
+from nmtkit.ragged import shifted
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,8 @@ class Batch:
 
 def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
     """The pairs `indices` of the corpus as one batch."""
-    source_BS, target_BT = corpus.source.padded(indices), corpus.target.padded(indices)
-    begin_B1 = torch.full((len(indices), 1), BOS)
-    target_in_BT = torch.cat((begin_B1, target_BT[:, :-1]), dim=1)
-    return Batch(source_BS, source_BS != PAD, target_in_BT, target_BT)
+    target_BT, _ = corpus.target.rows(indices)
+    return Batch(*corpus.source.rows(indices), shifted(target_BT), target_BT)
 
 
 def group(

@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from nmtkit.specials import EOS, PAD
+from nmtkit.ragged import Ragged
+from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
-
-
-class Ragged:
-    """Many id sequences in one flat tensor."""
-
-    def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
-        flat: list[int] = []
-        ends = [0]
-        for sequence in sequences:
-            flat.extend(sequence)
-            ends.append(len(flat))
-        self._flat = torch.tensor(flat, dtype=torch.int32)
-        self._ends = torch.tensor(ends, dtype=torch.int64)
-        self.lengths: list[int] = self._ends.diff().tolist()
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self._flat[self._ends[index] : self._ends[index + 1]]
-
-    def padded(self, indices: Sequence[int]) -> Tensor:
-        """The sequences of these indices as rows (B, longest), int64, PAD behind each."""
-        index_B = torch.tensor(indices)
-        start_B1, end_B1 = self._ends[index_B].unsqueeze(1), self._ends[index_B + 1].unsqueeze(1)
-        place_BT = start_B1 + torch.arange(int((end_B1 - start_B1).max()))
-        inside_BT = place_BT < end_B1
-        return torch.where(inside_BT, self._flat[place_BT.clamp(max=len(self._flat) - 1)], PAD).long()
 
 
 @dataclass(frozen=True)
@@ -92,4 +62,4 @@ def load_corpus(
         kept.append(([*source, EOS], [*target, EOS]))
         texts.add((source_line, target_line))
     counts = Counts(len(source_lines), empty, overlong, len(kept) - len(texts))
-    return Corpus(Ragged(pair[0] for pair in kept), Ragged(pair[1] for pair in kept), counts)
+    return Corpus(Ragged.of_ids(pair[0] for pair in kept), Ragged.of_ids(pair[1] for pair in kept), counts)

@@ -100,10 +100,10 @@ def blame(
     for start in range(len(records), len(sources), WINDOW):
         part = slice(start, start + WINDOW)
         judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
-        records += widen(translator, judged, settings, tolerance)
+        records += widen(translator, sources, judged, settings, tolerance)
         keep(records)
     if exact:
-        records = certify(translator, records, settings, tolerance, exact, progress, keep)
+        records = certify(translator, sources, records, settings, tolerance, exact, progress, keep)
     warn_about_listed(records, warn)
     warn_about_length(records, warn)
     provenance = replace(provenance, rescoring_difference=max(record.rescoring for record in records))

@@ -107,7 +107,7 @@ def measure(
         if translator.holds(target := translator.encode_target(text.targets[index]), settings):
             drawn.append(text.sources[index])
             targets.append([target])
-    forced = [one for (one,) in translator.score_tokens(drawn, targets, settings)]
+    forced = [one for (one,) in translator.score(translator.read(drawn, settings), targets, settings)]
     known = [(-one.total, one.length) for one in forced if math.isfinite(one.total)]
     references = [one for record in records for one in record.references if _pair(record.source, one.text)]
     new = [(-one.total, one.length) for one in references if math.isfinite(one.total)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nmtkit.blame.records import Candidate, Obstacle
@@ -18,37 +19,63 @@ if TYPE_CHECKING:
 Known = Reference[Candidate]
 
 
-def score_references(
-    translator: Translator,
-    sources: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    limits: Sequence[int],
-    settings: SearchSettings,
-    segmentations: int,
-) -> list[list[Known]]:
-    """All references of each source. One that is longer than any translation is not scored; its log P is −∞.
+@dataclass(frozen=True)
+class Given:
+    """A reference before it is scored.
 
-    Args:
-        texts: the references of each source, blank ones empty.
-        limits: the most target pieces of a translation of each source.
-        segmentations: pieces tried for each reference, those that the tokenizer makes of it among them.
+    Attributes:
+        text: as given; empty if it is blank.
+        written: as its standard pieces spell it; the text itself where one of them is UNK, which spells none.
+        targets: its ids in all pieces tried, the standard ones first, those that are few enough to be scored.
+        overlong: its standard ids, where they are too many to be scored.
     """
-    choices = [[_segmentations(translator, text, settings, segmentations) for text in row] for row in texts]
-    targets = [[tokens for ways in row for tokens in ways if translator.holds(tokens, settings)] for row in choices]
-    rows = []
-    for index, scores in enumerate(translator.score_tokens(sources, targets, settings)):
-        remaining = iter(scores)
-        row = []
-        for text, ways in zip(texts[index], choices[index], strict=True):
-            forms = tuple(_form(translator, text, tokens, remaining, limits[index], settings) for tokens in ways)
-            row.append(Reference(text, written(translator, text, ways[0]), forms))
-        rows.append(row)
-    return rows
+
+    text: str
+    written: str
+    targets: tuple[tuple[int, ...], ...]
+    overlong: tuple[int, ...] = ()
+
+    def scored(self, scores: Sequence[Hypothesis], limit: int) -> Known:
+        """The reference with the scores of its targets; of one that was not scored log P is −∞.
+
+        Args:
+            limit: most target pieces of a translation of its source.
+        """
+        forms = [scored(self.text, score, _obstacle(score, limit)) for score in scores]
+        if self.overlong:
+            tokens = self.overlong
+            forms = [Candidate(self.text, -math.inf, len(tokens), -math.inf, Obstacle.TOO_LONG, tokens)]
+        return Reference(self.text, self.written, tuple(forms))
+
+
+def given(translator: Translator, text: str, settings: SearchSettings, segmentations: int = 1) -> Given:
+    """A reference in its standard pieces and up to `segmentations` − 1 others that spell the same text."""
+    standard = translator.encode_target(text)
+    spelled = written(translator, text, standard)
+    if not translator.holds(standard, settings):
+        return Given(text, spelled, (), standard)
+    if segmentations == 1:
+        return Given(text, spelled, (standard,))
+    others = [(*ids, EOS) for ids in translator.tokenizer.target.nbest(text, segmentations)]
+    joined = translator.decode_target(standard)
+    same = [ids for ids in others if translator.holds(ids, settings) and translator.decode_target(ids) == joined]
+    return Given(text, spelled, tuple(dict.fromkeys([standard, *same]))[:segmentations])
 
 
 def written(translator: Translator, text: str, tokens: Sequence[int]) -> str:
     """A text as its standard pieces spell it; the text itself where one of them is UNK, which spells none."""
     return text if UNK in tokens else translator.decode_target(tokens)
+
+
+def targets(references: Sequence[Given]) -> tuple[tuple[int, ...], ...]:
+    """All that is to be scored of the references of a sentence, one behind the other."""
+    return tuple(target for reference in references for target in reference.targets)
+
+
+def known(references: Sequence[Given], scores: Sequence[Hypothesis], limit: int) -> list[Known]:
+    """The references of a sentence with the scores of their `targets`."""
+    remaining = iter(scores)
+    return [reference.scored([next(remaining) for _ in reference.targets], limit) for reference in references]
 
 
 def scored(text: str, forced: Hypothesis, obstacle: Obstacle = Obstacle.NONE) -> Candidate:
@@ -57,29 +84,8 @@ def scored(text: str, forced: Hypothesis, obstacle: Obstacle = Obstacle.NONE) ->
     return Candidate(text, *facts)
 
 
-def _segmentations(translator: Translator, text: str, settings: SearchSettings, number: int) -> list[tuple[int, ...]]:
-    """The standard segmentation of a text, EOS last, and up to `number` − 1 others of the same text."""
-    standard = translator.encode_target(text)
-    if number == 1 or not translator.holds(standard, settings):
-        return [standard]
-    joined = translator.decode_target(standard)
-    others = [(*ids, EOS) for ids in translator.tokenizer.target.nbest(text, number)]
-    same = [one for one in others if translator.holds(one, settings) and translator.decode_target(one) == joined]
-    return list(dict.fromkeys([standard, *same]))[:number]
-
-
-def _form(
-    translator: Translator,
-    text: str,
-    tokens: tuple[int, ...],
-    scores: Iterator[Hypothesis],
-    limit: int,
-    settings: SearchSettings,
-) -> Candidate:
-    """A reference under one segmentation; its score is the next one, if it was scored."""
-    if not translator.holds(tokens, settings):
-        return Candidate(text, -math.inf, len(tokens), -math.inf, Obstacle.TOO_LONG, tokens)
-    forced = next(scores)
-    if {PAD, BOS, UNK} & set(tokens) or not math.isfinite(forced.total):
-        return scored(text, forced, Obstacle.NOT_PRODUCIBLE)
-    return scored(text, forced, Obstacle.TOO_LONG if forced.length > limit else Obstacle.NONE)
+def _obstacle(forced: Hypothesis, limit: int) -> Obstacle:
+    """Why no search could return these pieces."""
+    if {PAD, BOS, UNK} & set(forced.tokens) or not math.isfinite(forced.total):
+        return Obstacle.NOT_PRODUCIBLE
+    return Obstacle.TOO_LONG if forced.length > limit else Obstacle.NONE

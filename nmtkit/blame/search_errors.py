@@ -43,6 +43,7 @@ class Budget:
 
 def widen(
     translator: Translator,
+    sources: Sequence[str],
     records: Sequence[Record],
     settings: SearchSettings,
     tolerance: float,
@@ -51,11 +52,14 @@ def widen(
     """The records with the smallest width tried whose result reaches J(y*), for those whose beam missed it.
 
     A wider beam does not contain what a narrower one found, so every width is run.
+
+    Args:
+        sources: of the whole text, in which the records are numbered from 1.
     """
     found, rule = list(records), Rule(settings.objective, tolerance)
     for width in sorted(width for width in widths if width > settings.beam):
         left = [index for index, record in enumerate(found) if record.verdict == Verdict.BEAM and not _width(record)]
-        lines = [found[index].source for index in left]
+        lines = [sources[found[index].number - 1] for index in left]
         wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
         for index, (output, *_) in zip(left, wider, strict=True):
             loss = found[index].loss
@@ -70,6 +74,7 @@ def _width(record: Record) -> int | None:
 
 def certify(
     translator: Translator,
+    sources: Sequence[str],
     records: Sequence[Record],
     settings: SearchSettings,
     tolerance: float,
@@ -82,6 +87,7 @@ def certify(
     Those that have one already keep it, and are judged anew.
 
     Args:
+        sources: of the whole text, in which the records are numbered from 1.
         progress: is told how many sentences are done, and of how many the best is proved.
         keep: is given all records after every `WINDOW` that were certified.
     """
@@ -90,7 +96,7 @@ def certify(
     for start in range(0, len(asked), WINDOW):
         window = asked[start : start + WINDOW]
         if any(found[index].certificate is None for index in window):
-            certified = _certificates(translator, [found[index] for index in window], settings, budget)
+            certified = _certificates(translator, sources, [found[index] for index in window], settings, budget)
             for index, certificate in zip(window, certified, strict=True):
                 found[index] = _judged(found[index], certificate, rule)
             keep(found)
@@ -106,26 +112,32 @@ def _judged(record: Record, one: Certificate, rule: Rule) -> Record:
 
 
 def _certificates(
-    translator: Translator, records: Sequence[Record], settings: SearchSettings, budget: Budget
+    translator: Translator,
+    sources: Sequence[str],
+    records: Sequence[Record],
+    settings: SearchSettings,
+    budget: Budget,
 ) -> list[Certificate]:
     """One for each record, not yet judged."""
-    known = zip(*([one.text for one in record.references] for record in records), strict=True)
-    certified = translator.search_exactly(
-        [record.source for record in records],
-        settings,
-        budget_steps=budget.steps,
-        budget_seconds=budget.seconds,
-        references=list(known),
-        first_line=None,
-    )
-    made = []
-    for one in certified:
-        assert one is not None
-        best, total = one.best, sum(one.best.log_probs)
-        j = settings.objective.final(total, best.length)
-        candidate = Candidate(best.text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
-        made.append(Certificate(candidate, False, one.proved, one.gap, one.steps, one.proved_limit))
-    return made
+    from nmtkit.decoding.beam import Beam  # which load torch
+    from nmtkit.decoding.depth_first import Effort
+    from nmtkit.decoding.exact import Exact
+
+    source = translator.read([sources[record.number - 1] for record in records], settings)
+    queries = []
+    for query, record in zip(translator.queries(source, settings), records, strict=True):
+        targets = [translator.encode_target(reference.text) for reference in record.references]
+        fitting = tuple(target for target in targets if translator.holds(target, settings))
+        queries.append(replace(query, targets=fitting))
+    search = Exact(Beam.of(settings), Effort(budget.steps, budget.seconds))
+    certificates = []
+    for found in translator.find(search, source, settings, queries):
+        assert found is not None
+        best, total = found.best, sum(found.best.log_probs)
+        j, text = settings.objective.final(total, best.length), translator.decode_target(best.tokens)
+        candidate = Candidate(text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
+        certificates.append(Certificate(candidate, False, found.proved, found.gap, found.steps, found.proved_limit))
+    return certificates
 
 
 WINDOW = 25

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.blame.question import TOLERANCE, WINDOW
+from nmtkit.blame.question import TOLERANCE
 from nmtkit.blame.records import Verdict
-from nmtkit.blame.references import score_references, scored
-from nmtkit.blame.rule import Rule, blank_as_empty
+from nmtkit.blame.rule import blank_as_empty
 from nmtkit.evaluation.bootstrap import CHANCE, RESAMPLES
 from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
 from nmtkit.evaluation.significance import paired_bootstrap
@@ -98,22 +97,24 @@ def sweep(
         tolerance, reference_segmentations: of the verdicts, as `blame` takes them.
         resamples: of the bootstrap.
     """
+    from nmtkit.blame.setting_verdicts import SettingVerdicts  # which loads torch
+
     beams, alphas = sorted({*beams, settings.beam}), sorted({*alphas, settings.length_alpha})
     texts = [[blank_as_empty(line) for line in lines] for lines in references]
     settings = replace(settings, n_best=1)
-    found, seconds = translator.sweep(sources, settings, beams, alphas)
-    judged = _judged(translator, sources, texts, settings, found, tolerance, reference_segmentations)
-    outputs = {place: [best[0].text for best in lists] for place, lists in found.items()}
-    places = list(found)
+    judge = SettingVerdicts(translator, settings, beams, alphas, tolerance, reference_segmentations)
+    judged = judge.all(sources, list(zip(*texts, strict=True)))
+    outputs = {place: [one.text for one in row] for place, row in judged.items()}
+    places = list(judged)
     current = places.index((settings.beam, settings.length_alpha))
     p_values = compared(list(outputs.values()), current, texts, resamples)
     measured = []
-    for ((beam, alpha), lists), p_value in zip(found.items(), p_values, strict=True):
-        verdicts = [verdict for verdict, _ in judged[beam, alpha]]
+    for ((beam, alpha), row), p_value in zip(judged.items(), p_values, strict=True):
+        verdicts = [one.verdict for one in row]
         wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
         bleu, chrf = evaluate(outputs[beam, alpha], texts, resamples=resamples)
-        ratio = sum(best[0].length for best in lists) / sum(length for _, length in judged[beam, alpha])
-        time = seconds[beam] / len(sources)
+        ratio = sum(one.length for one in row) / sum(one.reference_length for one in row)
+        time = sum(one.seconds for one in row) / len(sources)
         measured.append(Setting(beam, alpha, bleu, chrf, wrong, missed, ratio, time, p_value))
     best = highest(measured, current)
     beam, alpha = places[best]
@@ -136,39 +137,6 @@ def highest(settings: Sequence[Setting], current: int) -> int:
     """The index of the setting with the highest BLEU; of equals the current one, then the one with the least beam."""
     places = range(len(settings))
     return min(places, key=lambda one: (-settings[one].bleu.value, one != current, settings[one].beam))
-
-
-Found = dict[tuple[int, float], list[list["Translation"]]]
-"""Of every beam and exponent the translations of each line."""
-
-
-def _judged(
-    translator: Translator,
-    sources: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    settings: SearchSettings,
-    found: Found,
-    tolerance: float,
-    segmentations: int,
-) -> dict[tuple[int, float], list[tuple[Verdict, int]]]:
-    """Of every beam and exponent the verdict on each line and the pieces of its judge.
-
-    Scored by forced passes over the windows of an analysis, so that a verdict of either rests on the same numbers.
-    """
-    rules = {alpha: Rule(replace(settings, length_alpha=alpha).objective, tolerance) for _, alpha in found}
-    judged: dict[tuple[int, float], list[tuple[Verdict, int]]] = {place: [] for place in found}
-    rows = list(zip(*texts, strict=True))
-    for start in range(0, len(sources), WINDOW):
-        part = slice(start, start + WINDOW)
-        limits = translator.limits(sources[part], settings)
-        references = score_references(translator, sources[part], rows[part], limits, settings, segmentations)
-        for (beam, alpha), lists in found.items():
-            best = [one[0] for one in lists[part]]
-            forced = translator.score_tokens(sources[part], [[one.tokens] for one in best], settings)
-            for source, output, (own,), known in zip(sources[part], best, forced, references, strict=True):
-                made = rules[alpha].judge(source, output.text, scored(output.text, own), known)
-                judged[beam, alpha].append((made.verdict, made.form.length))
-    return judged
 
 
 def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]]) -> float:

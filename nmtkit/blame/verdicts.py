@@ -5,24 +5,28 @@ References come first, for the one that judges is followed through the search; a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nmtkit.blame.model_errors import diverge
 from nmtkit.blame.question import Question
 from nmtkit.blame.records import Candidate, Form, Parting, Record, Verdict
-from nmtkit.blame.references import Known, score_references, scored
+from nmtkit.blame.references import Given, Known, given, known, scored, targets
 from nmtkit.blame.rule import Rule, preferable
-from nmtkit.decoding.beam import Watcher
-from nmtkit.decoding.trace import Follower, ReferencePath
+from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.forced import Forced
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.trace import ReferencePath, Seen, Traced
 from nmtkit.evaluation.metrics import sentence_scores
+from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
+    from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.translator import Translation, Translator
+    from nmtkit.translator import Translator
 
 PARITY = 1e-4
 """The most by which a forced pass may miss log P and J of the search, in nats, however long the output.
@@ -32,6 +36,53 @@ since products of other shapes round differently. On real text the sums differ b
 and by up to 6e-5 in outputs of 1,500."""
 LONG = 1000
 """Pieces from which on rounding alone may pass that, where a model repeats one piece again and again."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What decides the verdict on a sentence.
+
+    Attributes:
+        references: forced scores of all targets of the query.
+        seen: what the search found, and how far it went along the reference that judges.
+        forced: its best output by a forced pass.
+    """
+
+    references: list[Hypothesis]
+    seen: Seen
+    forced: Hypothesis
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A search of searches: the references are scored, the one that judges is followed, what was found is scored.
+
+    Attributes:
+        beam: whose best output is judged.
+        follow: the ids that judge, given the index of a sentence and the scores of its targets.
+    """
+
+    beam: Beam
+    follow: Callable[[int, Sequence[Hypothesis]], tuple[int, ...]]
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[Tried | None]:
+        """Every sentence is encoded once."""
+        forced = Forced(self.beam.objective)
+        references = forced.find(stepper, batch, queries)
+        pairs = zip(queries, references, strict=True)
+        followed = [replace(query, reference=self.follow(query.index, scores)) for query, scores in pairs]
+        seen = Traced(self.beam).find(stepper, batch, followed)
+        outputs = [
+            replace(query, targets=(one.hypotheses[0].tokens,) if one else ())
+            for query, one in zip(queries, seen, strict=True)
+        ]
+        found = forced.find(stepper, batch, outputs)
+        return [
+            None if one is None else Tried(scores, one, own[0])
+            for scores, one, own in zip(references, seen, found, strict=True)
+        ]
 
 
 def judge(
@@ -51,67 +102,78 @@ def judge(
     Raises:
         ValueError: where the forced score of an output is not the one that the search gave it.
     """
-    limits, rule = translator.limits(sources, settings), Rule(settings.objective, question.tolerance)
-    references = score_references(translator, sources, texts, limits, settings, question.segmentations)
-    judges = [rule.judging(source, row) for source, row in zip(sources, references, strict=True)]
-    followed = [rule.best(row[index].forms).tokens for row, index in zip(references, judges, strict=True)]
-    found, paths = _search(translator, sources, followed, settings, first)
-    forced = translator.score_tokens(sources, [[output.tokens] for output in found], settings)
-    scores = sentence_scores(question.metric, [output.text for output in found], list(zip(*texts, strict=True)))
-    pieces, records = translator.tokenizer.target.pieces, []
-    for index, output in enumerate(found):
-        (own,), number = forced[index], first + index
-        _check_parity(own, output, number)
-        candidate = scored(output.text, own)
-        judgement = rule.judge(sources[index], output.text, candidate, references[index])
-        verdict, wrong = judgement.verdict, judgement.verdict != Verdict.EQUAL
-        record = Record(
+    source = translator.read(sources, settings, first)
+    references = [[given(translator, text, settings, question.segmentations) for text in row] for row in texts]
+    queries = [
+        replace(query, targets=targets(row))
+        for query, row in zip(translator.queries(source, settings), references, strict=True)
+    ]
+    bench = _Bench(translator, question, Rule(settings.objective, question.tolerance), source, queries, references)
+    trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
+    tried = translator.find(trial, source, settings, queries)
+    outputs = [translator.decode_target(one.forced.tokens) if one else "" for one in tried]
+    scores = sentence_scores(question.metric, outputs, list(zip(*texts, strict=True)))
+    return [
+        bench.record(index, one, output, score)
+        for index, (one, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
+        if one
+    ]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What the verdicts on some sentences rest on."""
+
+    translator: Translator
+    question: Question
+    rule: Rule
+    source: Source
+    queries: Sequence[Query]
+    references: Sequence[Sequence[Given]]
+
+    def known(self, index: int, scores: Sequence[Hypothesis]) -> list[Known]:
+        """The references of a sentence, scored."""
+        return known(self.references[index], scores, self.queries[index].limit)
+
+    def follow(self, index: int, scores: Sequence[Hypothesis]) -> tuple[int, ...]:
+        """The ids of the reference that judges, in its best pieces."""
+        references = self.known(index, scores)
+        return self.rule.best(references[self.rule.judging(self.source.show(index), references)].forms).tokens
+
+    def record(self, index: int, tried: Tried, text: str, score: float) -> Record:
+        """The verdict and what it rests on.
+
+        Args:
+            text: of the output.
+            score: of the output, against all references.
+        """
+        number, source, references = self.source.first + index, self.source, self.known(index, tried.references)
+        _check_parity(tried.forced, tried.seen.hypotheses[0], number)
+        assert tried.seen.path is not None
+        output = scored(text, tried.forced)
+        judgement = self.rule.judge(source.show(index), text, output, references)
+        wrong = judgement.verdict != Verdict.EQUAL
+        pieces = self.translator.tokenizer.target.pieces
+        return Record(
             number=number,
-            source=sources[index],
-            output=candidate,
-            references=tuple(_kept(rule, one) for one in references[index]),
+            source=source.show(index),
+            output=output,
+            references=tuple(_kept(self.rule, reference) for reference in references),
             judge=judgement.judge,
-            limit=limits[index],
-            verdict=verdict,
-            sentence_score=scores[index],
-            below=wrong and scores[index] < question.threshold,
-            listed=number in question.listed,
-            rescoring=abs(own.total - output.total),
-            other_pieces=output.tokens != translator.encode_target(output.text),
-            loss=_loss(paths[index]) if wrong else None,
-            divergence=diverge(candidate, judgement.form, pieces) if wrong else None,
-            source_pieces=len(translator.encode_source(sources[index], settings)) - 1,
+            limit=self.queries[index].limit,
+            verdict=judgement.verdict,
+            sentence_score=score,
+            below=wrong and score < self.question.threshold,
+            listed=number in self.question.listed,
+            rescoring=abs(tried.forced.total - tried.seen.hypotheses[0].total),
+            other_pieces=output.tokens != self.translator.encode_target(text),
+            loss=_parting(tried.seen.path) if wrong else None,
+            divergence=diverge(output, judgement.form, pieces) if wrong else None,
+            source_pieces=source.units[index],
         )
-        records.append(record)
-    return records
 
 
-def _search(
-    translator: Translator,
-    sources: Sequence[str],
-    followed: Sequence[tuple[int, ...]],
-    settings: SearchSettings,
-    first: int,
-) -> tuple[list[Translation], list[ReferencePath]]:
-    """What the search finds, and how far it went along a given translation of each source."""
-    followers: dict[int, tuple[Follower, int]] = {}
-
-    def watch(chosen: list[int], limits: list[int]) -> Watcher:
-        follower = Follower([followed[index] for index in chosen], limits)
-        followers.update({index: (follower, row) for row, index in enumerate(chosen)})
-        return follower
-
-    found = translator.search(sources, replace(settings, n_best=1), first, watch=watch)
-    paths = []
-    for index in range(len(sources)):
-        follower, row = followers[index]
-        path = follower.path(row)
-        assert path is not None
-        paths.append(path)
-    return [translations[0] for translations in found], paths
-
-
-def _loss(path: ReferencePath) -> Parting:
+def _parting(path: ReferencePath) -> Parting:
     last = path.steps[-1] if path.steps else None
     return Parting(path.ending.value, len(path.steps), last.rank if last else 0, last.margin if last else 0.0)
 
@@ -123,7 +185,7 @@ def _kept(rule: Rule, reference: Known) -> Candidate:
     return replace(best, others=tuple(Form(one.total, one.length, one.tokens) for one in others))
 
 
-def _check_parity(forced: Hypothesis, output: Translation, number: int) -> None:
+def _check_parity(forced: Hypothesis, output: Hypothesis, number: int) -> None:
     """Refuse to judge where the search and the forced pass do not speak of the same probabilities."""
     if abs(forced.total - output.total) <= PARITY and abs(forced.score - output.score) <= PARITY:
         return

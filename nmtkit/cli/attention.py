@@ -74,6 +74,7 @@ def attention(
     are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
     weight, which is named.
     """
+    from nmtkit.decoding.beam import Beam
     from nmtkit.evaluation.alignment import parse_gold
     from nmtkit.files import read_parallel
     from nmtkit.inspection.attention_maps import Choice, attend
@@ -101,14 +102,15 @@ def attention(
     translator = load_translator(folders, model)
     _say_who_has_none(folders, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
-    asked = [lines[number - 1] for number in numbers]
+    first_line = None if line or others else 1  # a warning would number chosen lines from 1 on
+    asked = translator.read([lines[number - 1] for number in numbers], settings, first_line)
     if others:
-        targets = [(text, translator.encode_target(text)) for text in (others[0][number - 1] for number in numbers)]
+        texts = [others[0][number - 1] for number in numbers]
+        targets = [(text, translator.encode_target(text)) for text in texts]
     else:
-        first_line = None if line else 1  # a warning would number chosen lines from 1 on
-        found = translator.search(asked, settings, first_line=first_line)
+        found = translator.texts(translator.find(Beam.of(settings), asked, settings))
         targets = [(best.text, best.tokens) for best, *_ in found]
-    maps = attend(translator, asked, targets, settings, chosen, numbers)
+    maps = attend(translator, asked, dict(enumerate(targets)), settings, chosen, numbers)
     drawn = counted(len(maps), "map")
     if html:
         names = " + ".join(folder.resolve().name for folder in folders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -201,7 +201,7 @@ def blame_analysis(
         made = sweep(translator, sources, references, settings, beams, alphas, **decides)
         if remedies["save_best"]:
             _save(folders[0], made, report.provenance)
-    _write(report, made, output, remedies["plot"], lambda most: _explain(translator, report, settings, most))
+    _write(report, made, output, remedies["plot"], lambda most: _explain(translator, sources, report, settings, most))
 
 
 def _check(folders: int, certificates: Options, remedies: Options, output: Options) -> None:
@@ -252,11 +252,13 @@ def _swept(remedies: Options) -> tuple[list[int], list[float]]:
     return beams, _numbers(remedies["sweep_alphas"], float, "--sweep-alphas")
 
 
-def _explain(translator: Translator, report: Report, settings: SearchSettings, most: int) -> list[Detail]:
+def _explain(
+    translator: Translator, sources: Sequence[str], report: Report, settings: SearchSettings, most: int
+) -> list[Detail]:
     from nmtkit.inspection.details import explain
     from nmtkit.report.blame import all_in_turn
 
-    return explain(translator, all_in_turn(report)[:most], settings)
+    return explain(translator, sources, all_in_turn(report)[:most], settings)
 
 
 def _write(

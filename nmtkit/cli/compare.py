@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -164,6 +164,7 @@ class Translators:
         from nmtkit import checkpoint
         from nmtkit.comparison.models import run
         from nmtkit.models.build import parameters
+        from nmtkit.models.interface import Model
         from nmtkit.training.loop import read_history
 
         translator = load_translator([folder], self._model)
@@ -176,7 +177,7 @@ class Translators:
             sources,
             search_settings(translator, self._search, n_best=1),
             folder=str(folder),
-            parameters=parameters(translator.model),
+            parameters=parameters(cast(Model, translator.model)),
             updates=max((int(line["step"]) for line in history), default=0),
             trained=sum(speeds) / len(speeds) if speeds else 0.0,
             dev_loss=scores.get("loss") if self._comparable(folder, translator.options) else None,

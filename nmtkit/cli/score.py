@@ -87,7 +87,8 @@ def score(
         first = 1
         for window in streams.windows(rows, streams.WINDOW):
             encoded = [[_encoded(translator, one) for one in given] for _, given in window]
-            found = translator.score_tokens([line for line, _ in window], encoded, settings, first, listener=tally)
+            source_lines = translator.read([line for line, _ in window], settings, first)
+            found = translator.score(source_lines, encoded, settings, listener=tally)
             for number, ((_, given), scored) in enumerate(zip(window, found, strict=True), start=first):
                 for rank, (candidate, one) in enumerate(zip_longest(given, scored), start=1):
                     output.write(_line(translator, number, rank, candidate.text, one, tokens, form) + "\n")

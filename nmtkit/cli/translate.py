@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -29,7 +31,9 @@ from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSetting
 from nmtkit.settings import bounds
 
 if TYPE_CHECKING:
-    from nmtkit.translator import Certified, Translation, Translator
+    from nmtkit.batches.source import Source
+    from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.translator import Translator
 
 EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 
@@ -100,8 +104,6 @@ def translate(
     _check(n_best, exact, per_length, trace, attention, reference)
     if not exact and given(budget_steps=budget_steps, budget_seconds=budget_seconds):
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
-    from nmtkit.report.scores import row
-
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
         lines = streams.open_lines(input_file, stack)
@@ -110,27 +112,29 @@ def translate(
         settings = search_settings(translator, search, n_best=n_best)
         _check_settings(settings, exact, per_length)
         output = streams.open_output(output_file, stack)
-        tally = stack.enter_context(
-            Tally("translating", streams.count_lines(input_file), live=not prompting and not _seen(output))
-        )
-        job = _Job(translator, settings, tally, scores, tokens)
+        live = not prompting and not output.isatty()  # on a terminal a bar would come between the results
+        tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
+        writer = Writer(translator, settings, tally, scores, tokens)
+        answer: Answer = writer.ranked
         if exact:
-            job = _Exact(**vars(job), budget_steps=budget_steps or 10_000, budget_seconds=budget_seconds)
+            answer = partial(writer.certified, effort=given(steps=budget_steps, seconds=budget_seconds))
         elif per_length:
-            job = _PerLength(**vars(job))
+            answer = writer.by_length
         elif trace:
-            job = _Traced(**vars(job), file=streams.open_output(trace, stack))
-            job.begin()
+            answer = writer.traced(streams.open_output(trace, stack))
         elif attention:
-            job = _Attending(**vars(job), file=streams.open_output(attention, stack))
+            answer = writer.attended(streams.open_output(attention, stack))
         rows = streams.beside(lines, known, [str(reference)] * len(known))
         first, ahead = 1, streams.SLOW_WINDOW if exact else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
             sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
-            output.writelines(f"{row(columns)}\n" for columns in job.rows(sources, references, first))
+            source = translator.read(sources, settings, first)
+            output.writelines(answer(source, references[0] if references else None))
             output.flush()
             first += len(window)
-    job.close(summary=not prompting)
+    if exact and not prompting:
+        writer.say_proved()
+    tally.close(summary=not prompting)
 
 
 def _check(
@@ -151,143 +155,130 @@ def _check_settings(settings: SearchSettings, exact: bool, per_length: bool) -> 
         raise typer.BadParameter("--per-length looks at every length: leave out --patience")
 
 
-def _seen(output: TextIO) -> bool:
-    """Whether the results go to a terminal, where a bar would come between them."""
-    return output.isatty()
+Answer = Callable[["Source", list[str] | None], Iterator[str]]
+"""The output lines of some sentences, given the reference of each, if there is one."""
 
 
 @dataclass
-class _Job:
-    """Beam search of a window, and its output lines as columns."""
+class Writer:
+    """Searches, and writes what was found as tab-separated columns."""
 
     translator: Translator
     settings: SearchSettings
     tally: Tally
     scores: bool
     tokens: bool
+    proved: int = 0
 
-    def __post_init__(self) -> None:
-        self.tally.words_of = self.words
+    def ranked(self, source: Source, references: list[str] | None) -> Iterator[str]:
+        """Beam search: the n best of each sentence."""
+        from nmtkit.decoding.beam import Beam
 
-    def words(self, result: Any) -> int:
-        """Of the best translation in a result of the search."""
-        return _words(result[0])
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
+        found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        yield from self._ranked(source, found)
 
-    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        """The columns of every output line."""
-        yield from self.ranked(self.translator.search(lines, self.settings, first, listener=self.tally), first)
+    def by_length(self, source: Source, references: list[str] | None) -> Iterator[str]:
+        """The lectures' lists."""
+        from nmtkit.decoding.beam import Beam, ByLength
 
-    def ranked(self, found: Sequence[Sequence[Translation]], first: int) -> Iterator[list[str]]:
-        for number, translations in enumerate(found, start=first):
-            for rank, one in enumerate(translations or [None], start=1):
-                place = [str(number), str(rank)] if self.settings.n_best > 1 else []
-                yield place + self.columns(one)
+        self.tally.words_of = lambda lists: self._words(max(chain.from_iterable(lists), key=_score))
+        search = ByLength(Beam.of(self.settings))
+        found = self.translator.find(search, source, self.settings, listener=self.tally)
+        for number, lists in enumerate(found, start=source.first):
+            if not lists:
+                yield self._line([str(number), "", "", ""], None)
+                continue
+            winner = max(chain.from_iterable(lists), key=_score)
+            for hypotheses in lists:
+                for rank, hypothesis in enumerate(hypotheses, start=1):
+                    mark = "*" if hypothesis is winner else ""
+                    yield self._line([str(number), str(hypothesis.length), str(rank), mark], hypothesis)
 
-    def columns(self, one: Translation | None, extra: Sequence[str] = ()) -> list[str]:
-        from nmtkit.report.scores import columns
+    def certified(self, source: Source, references: list[str] | None, effort: dict[str, Any]) -> Iterator[str]:
+        """Exact search."""
+        from nmtkit.decoding.beam import Beam
+        from nmtkit.decoding.depth_first import Effort
+        from nmtkit.decoding.exact import Exact
 
-        pieces = self.translator.tokenizer.target.pieces(one.tokens if one else ()) if self.tokens else None
-        return columns(one, one.text if one else "", scores=self.scores, pieces=pieces, extra=extra)
+        self.tally.words_of = lambda certified: self._words(certified.best)
+        translator, settings = self.translator, self.settings
+        queries = translator.queries(source, settings)
+        if references is not None:
+            ids = [translator.encode_target(text) for text in references]
+            queries = [
+                replace(query, targets=(tokens,) if translator.holds(tokens, settings) else ())
+                for query, tokens in zip(queries, ids, strict=True)
+            ]
+        search = Exact(Beam.of(settings), Effort(**effort))
+        for certified in translator.find(search, source, settings, queries, listener=self.tally):
+            facts = ["", "", ""]
+            if certified is not None:
+                self.proved += certified.proved
+                facts = [f"{certified.gap:.6f}", str(certified.steps), str(certified.proved_limit)]
+            yield self._line([], certified.best if certified else None, facts if self.scores else ())
 
-    def close(self, summary: bool) -> None:
-        self.tally.close(summary)
-
-
-@dataclass
-class _PerLength(_Job):
-    """The lectures' lists."""
-
-    def words(self, result: Any) -> int:
-        return _words(max((one for best in result for one in best), key=lambda one: one.score))
-
-    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        found = self.translator.search_by_length(lines, self.settings, first, listener=self.tally)
-        for number, lengths in enumerate(found, start=first):
-            if not lengths:
-                yield [str(number), "", "", "", *self.columns(None)]
-            winner = max((one for best in lengths for one in best), key=lambda one: one.score, default=None)
-            for best in lengths:
-                for rank, one in enumerate(best, start=1):
-                    place = [str(number), str(one.length), str(rank), "*" if one is winner else ""]
-                    yield place + self.columns(one)
-
-
-@dataclass
-class _Traced(_Job):
-    """Beam search that notes what it looked at."""
-
-    file: TextIO
-
-    def begin(self) -> None:
-        """Write what stands first in the file."""
+    def traced(self, file: TextIO) -> Answer:
+        """Beam search that notes in a file what it looked at."""
         from nmtkit.inspection.traces import to_line
-        from nmtkit.inspection.tracing import header
+        from nmtkit.inspection.tracing import Observation, followed, header, traces
 
-        self.file.write(to_line(header(self.translator, self.settings)))
+        file.write(to_line(header(self.translator, self.settings)))
+        self.tally.words_of = lambda observed: self._words(observed.seen.hypotheses[0])
 
-    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        from nmtkit.inspection.traces import to_line
-        from nmtkit.inspection.tracing import trace
+        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
+            search, queries = (
+                Observation.of(self.settings),
+                followed(self.translator, source, references, self.settings),
+            )
+            found = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+            file.writelines(to_line(trace) for _, trace in traces(self.translator, source, queries, found, references))
+            yield from self._ranked(source, [observed.seen.hypotheses if observed else None for observed in found])
 
-        known = references[0] if references else None
-        found = trace(self.translator, lines, self.settings, known, first, self.tally)
-        self.file.writelines(to_line(traced) for _, traced in found)
-        yield from self.ranked([translations for translations, _ in found], first)
+        return answer
 
-
-@dataclass
-class _Attending(_Job):
-    """Beam search whose best outputs are looked into."""
-
-    file: TextIO
-
-    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
+    def attended(self, file: TextIO) -> Answer:
+        """Beam search that notes in a file what the model looked at for the best outputs."""
+        from nmtkit.decoding.beam import Beam
         from nmtkit.inspection.attention_maps import Choice, attend
         from nmtkit.report.attention import to_line
 
-        found = self.translator.search(lines, self.settings, first, listener=self.tally)
-        done = [index for index, translations in enumerate(found) if translations]
-        targets = [(found[index][0].text, found[index][0].tokens) for index in done]
-        numbers = [first + index for index in done]
-        maps = attend(self.translator, [lines[index] for index in done], targets, self.settings, Choice(), numbers)
-        self.file.writelines(map(to_line, maps))
-        yield from self.ranked(found, first)
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
 
+        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
+            found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+            best = {index: hypotheses[0] for index, hypotheses in enumerate(found) if hypotheses}
+            targets = {index: (self._text(hypothesis), hypothesis.tokens) for index, hypothesis in best.items()}
+            file.writelines(map(to_line, attend(self.translator, source, targets, self.settings, Choice())))
+            yield from self._ranked(source, found)
 
-@dataclass
-class _Exact(_Job):
-    """Exact search."""
+        return answer
 
-    budget_steps: int
-    budget_seconds: float | None
-    proved: int = 0
-
-    def words(self, result: Any) -> int:
-        return _words(result.best)
-
-    def rows(self, lines: list[str], references: list[list[str]], first: int) -> Iterator[list[str]]:
-        found = self.translator.search_exactly(
-            lines,
-            self.settings,
-            budget_steps=self.budget_steps,
-            budget_seconds=self.budget_seconds,
-            references=references,
-            first_line=first,
-            listener=self.tally,
-        )
-        self.proved += sum(one is not None and one.proved for one in found)
-        for one in found:
-            yield self.columns(one.best if one else None, self._facts(one) if self.scores else ())
-
-    def _facts(self, one: Certified | None) -> list[str]:
-        return ["", "", ""] if one is None else [f"{one.gap:.6f}", str(one.steps), str(one.proved_limit)]
-
-    def close(self, summary: bool) -> None:
-        if summary and self.tally.lines:
+    def say_proved(self) -> None:
+        """Of how many sentences the best is known."""
+        if self.tally.lines:
             rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
             note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
-        super().close(summary)
+
+    def _ranked(self, source: Source, found: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
+        for number, hypotheses in enumerate(found, start=source.first):
+            for rank, hypothesis in enumerate(hypotheses or [None], start=1):
+                yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
+
+    def _line(self, place: list[str], hypothesis: Hypothesis | None, extra: Sequence[str] = ()) -> str:
+        from nmtkit.report.scores import columns, row
+
+        tokens = hypothesis.tokens if hypothesis else ()
+        pieces = self.translator.tokenizer.target.pieces(tokens) if self.tokens else None
+        text = self._text(hypothesis) if hypothesis else ""
+        return row([*place, *columns(hypothesis, text, scores=self.scores, pieces=pieces, extra=extra)]) + "\n"
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        return self.translator.decode_target(hypothesis.tokens)
+
+    def _words(self, hypothesis: Hypothesis) -> int:
+        return len(self._text(hypothesis).split())
 
 
-def _words(one: Translation) -> int:
-    return len(one.text.split())
+def _score(hypothesis: Hypothesis) -> float:
+    return hypothesis.score

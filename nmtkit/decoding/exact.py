@@ -1,68 +1,40 @@
 """Exact search: the hypothesis with the highest J of all, or how far above the best one found it could still lie.
 
-Depth-first search with admissible pruning (Stahlberg and Byrne 2019, "On NMT Search Errors and Model Errors: Cat Got
-Your Tongue?", algorithm 1). A prefix is given up only where its bound, the most any continuation can reach within the
-length limit, does not exceed the incumbent, the best hypothesis known so far. So what is left at the end is the global
-best, and a search that runs out of its budget still knows the highest bound it left open.
-
-In float32 a bound may be rounded. So a prefix is given up only where its bound is below the incumbent by a tolerance,
-which rounding is trusted not to pass: what was given up is truly no better. By the same trust a prefix that the budget
-left open may reach its bound and the tolerance, so the gap of a sentence that is not proved is at least the tolerance,
-and a gap of 0 says that it is proved.
-
-With a length penalty that bound, total / lp(limit), is only as strong as the limit. So the limit grows in stages, from
-the length of the incumbent by a quarter at a time: each stage that ends proves its limit, the incumbents of the early
-ones make the later ones shorter, and a search that runs out of its budget still says up to which length it has proved
-its best. Without a penalty there is one stage.
-
-Data flow: nodes of one length, of many sentences, are read by the model in one batch, best first; their children that
-could still win become the nodes of the next length and are searched before their elders' brothers. A level keeps one
-state of the model for each parent whose children wait; a node whose children are too many makes the best of them and
-waits for its turn to make the next, so that the frontier stays small.
-
-Shape key: S sentences, N nodes read in one step, R waiting nodes, T tokens of a prefix, V vocabulary, C children.
+The beam searches first. Its hypothesis and the given translations, scored by force, are where the search of
+`depth_first.py` starts from, which proves that nothing is better or finds what is.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from nmtkit.decoding.frontier import Level, Nodes
+from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.depth_first import DepthFirst, Effort, Proof
+from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.hypothesis import Hypothesis
-from nmtkit.decoding.objective import Objective
-from nmtkit.models.distribution import LogProbs
-from nmtkit.models.interface import Model
-from nmtkit.specials import BOS, EOS, UNK
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.models.interface import Memory, State, Stepper
 
-TOLERANCE = 1e-4
-"""In J: the certificate says that nothing beats the incumbent by more than the rounding of float32."""
-GROWTH = 1.25
-"""Of the length limit from stage to stage."""
-ROUNDING = 1e-4
-"""In nats: by so much one log-probability may differ between two batches in float32."""
+USUAL = Effort()
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certified:
     """What an exact search can swear to.
 
     Attributes:
-        best: the best hypothesis found, or None where none was found within the budget.
-        proved: no hypothesis within the limit has a higher J.
-        gap: how much higher the best could still be: 0 if proved; otherwise the highest open bound − J of the best, at
-            least 0, + tolerance.
+        best: the hypothesis with the highest J that anything found, with log P of its tokens by a forced pass.
+        beam: what the beam search found alone.
+        proved: no hypothesis within the limit has a higher J than `best`.
+        gap: how much higher one could still be; 0 if proved, otherwise at least the tolerance (0.0001).
         steps: model steps spent (one hypothesis read by the model once is one step).
         limit: the most tokens of a hypothesis, EOS counted: nothing is said about longer ones.
-        proved_limit: no hypothesis of at most so many tokens has a higher J; the limit if proved, 0 for nothing proved.
+        proved_limit: nothing of at most this many tokens has a higher J; the limit if proved, 0 for nothing proved.
     """
 
-    best: Hypothesis | None
+    best: Hypothesis
+    beam: Hypothesis
     proved: bool
     gap: float
     steps: int
@@ -70,263 +42,60 @@ class Certificate:
     proved_limit: int
 
 
-@torch.no_grad()
-def exact_search(
-    model: Model,
-    memory: Any,
-    limits: Sequence[int],
-    *,
-    objective: Objective,
-    minimums: Sequence[int] | None = None,
-    forbid_unk: bool = False,
-    incumbents: Sequence[Sequence[Hypothesis]] | None = None,
-    budget_steps: int = 10_000,
-    budget_seconds: float | None = None,
-    tolerance: float = TOLERANCE,
-    rows: int = 512,
-    children: int = 64,
-    staged: bool = True,
-) -> list[Certificate]:
-    """The hypothesis with the highest J of every sentence, proved so or with the gap that the budget left.
+@dataclass(frozen=True)
+class Exact:
+    """The best of all hypotheses of each sentence, proved so or with the gap that the budget left.
 
-    Args:
-        memory: of the sources, one row each.
-        limits: the most tokens of each output, EOS counted; at least 1.
-        minimums: the fewest tokens of each output, EOS counted; None: 1.
-        forbid_unk: outputs with UNK do not count.
-        incumbents: finished hypotheses of each sentence to start from: the better the best of those that are allowed,
-            the less is left to search. The empty translation is always tried, where it is allowed.
-        budget_steps: model steps of each sentence.
-        budget_seconds: of all sentences together; None: as long as it takes.
-        tolerance: a prefix is given up where its bound is at most J of the incumbent − this: more than what rounding
-            moves J by.
-        rows: nodes read by the model at one time.
-        children: children made of a node at one time, the best first.
-        staged: whether the limit grows in stages where there is a length penalty.
+    Attributes:
+        beam: the search that goes before; its objective and what it forbids hold for all.
+        effort: how far it may go.
+
+    Raises:
+        ValueError: for an objective without a bound, and for rules under which the score of a prefix is none.
     """
-    lengths = minimums or [1] * len(limits), limits
-    forbidden = (EOS, UNK) if forbid_unk else (EOS,)
-    search = _Search(model, memory, lengths, forbidden, objective, tolerance, budget_steps, children)
-    for sentence, known in enumerate(incumbents or ()):
-        for one in known:
-            search.improve(sentence, one)
-    search.run(rows, None if budget_seconds is None else time.monotonic() + budget_seconds, staged)
-    return search.certificates()
 
+    beam: Beam
+    effort: Effort = USUAL
 
-class _Search:
-    """Incumbents, what was spent, and what was left open, for each sentence."""
+    def __post_init__(self) -> None:
+        if not self.beam.objective.bounded:
+            raise ValueError("this objective has no bound on what a prefix can still reach: leave exact search out")
+        if self.beam.rules.no_repeat_ngram:
+            raise ValueError(
+                "no_repeat_ngram makes later words depend on earlier ones: leave it out of an exact search"
+            )
 
-    def __init__(
-        self,
-        model: Model,
-        memory: Any,
-        lengths: tuple[Sequence[int], Sequence[int]],
-        forbidden: tuple[int, ...],
-        objective: Objective,
-        tolerance: float,
-        budget: int,
-        children: int,
-    ) -> None:
-        minimums, limits = lengths
-        assert len(limits) == memory.size() and budget >= 1 and children >= 1
-        self.model, self.memory, self.objective, self.tolerance = model, memory, objective, tolerance
-        assert all(1 <= fewest <= most for fewest, most in zip(minimums, limits, strict=True))
-        self.budget, self.children, self.out_of_time = budget, children, False
-        device, count = model.device, len(limits)
-        self.limit_S = torch.tensor(limits, device=device)
-        self.minimum_S, self.forbidden = torch.tensor(minimums, device=device), forbidden
-        self.score_S = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
-        self.open_S = torch.full_like(self.score_S, -torch.inf)  # highest total left open in the stage
-        self.reach_S = self.limit_S.clone()  # limit of the stage
-        self.proved_S = torch.zeros_like(self.limit_S)  # the last one proved
-        self.cut_S = self.open_S.clone()  # highest total that the limit of the stage cut off
-        self.left_S = torch.zeros_like(self.score_S)  # … that begins anything longer than the last limit proved
-        self.steps_S = torch.zeros(count, dtype=torch.int64, device=device)
-        self.best: list[Hypothesis | None] = [None] * count
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[Certified | None]:
+        """A certificate for each sentence; targets that the query has are starts, too."""
+        forced = Forced(self.beam.objective)
+        beams = replace(self.beam, n_best=1).find(stepper, batch, queries)
+        starts = [
+            replace(query, incumbents=(*(found or ()), *scores, *query.incumbents))
+            for query, found, scores in zip(queries, beams, forced.find(stepper, batch, queries), strict=True)
+        ]
+        proofs = self.prove(stepper, batch.memory, starts)
+        winners = [replace(query, targets=_tokens(proof)) for query, proof in zip(queries, proofs, strict=True)]
+        rescored = forced.find(stepper, batch, winners)
+        return [_certified(proof, found, scores) for proof, found, scores in zip(proofs, beams, rescored, strict=True)]
 
-    def improve(self, sentence: int, found: Hypothesis) -> None:
-        """A finished hypothesis; kept if it is allowed and the best so far."""
-        allowed = self.minimum_S[sentence] <= found.length <= self.limit_S[sentence]
-        allowed &= not set(self.forbidden) & set(found.tokens[:-1])
-        if allowed and found.score > self.score_S[sentence]:
-            self.best[sentence] = found
-            self.score_S[sentence] = found.score
+    def prove(self, stepper: Stepper[Memory, State], memory: Memory, queries: Sequence[Query]) -> list[Proof]:
+        """What depth-first search proves, begun from the incumbents of each query.
 
-    def run(self, rows: int, deadline: float | None, staged: bool) -> None:
-        """Search stage by stage until every limit is proved or the budgets are spent."""
-        sentence_R = torch.arange(len(self.best), device=self.limit_S.device)
-        self.reach_S = self._first_reach() if staged and self.objective.alpha else self.limit_S.clone()
-        while len(sentence_R):
-            self.open_S[sentence_R] = self.cut_S[sentence_R] = -torch.inf
-            self._search(sentence_R, rows, deadline)
-            done_R = ~self._wins(self._bound(self.open_S[sentence_R], sentence_R), sentence_R)
-            sentence_R = sentence_R[done_R]
-            self.proved_S[sentence_R] = self.reach_S[sentence_R]
-            self.left_S[sentence_R] = torch.maximum(self.cut_S, self._given_up())[sentence_R]
-            sentence_R = sentence_R[self.reach_S[sentence_R] < self.limit_S[sentence_R]]
-            grown_R = (GROWTH * self.reach_S[sentence_R]).ceil().long()
-            self.reach_S[sentence_R] = torch.minimum(grown_R, self.limit_S[sentence_R])
-
-    def _first_reach(self) -> Tensor:
-        """The limits of the first stage: the length of the incumbent, or the whole limit where there is none."""
-        known = [one.length if one else limit for one, limit in zip(self.best, self.limit_S.tolist(), strict=True)]
-        return torch.tensor(known, device=self.limit_S.device)
-
-    def _search(self, sentence_R: Tensor, rows: int, deadline: float | None) -> None:
-        """One stage: search until nothing within its limits is left that could win, or the budgets are spent."""
-        levels = [self._root(sentence_R)]
-        while levels:
-            self.out_of_time = deadline is not None and time.monotonic() > deadline
-            level = levels[-1]
-            level.nodes = self._still_open(level.nodes)
-            if not len(level.nodes):
-                levels.pop()
-                continue
-            taken, level.nodes = self._take(level.nodes, rows)
-            later, below = self._expand(taken, level.state)
-            level.nodes = level.nodes.joined(later)
-            if len(below.nodes):
-                levels.append(below)
-
-    def _take(self, nodes: Nodes, most: int) -> tuple[Nodes, Nodes]:
-        """The first nodes in their order, all of one turn and none that its sentence cannot pay for; and the rest.
-
-        A turn makes twice the children of the one before, so half as many nodes are taken: no step makes more than
-        rows · children, and the frontier has at most as many for every length.
+        Args:
+            memory: of the sources, one row each.
         """
-        turn = int(nodes.turn_R[0])
-        alike, most = (nodes.turn_R == turn).nonzero().squeeze(1), max(1, most >> turn)
-        sentence_R = nodes.sentence_R[alike]
-        payable = self._place(sentence_R) < (self.budget - self.steps_S)[sentence_R]
-        chosen_R = torch.zeros_like(nodes.sentence_R, dtype=torch.bool)
-        chosen_R[alike[payable][:most]] = True
-        return nodes.select(chosen_R), nodes.select(~chosen_R)
+        beam = self.beam
+        return DepthFirst(stepper, memory, queries, beam.objective, beam.rules.never, self.effort).run()
 
-    def _place(self, sentence_R: Tensor) -> Tensor:
-        """How many rows of the same sentence stand before each row."""
-        order = sentence_R.argsort(stable=True)
-        count_S = torch.bincount(sentence_R, minlength=len(self.best))
-        first_S = count_S.cumsum(0) - count_S
-        place_R = torch.empty_like(sentence_R)
-        place_R[order] = torch.arange(len(order), device=order.device) - first_S[sentence_R[order]]
-        return place_R
 
-    def certificates(self) -> list[Certificate]:
-        """What was proved, and what is left open.
+def _tokens(proof: Proof) -> tuple[tuple[int, ...], ...]:
+    return (proof.best.tokens,) if proof.best else ()
 
-        Whatever is longer than the last limit proved begins with a prefix that its stage gave up or cut off, and with
-        one that the stage after it left open, cut off, or gave up for a lower total than those.
-        """
-        highest_S = torch.minimum(self.left_S, torch.maximum(self.open_S, self.cut_S))
-        highest_S = self.objective.bound(highest_S, self.limit_S.double())
-        proved_S = self.proved_S == self.limit_S
-        gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0) + self.tolerance)
-        columns = (proved_S, gap_S, self.steps_S, self.limit_S, self.proved_S)
-        return [Certificate(*facts) for facts in zip(self.best, *(one.tolist() for one in columns), strict=True)]
 
-    def _given_up(self) -> Tensor:
-        """No prefix that the last stage gave up has a higher total than this; 0 where there is no incumbent."""
-        one_S = torch.ones_like(self.score_S)
-        total_S = (self.score_S - self.tolerance) / self.objective.final(one_S, self.reach_S.double())
-        return total_S.masked_fill(self.score_S == -torch.inf, 0.0)
-
-    def _root(self, sentence_R: Tensor) -> Level:
-        """The empty prefixes of some sentences."""
-        zero_R = torch.zeros_like(sentence_R)
-        total_R = torch.zeros(len(sentence_R), dtype=torch.float64, device=sentence_R.device)
-        prefix_RT = torch.zeros(len(sentence_R), 0, dtype=torch.int64, device=sentence_R.device)
-        token_R = torch.full_like(sentence_R, BOS)
-        nodes = Nodes(sentence_R, sentence_R, token_R, total_R, zero_R, total_R, prefix_RT)
-        return Level(nodes, self.model.start(self.memory))
-
-    def _bound(self, total: Tensor, sentence: Tensor) -> Tensor:
-        return self.objective.bound(total, self.reach_S[sentence].double())
-
-    def _wins(self, bound: Tensor, sentence: Tensor) -> Tensor:
-        """Whether something below could still beat the incumbent."""
-        return bound > self.score_S[sentence] - self.tolerance
-
-    def _still_open(self, nodes: Nodes) -> Nodes:
-        """The nodes that may win and may be paid for; what cannot be paid for is noted as open."""
-        bound_R = self._bound(nodes.highest_R, nodes.sentence_R)
-        wins_R = self._wins(bound_R, nodes.sentence_R)
-        broke_R = self.steps_S[nodes.sentence_R] >= self.budget
-        if self.out_of_time:
-            broke_R = torch.ones_like(broke_R)
-        left_R = wins_R & broke_R
-        self.open_S.scatter_reduce_(0, nodes.sentence_R[left_R], nodes.highest_R[left_R], "amax")
-        keep_R = wins_R & ~broke_R
-        return nodes if bool(keep_R.all()) else nodes.select(keep_R)
-
-    def _expand(self, nodes: Nodes, parents: Any) -> tuple[Nodes, Level]:
-        """Read the nodes; returns those that have more children to make, and the level of the children made now."""
-        value_NV, state = self._read(nodes, parents)
-        self.steps_S.index_add_(0, nodes.sentence_R, torch.ones_like(nodes.sentence_R))
-        length = nodes.prefix_RT.shape[1] + 1
-        self._finish(nodes, nodes.total_R + value_NV[:, EOS], length)
-        sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.reach_S[nodes.sentence_R] > length).unsqueeze(1)
-        self._cut_off(nodes, value_NV, length)
-        value_NC, token_NC, last_N1 = self._best_children(value_NV, nodes)
-        total_NC, last_N1 = nodes.total_R.unsqueeze(1) + value_NC, nodes.total_R.unsqueeze(1) + last_N1
-        wins_NC = self._wins(self._bound(total_NC, sentence_N1), sentence_N1) & goes_on_N1
-        for token in self.forbidden:  # EOS has been tried
-            wins_NC &= token_NC != token
-        row_R, column_R = wins_NC.nonzero(as_tuple=True)
-        below = self._children(nodes, state, row_R, token_NC[row_R, column_R], total_NC[row_R, column_R])
-        more_N = (self._wins(self._bound(last_N1, sentence_N1), sentence_N1) & goes_on_N1).squeeze(1)
-        later = nodes.select(more_N)
-        return replace(later, turn_R=later.turn_R + 1, highest_R=last_N1[more_N].squeeze(1)), below
-
-    def _cut_off(self, nodes: Nodes, value_NV: Tensor, length: int) -> None:
-        """Note what could go on beyond the limit of this stage."""
-        cut = (self.reach_S == length) & (self.limit_S > length)
-        row_R = cut[nodes.sentence_R].nonzero().squeeze(1)
-        if len(row_R):
-            beyond_RV = value_NV[row_R].index_fill(1, torch.tensor(self.forbidden, device=value_NV.device), -torch.inf)
-            total_R = nodes.total_R[row_R] + beyond_RV.amax(1)
-            self.cut_S.scatter_reduce_(0, nodes.sentence_R[row_R], total_R, "amax")
-
-    def _best_children(self, value_NV: Tensor, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities (−∞: not now) and tokens of the children made in this turn, both (N, C), and the highest
-        log-probability of those that wait for the next turn, (N, 1).
-
-        A turn takes what lies above its lowest, so that equals stay together whatever their order; and it begins
-        slightly above where the last one ended, since another batch may round the same distribution differently.
-        """
-        turn = int(nodes.turn_R[0])
-        if turn:
-            ceiling_N = (nodes.highest_R - nodes.total_R + ROUNDING).to(value_NV.dtype)
-            value_NV = value_NV.masked_fill(value_NV > ceiling_N.unsqueeze(1), -torch.inf)
-        most = self.children << turn
-        if most >= value_NV.shape[1]:
-            value_NC, token_NC = value_NV, torch.arange(value_NV.shape[1], device=value_NV.device).expand_as(value_NV)
-            return value_NC.double(), token_NC, torch.full_like(nodes.total_R, -torch.inf).unsqueeze(1)
-        value_NC, token_NC = value_NV.topk(most, dim=1)
-        last_N1 = value_NC[:, -1:]
-        return value_NC.masked_fill(value_NC <= last_N1, -torch.inf).double(), token_NC, last_N1.double()
-
-    def _read(self, nodes: Nodes, parents: Any) -> tuple[Tensor, Any]:
-        """Log-probabilities (N, V) after each node, and the states."""
-        state, memory = parents.select(nodes.parent_R), self.memory.select(nodes.sentence_R)
-        log_probs: LogProbs
-        log_probs, state = self.model.step(nodes.token_R, state, memory)
-        return log_probs.dense(), state
-
-    def _finish(self, nodes: Nodes, total_N: Tensor, length: int) -> None:
-        """Try every node with EOS behind it."""
-        score_N = self.objective.final(total_N, length)
-        score_N = score_N.masked_fill(self.minimum_S[nodes.sentence_R] > length, -torch.inf)
-        for row in (score_N > self.score_S[nodes.sentence_R]).nonzero().flatten().tolist():
-            tokens = (*nodes.prefix_RT[row].tolist(), EOS)
-            self.improve(int(nodes.sentence_R[row]), Hypothesis(tokens, float(total_N[row]), float(score_N[row])))
-
-    def _children(self, nodes: Nodes, state: Any, row_R: Tensor, token_R: Tensor, total_R: Tensor) -> Level:
-        """The next level: best first, the sentences in turn; only states that have children are kept."""
-        order = total_R.argsort(descending=True, stable=True)
-        order = order[self._place(nodes.sentence_R[row_R[order]]).argsort(stable=True)]
-        row_R, token_R, total_R = row_R[order], token_R[order], total_R[order]
-        used, parent_R = row_R.unique(return_inverse=True)
-        prefix_RT = torch.cat((nodes.prefix_RT[row_R], token_R.unsqueeze(1)), dim=1)
-        sentence_R, none_R = nodes.sentence_R[row_R], torch.zeros_like(row_R)
-        return Level(Nodes(sentence_R, parent_R, token_R, total_R, none_R, total_R, prefix_RT), state.select(used))
+def _certified(proof: Proof, beam: Sequence[Hypothesis] | None, rescored: Sequence[Hypothesis]) -> Certified | None:
+    if not beam or proof.best is None:
+        return None
+    best = replace(proof.best, log_probs=rescored[0].log_probs)
+    return Certified(best, beam[0], proof.proved, proof.gap, proof.steps, proof.limit, proof.proved_limit)

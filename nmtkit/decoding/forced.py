@@ -1,23 +1,75 @@
-"""Forced decoding: the log-probability of given translations, in one parallel pass."""
+"""Forced scores: what a model thinks of given translations, in one parallel pass over each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from nmtkit.models.interface import Model, stack_targets
+from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.models.interface import Memory, State, Stepper
+from nmtkit.ragged import Ragged, shifted
+
+TOKENS = 8192
+
+
+@dataclass(frozen=True)
+class Forced:
+    """The scores of the targets of each query, in their order.
+
+    Attributes:
+        objective: gives J of each.
+        tokens: most padded target positions that are read at one time.
+    """
+
+    objective: Objective
+    tokens: int = TOKENS
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[list[Hypothesis]]:
+        """As many scores as a query has targets."""
+        asked = [(row, target) for row, query in enumerate(queries) for target in query.targets]
+        scores: list[Hypothesis | None] = [None] * len(asked)
+        order = sorted(range(len(asked)), key=lambda place: len(asked[place][1]))  # like lengths together
+        for places in _portions(order, [len(target) for _, target in asked], self.tokens):
+            targets = [asked[place][1] for place in places]
+            rows = torch.tensor([asked[place][0] for place in places], device=stepper.device)
+            log_probs = forced_log_probs(stepper, batch.memory.select(rows), targets)
+            for place, target, of_target in zip(places, targets, log_probs, strict=True):
+                scores[place] = self._scored(target, of_target)
+        remaining = iter(score for score in scores if score is not None)
+        return [[next(remaining) for _ in query.targets] for query in queries]
+
+    def _scored(self, target: tuple[int, ...], log_probs: Sequence[float]) -> Hypothesis:
+        total = sum(log_probs)
+        return Hypothesis(target, total, self.objective.final(total, len(target)), tuple(log_probs))
 
 
 @torch.no_grad()
-def forced_log_probs(model: Model, memory: Any, targets: Sequence[Sequence[int]]) -> list[list[float]]:
-    """Natural log P of each token of each target, given the true prefix before it.
+def forced_log_probs(
+    stepper: Stepper[Memory, State], memory: Memory, targets: Sequence[Sequence[int]]
+) -> list[list[float]]:
+    """log P (natural) of every token of each target (ids, EOS last), given its true prefix.
 
     Args:
-        memory: of the sources, one row each.
-        targets: ids, each ending in EOS; W for each row of the memory, those of a source next to each other.
+        memory: one row a target; or one for every W targets, which then follow each other.
     """
-    target_in_NT, target_out_NT = stack_targets(targets, model.device)
-    rows = model.decode(memory, target_in_NT).at(target_out_NT).tolist()
-    return [row[: len(target)] for row, target in zip(rows, targets, strict=True)]
+    target_out_NT, _ = Ragged.of_ids(targets).rows(range(len(targets)))
+    target_out_NT = target_out_NT.to(stepper.device)
+    picked_NT = stepper.decode(memory, shifted(target_out_NT)).at(target_out_NT).tolist()
+    return [row[: len(target)] for row, target in zip(picked_NT, targets, strict=True)]
+
+
+def _portions(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
+    """`order`, cut where the padded tokens of a portion would be more than that; lengths do not fall along it."""
+    start = 0
+    for place, index in enumerate(order):
+        if place > start and (place + 1 - start) * lengths[index] > tokens:
+            yield order[start:place]
+            start = place
+    if order:
+        yield order[start:]

@@ -6,10 +6,12 @@ Shape key: R waiting nodes, T tokens of a prefix.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Generic
 
 import torch
 from torch import Tensor
+
+from nmtkit.models.interface import State
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,37 @@ class Nodes:
 
 
 @dataclass
-class Level:
+class Level(Generic[State]):
     """Waiting nodes of one length and the states of their parents."""
 
     nodes: Nodes
-    state: Any
+    state: State
+
+
+def places(sentence_R: Tensor, sentences: int) -> Tensor:
+    """How many rows of the same sentence stand before each row."""
+    order = sentence_R.argsort(stable=True)
+    count_S = torch.bincount(sentence_R, minlength=sentences)
+    first_S = count_S.cumsum(0) - count_S
+    place_R = torch.empty_like(sentence_R)
+    place_R[order] = torch.arange(len(order), device=order.device) - first_S[sentence_R[order]]
+    return place_R
+
+
+def next_level(
+    nodes: Nodes, state: State, row_R: Tensor, token_R: Tensor, total_R: Tensor, sentences: int
+) -> Level[State]:
+    """The children of nodes, best first, the sentences in turn; only states that have children are kept.
+
+    Args:
+        state: one row a node.
+        row_R, token_R, total_R: of each child its node, its last token and its Σ log P.
+        sentences: how many there are.
+    """
+    order = total_R.argsort(descending=True, stable=True)
+    order = order[places(nodes.sentence_R[row_R[order]], sentences).argsort(stable=True)]
+    row_R, token_R, total_R = row_R[order], token_R[order], total_R[order]
+    used, parent_R = row_R.unique(return_inverse=True)
+    prefix_RT = torch.cat((nodes.prefix_RT[row_R], token_R.unsqueeze(1)), dim=1)
+    sentence_R, none_R = nodes.sentence_R[row_R], torch.zeros_like(row_R)
+    return Level(Nodes(sentence_R, parent_R, token_R, total_R, none_R, total_R, prefix_RT), state.select(used))

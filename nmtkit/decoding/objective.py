@@ -37,6 +37,11 @@ class Objective:
         if self.penalty not in PENALTIES:
             raise ValueError(f"length_penalty = {self.penalty!r} is not known: choose one of {', '.join(PENALTIES)}")
 
+    @property
+    def bounded(self) -> bool:
+        """Whether `bound` holds; exact search needs it."""
+        return True
+
     def final(self, total: Number, length: Number | int) -> Number:
         """J of a finished hypothesis of `length` tokens (EOS counted) with log-probability `total`."""
         base = length if self.penalty == "power" else (5 + length) / 6

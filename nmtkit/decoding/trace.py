@@ -14,8 +14,12 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from nmtkit.decoding.beam import BeamStep, Watcher
+from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.watching import BeamStep, Both
+from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.specials import EOS
 
 
@@ -199,12 +203,41 @@ class Follower:
         return None if ending is None else ReferencePath(tuple(self.steps[sentence]), ending)
 
 
-class Both:
-    """Two watchers of one search."""
+@dataclass(frozen=True)
+class Seen:
+    """What a beam search found in a sentence, and what it looked at on its way.
 
-    def __init__(self, *watchers: Watcher) -> None:
-        self.watchers, self.candidates = watchers, max(watcher.candidates for watcher in watchers)
+    Attributes:
+        hypotheses: the n best, best first.
+        steps: its best candidates, step by step; none where nobody asked for them.
+        path: how far it went along the reference of the query; None where there was none.
+    """
 
-    def see(self, step: BeamStep) -> None:
-        for watcher in self.watchers:
-            watcher.see(step)
+    hypotheses: list[Hypothesis]
+    steps: tuple[Step, ...]
+    path: ReferencePath | None
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Beam search that follows the reference of each query, and notes the best candidates of every step.
+
+    Attributes:
+        candidates: noted in each step; 0: none.
+    """
+
+    beam: Beam
+    candidates: int = 0
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[Seen | None]:
+        """What each sentence has, as `Beam` finds it, and what was seen."""
+        recorder = Recorder(len(queries), self.candidates, self.beam.objective)
+        follower = Follower([query.reference for query in queries], [query.limit for query in queries])
+        watcher = Both(recorder, follower) if self.candidates else follower
+        found = self.beam.watched(stepper, batch, queries, watcher)
+        return [
+            None if hypotheses is None else Seen(hypotheses, tuple(recorder.steps[row]), follower.path(row))
+            for row, hypotheses in enumerate(found)
+        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nmtkit.evaluation.alignment import Links
 
 if TYPE_CHECKING:
+    from nmtkit.batches.source import Source
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -74,37 +75,38 @@ class AttentionMap:
 
 def attend(
     translator: Translator,
-    lines: Sequence[str],
-    targets: Sequence[tuple[str, tuple[int, ...]]],
+    source: Source,
+    targets: Mapping[int, tuple[str, tuple[int, ...]]],
     settings: SearchSettings,
     choice: Choice,
     numbers: Sequence[int] | None = None,
 ) -> list[AttentionMap]:
-    """A map of each line, or as many as it has layers and heads.
+    """A map of each sentence that has a target, or as many as it has layers and heads.
 
     Args:
-        targets: a translation of each as text and as ids, EOS last: what the search found, or a given one.
-        numbers: of the lines; None: from 1 on.
+        targets: by the index of a sentence a translation of it, as text and as ids, EOS last: what the search found, or
+            a given one.
+        numbers: of all sentences of the source; None: as the source numbers them.
 
     Raises:
         ValueError: where the model has no such map, and for a target that it cannot hold.
     """
     maps = []
-    numbers = numbers or range(1, len(lines) + 1)
-    for number, line, (text, tokens) in zip(numbers, lines, targets, strict=True):
+    pieces = translator.tokenizer.target.pieces
+    for index, (text, tokens) in targets.items():
+        number = numbers[index] if numbers else source.first + index
         try:
-            (one,) = translator.attention([line], [tokens], settings)
+            (seen,) = translator.attention(source, [(index, tokens)], settings)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
-        layers = {"cross": one.cross, "decoder": one.decoder, "encoder": one.encoder}[choice.kind]
-        source, target = translator.tokenizer.source, translator.tokenizer.target
-        read = (*source.pieces(translator.encode_source(line, settings)[:-1]), *target.pieces(tokens[-1:]))
-        written = tuple(target.pieces(tokens))
+        layers = {"cross": seen.cross, "decoder": seen.decoder, "encoder": seen.encoder}[choice.kind]
+        read, written = source.names(index), tuple(pieces(tokens))
         before = ("<s>", *written[:-1])  # while a piece is predicted, the one before is the last that was read
         rows, columns = {"cross": (written, read), "decoder": (written, before), "encoder": (read, read)}[choice.kind]
         for layer, head, weights in _chosen(layers, choice):
-            looked, seen, summed = joined(rows, columns, weights) if choice.words else (rows, columns, weights)
-            maps.append(AttentionMap(number, line, text, tuple(looked), tuple(seen), summed, layer, head))
+            looked, seen_columns, summed = joined(rows, columns, weights) if choice.words else (rows, columns, weights)
+            facts = (tuple(looked), tuple(seen_columns), summed, layer, head)
+            maps.append(AttentionMap(number, source.show(index), text, *facts))
     return maps
 
 

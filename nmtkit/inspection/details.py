@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nmtkit.blame.records import Record
-from nmtkit.inspection.traces import Step, prefixes
-from nmtkit.inspection.tracing import observe
-from nmtkit.specials import EOS
+from nmtkit.inspection.traces import Step, Trace, prefixes
 
 if TYPE_CHECKING:
+    from nmtkit.batches.source import Source
+    from nmtkit.decoding.search import Query
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.inspection.tracing import Observed
     from nmtkit.translator import Attended, Translator
 
 Map = tuple[tuple[tuple[float, ...], ...], ...]
@@ -45,35 +46,54 @@ class Detail:
     prefixes: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-def explain(translator: Translator, records: Sequence[Record], settings: SearchSettings) -> list[Detail]:
-    """One detail for each record, by another search of these sentences and a forced pass over ŷ and y*."""
-    lines = [record.source for record in records]
-    _, seen = observe(translator, lines, [record.reference.tokens for record in records], settings, None)
-    own = translator.attention(lines, [record.output.tokens for record in records], settings)
-    scored = [record for record in records if record.reference.log_probs]
-    maps = translator.attention(
-        [record.source for record in scored], [record.reference.tokens for record in scored], settings
+def explain(
+    translator: Translator, sources: Sequence[str], records: Sequence[Record], settings: SearchSettings
+) -> list[Detail]:
+    """One detail for each record, by another search of these sentences and forced passes over ŷ and y*.
+
+    Args:
+        sources: of the whole text, in which the records are numbered from 1.
+    """
+    from nmtkit.inspection.tracing import Observation, traces  # which loads torch
+
+    source = translator.read([sources[record.number - 1] for record in records], settings)
+    queries = [
+        replace(query, reference=record.reference.tokens)
+        for query, record in zip(translator.queries(source, settings), records, strict=True)
+    ]
+    found = translator.find(Observation.of(settings), source, settings, queries)
+    traced = traces(translator, source, queries, found, None)
+    return [
+        _detail(translator, source, query, record, trace, observed, settings)
+        for query, record, (_, trace), observed in zip(queries, records, traced, found, strict=True)
+    ]
+
+
+def _detail(
+    translator: Translator,
+    source: Source,
+    query: Query,
+    record: Record,
+    trace: Trace,
+    observed: Observed | None,
+    settings: SearchSettings,
+) -> Detail:
+    known = record.reference.tokens if record.reference.log_probs else ()
+    targets = [record.output.tokens, *([known] if known else [])]
+    maps = [*map(_frozen, translator.attention(source, [(query.index, one) for one in targets], settings)), ()]
+    pieces = translator.tokenizer.target.pieces
+    lost = len(observed.seen.path.steps) if observed and observed.seen.path else 0
+    around = slice(max(0, lost - 1 - AROUND), lost + AROUND)
+    return Detail(
+        number=record.number,
+        source=source.names(query.index),
+        output=tuple(pieces(record.output.tokens)),
+        reference=tuple(pieces(known)),
+        output_map=maps[0],
+        reference_map=maps[1],
+        steps=trace.steps[around],
+        prefixes=tuple(tuple(one) for one in prefixes(trace.steps)[around]),
     )
-    known = {record.number: _frozen(one) for record, one in zip(scored, maps, strict=True)}
-    source, target = translator.tokenizer.source, translator.tokenizer.target
-    details = []
-    for record, (steps, path), for_output in zip(records, seen, own, strict=True):
-        pieces = source.pieces(translator.encode_source(record.source, settings)[:-1])
-        lost = len(path.steps) if path else 0
-        first, last = max(0, lost - 1 - AROUND), lost + AROUND
-        details.append(
-            Detail(
-                number=record.number,
-                source=(*pieces, *target.pieces([EOS])),
-                output=tuple(target.pieces(record.output.tokens)),
-                reference=tuple(target.pieces(record.reference.tokens if record.number in known else ())),
-                output_map=_frozen(for_output),
-                reference_map=known.get(record.number, ()),
-                steps=steps[first:last],
-                prefixes=tuple(tuple(one) for one in prefixes(steps)[first:last]),
-            )
-        )
-    return details
 
 
 def _frozen(attended: Attended) -> Map:

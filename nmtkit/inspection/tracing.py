@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from nmtkit import __version__
-from nmtkit.blame.references import Known, scored, written
+from nmtkit.blame.records import Candidate as BlameCandidate
+from nmtkit.blame.references import written
+from nmtkit.blame.rule import Reference as Human
 from nmtkit.console import warn
-from nmtkit.decoding.beam import Watcher
-from nmtkit.decoding.trace import Both, Follower, Recorder, ReferencePath
+from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.forced import Forced
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.trace import ReferencePath, Seen, Traced
 from nmtkit.decoding.trace import Step as SeenStep
 from nmtkit.inspection.traces import Candidate, Header, Reference, Scored, Step, Trace
+from nmtkit.memory import ran_out
+from nmtkit.models.interface import Memory, State, Stepper
 
 if TYPE_CHECKING:
-    from nmtkit.batches.sources import Listener
+    from nmtkit.batches.source import Source
+    from nmtkit.batches.work import Listener
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translation, Translator
@@ -26,6 +33,41 @@ def header(translator: Translator, settings: SearchSettings) -> Header:
     vocabulary = translator.tokenizer.target.size - 2  # PAD and BOS cannot be produced
     facts = (settings.beam, settings.length_alpha, settings.length_penalty, vocabulary)
     return Header(__version__, translator.folder_hash, *facts)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of the search for a sentence, and the score of its reference, if it has one."""
+
+    seen: Seen
+    reference: Hypothesis | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A search of searches: traced, and the only target of a query, if it has one, scored by a forced pass."""
+
+    traced: Traced
+
+    @classmethod
+    def of(cls, settings: SearchSettings) -> Observation:
+        """Of every step the 2B best candidates, at least ten."""
+        return cls(Traced(Beam.of(settings), max(2 * settings.beam, 10)))
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[Observed | None]:
+        """Every sentence is encoded once."""
+        seen = self.traced.find(stepper, batch, queries)
+        try:
+            scores = Forced(self.traced.beam.objective).find(stepper, batch, queries)
+        except (RuntimeError, MemoryError) as error:
+            if len(queries) > 1 or not ran_out(error):
+                raise
+            scores = [[]]  # a reference that memory does not suffice for is left out
+        return [
+            None if one is None else Observed(one, next(iter(own), None)) for one, own in zip(seen, scores, strict=True)
+        ]
 
 
 def trace(
@@ -45,89 +87,65 @@ def trace(
             one that is longer than any translation is not followed, with a warning.
         listener: hears how the lines fare; one that fails has no translation and no steps.
     """
-    tokens = _followed(translator, lines, references, settings, first_line)
-    found, seen = observe(translator, lines, tokens, settings, first_line, listener)
-    limits = translator.limits(lines, settings)
-    alone = [[one] if one else [] for one in tokens]
-    forced = translator.score_tokens(lines, alone, settings, listener=_Deaf()) if references is not None else []
-    results = []
-    for index, line in enumerate(lines):
-        steps, path = seen[index]
-        reference = None
-        if references is not None and path is not None and forced[index]:
-            text, (own,) = references[index], forced[index]
-            reference = _reference(translator, own, text, path)
-            known = Known(text, written(translator, text, own.tokens), (scored(text, own),))
-            if reference.ending != "finished" and any(known.same_text(one.text) for one in found[index]):
-                reference = replace(reference, ending="same text")
-        pieces = translator.tokenizer.source.pieces(translator.encode_source(line, settings)[:-1])
-        outputs = tuple(_scored(translator, one, one.text) for one in found[index])
-        traced = Trace(first_line + index, line, tuple(pieces), limits[index], steps, outputs, reference)
-        results.append((found[index], traced))
-    return results
+    source = translator.read(lines, settings, first_line)
+    queries = followed(translator, source, references, settings)
+    found = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
+    return traces(translator, source, queries, found, references)
 
 
-def _followed(
+def followed(
+    translator: Translator, source: Source, references: Sequence[str] | None, settings: SearchSettings
+) -> list[Query]:
+    """A query for each sentence with the ids of what is followed."""
+    queries = translator.queries(source, settings)
+    if references is None:
+        return queries
+    ids = [
+        _ids(translator, text, source, query.index, settings) for query, text in zip(queries, references, strict=True)
+    ]
+    return [
+        replace(query, reference=tokens, targets=(tokens,) if tokens else ())
+        for query, tokens in zip(queries, ids, strict=True)
+    ]
+
+
+def _ids(
+    translator: Translator, text: str, source: Source, index: int, settings: SearchSettings
+) -> tuple[int, ...] | None:
+    """The ids of a reference, if it can be followed."""
+    if not text.strip() and not source.blank(index):
+        return None
+    tokens = translator.encode_target(text)
+    if excess := translator.excess(tokens, settings):
+        warn(f"line {source.first + index}: the reference is not followed: {excess}")
+        return None
+    return tokens
+
+
+def traces(
     translator: Translator,
-    lines: Sequence[str],
+    source: Source,
+    queries: Sequence[Query],
+    found: Sequence[Observed | None],
     references: Sequence[str] | None,
-    settings: SearchSettings,
-    first_line: int,
-) -> list[tuple[int, ...] | None]:
-    """The ids of what is followed for each line."""
-    followed: list[tuple[int, ...] | None] = []
-    for number, (line, text) in enumerate(zip(lines, references or [""] * len(lines), strict=True), start=first_line):
-        tokens = translator.encode_target(text) if references and (text.strip() or not line.strip()) else None
-        if tokens is not None and (excess := translator.excess(tokens, settings)):
-            warn(f"line {number}: the reference is not followed: {excess}")
-            tokens = None
-        followed.append(tokens)
-    return followed
-
-
-Seen = tuple[tuple[Step, ...], ReferencePath | None]
-"""Of a line: the steps of its search, and how far it went along the translation followed."""
-
-
-def observe(
-    translator: Translator,
-    lines: Sequence[str],
-    followed: Sequence[tuple[int, ...] | None],
-    settings: SearchSettings,
-    first_line: int | None = 1,
-    listener: Listener | None = None,
-) -> tuple[list[list[Translation]], list[Seen]]:
-    """The translations of each line, and what the beam looked at.
-
-    Args:
-        followed: ids of a translation of each line, EOS last; None: nothing to follow.
-        first_line: number of the first line, for warnings; None: no warnings.
-    """
-    notes: dict[int, tuple[Recorder, Follower, int]] = {}
-
-    def watch(chosen: list[int], limits: list[int]) -> Watcher:
-        recorder = Recorder(len(chosen), max(2 * settings.beam, 10), settings.objective)
-        follower = Follower([followed[index] for index in chosen], limits)
-        notes.update({index: (recorder, follower, row) for row, index in enumerate(chosen)})
-        return Both(recorder, follower)
-
-    found = translator.search(lines, settings, first_line, listener=listener, watch=watch)
-    seen: list[Seen] = []
-    for index, translations in enumerate(found):
-        if not translations:
-            seen.append(((), None))
-            continue
-        recorder, follower, row = notes[index]
-        seen.append((_steps(translator, recorder.steps[row], followed[index] or ()), follower.path(row)))
-    return found, seen
-
-
-class _Deaf:
-    """Hears nothing: a reference that cannot be scored is left out of its trace."""
-
-    def done(self, results: Sequence[Any]) -> None: ...
-
-    def failed(self, line: int, error: Exception) -> None: ...
+) -> list[tuple[list[Translation], Trace]]:
+    """What was found and seen, in texts and pieces."""
+    results = []
+    for query, observed in zip(queries, found, strict=True):
+        index = query.index
+        translations = [translator.text(one) for one in observed.seen.hypotheses] if observed else []
+        steps = _steps(translator, observed.seen.steps, query.reference or ()) if observed else ()
+        reference = None
+        if observed and references and observed.reference and observed.seen.path:
+            reference = _reference(translator, observed.reference, references[index], observed.seen.path)
+            text = references[index]
+            human = Human[BlameCandidate](text, written(translator, text, observed.reference.tokens), ())
+            if reference.ending != "finished" and any(human.same_text(one.text) for one in translations):
+                reference = replace(reference, ending="same text")
+        outputs = tuple(_scored(translator, one, one.text) for one in translations)
+        facts = (source.show(index), source.names(index)[:-1], query.limit, steps, outputs, reference)
+        results.append((translations, Trace(source.first + index, *facts)))
+    return results
 
 
 def _steps(translator: Translator, steps: Sequence[SeenStep], reference: Sequence[int]) -> tuple[Step, ...]:

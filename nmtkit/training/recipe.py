@@ -312,10 +312,11 @@ def _trainer(
 ) -> Trainer:
     """The trainer, with validation and keeping on a second copy of the model that holds the averaged weights."""
     settings = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
-    translator = Translator(copy.deepcopy(model).eval(), tokenizer, settings)
+    averaged = copy.deepcopy(model).eval()
+    translator = Translator(averaged, tokenizer, settings)
 
     def validate_weights(weights: Weights) -> Scores:
-        checkpoint.load_weights(translator.model, weights)
+        checkpoint.load_weights(averaged, weights)
         return validate(translator, dev, settings, run.training.batch_tokens)
 
     def keep(weights: Weights, scores: Scores, step: int, best: bool) -> None:

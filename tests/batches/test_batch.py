@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmtkit.batches.batch import Batch, epoch_batches, group, make_batch
-from nmtkit.batches.corpus import Corpus, Counts, Ragged
+from nmtkit.batches.corpus import Corpus, Counts
+from nmtkit.ragged import Ragged
 from nmtkit.specials import BOS, EOS, PAD
 from nmtkit.training.options import TrainingOptions
 
@@ -21,7 +22,7 @@ some_lengths = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_s
 def corpus_of(lengths: Lengths) -> Corpus:
     """Distinct ids throughout, EOS last."""
     sides = [
-        Ragged(
+        Ragged.of_ids(
             [[*range(10 + 100 * i + offset, 9 + 100 * i + offset + pair[side]), EOS] for i, pair in enumerate(lengths)]
         )
         for side, offset in ((0, 0), (1, 50))

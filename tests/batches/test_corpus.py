@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.training_toys import parallel, tokenizer
 
-from nmtkit.batches.corpus import Corpus, Ragged, load_corpus
+from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.specials import EOS
 
 
@@ -77,10 +77,3 @@ def test_real_text_comes_back_from_the_ids_of_its_own_side() -> None:
         ids_x, ids_y = corpus.source[i].tolist(), corpus.target[i].tolist()
         assert (ids_x[-1], ids_y[-1]) == (EOS, EOS) and EOS not in ids_x[:-1] + ids_y[:-1]
         assert tokenizer(joint=False).source.decode(ids_x) == x and tokenizer(joint=False).target.decode(ids_y) == y
-
-
-@given(st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=5), max_size=8))
-def test_ragged_gives_back_every_sequence(sequences: list[list[int]]) -> None:
-    ragged = Ragged(sequences)
-    assert len(ragged) == len(sequences) and ragged.lengths == [len(sequence) for sequence in sequences]
-    assert [ragged[i].tolist() for i in range(len(sequences))] == sequences

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,9 +21,12 @@ import torch
 from speed import Peak, weights_passed
 from torch.profiler import ProfilerActivity, profile
 
-import nmtkit.translator
+from nmtkit.decoding.exact import Certified, Exact
 from nmtkit.decoding.settings import SearchSettings
-from nmtkit.translator import Certified, Translator
+from nmtkit.translator import Translator
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.searches import search_exactly
 
 PARTS = {
     "choosing the best": ("topk", "sort", "gather", "amax", "logsumexp", "sub_", "exp_", "log_", "sum", "cat"),
@@ -87,7 +91,7 @@ def measure_exact(
         beam: [found[0] for found in translator.search(lines, replace(settings, beam=beam))] for beam in (1, 5, 20)
     }
     started = time.perf_counter()
-    certified = [one for one in translator.search_exactly(lines, settings, budget_steps=budget) if one is not None]
+    certified = [one for one in search_exactly(translator, lines, settings, budget_steps=budget) if one is not None]
     seconds = time.perf_counter() - started
     proved = [(index, one) for index, one in enumerate(certified) if one.proved]
     errors = {
@@ -101,7 +105,7 @@ def measure_exact(
     reach = statistics.median(one.proved_limit / one.best.length for one in certified)
     ratio = sum(one.best.length for _, one in proved) / max(1, sum(one.beam.length for _, one in proved))
     print(f"  {title}: proved {len(proved)} of {len(lines)}, of these the empty translation best for", end=" ")
-    print(f"{sum(not one.best.text for _, one in proved)}, length ratio to beam {settings.beam} {ratio:.2f}")
+    print(f"{sum(one.best.length == 1 for _, one in proved)}, length ratio to beam {settings.beam} {ratio:.2f}")
     print(f"    search errors among the proved: {errors}, found among all: {known}")
     print(f"    proved limit / length of the best, median {reach:.2f}")
     print(f"    steps a sentence {statistics.mean(steps):,.0f} (median {statistics.median(steps):,.0f}),", end=" ")
@@ -109,29 +113,28 @@ def measure_exact(
     return certified
 
 
+class Unprimed(Exact):
+    """Exact search that starts from nothing."""
+
+    def find(self, stepper: Any, batch: Any, queries: Any) -> Any:
+        beams = self.beam.find(stepper, batch, queries)
+        proofs = self.prove(stepper, batch.memory, queries)
+        return [Certified(**{**vars(proof), "beam": best[0]}) for proof, best in zip(proofs, beams, strict=True)]
+
+
 def compare_speedups(
     translator: Translator, lines: list[str], references: list[str], settings: SearchSettings, budget: int
 ) -> None:
     """The same search without one of its means at a time: seconds and steps as ratio to that with all of them."""
-    exact = nmtkit.translator.exact_search
 
     def run(one_by_one: bool = False, known: bool = False, **options: Any) -> tuple[float, int, int]:
-        def changed(*arguments: Any, **given: Any) -> Any:
-            return exact(*arguments, **{**given, **options})
-
-        nmtkit.translator.exact_search = changed
-        extra: dict[str, Any] = {"references": [references]} if known else {}
+        groups = [[index] for index in range(len(lines))] if one_by_one else [list(range(len(lines)))]
+        found = []
         started = time.perf_counter()
-        try:
-            if one_by_one:
-                found = []
-                for index, line in enumerate(lines):
-                    own: dict[str, Any] = {"references": [[references[index]]]} if known else {}
-                    found += translator.search_exactly([line], settings, budget_steps=budget, **own)
-            else:
-                found = translator.search_exactly(lines, settings, budget_steps=budget, **extra)
-        finally:
-            nmtkit.translator.exact_search = exact
+        for group in groups:
+            more = {"references": [[references[index] for index in group]]} if known else {}
+            chosen = [lines[index] for index in group]
+            found += search_exactly(translator, chosen, settings, budget_steps=budget, **more, **options)
         seconds = time.perf_counter() - started
         return seconds, sum(one.steps for one in found if one), sum(one.proved for one in found if one)
 
@@ -144,7 +147,7 @@ def compare_speedups(
         "nor children (one node at a time)": {"one_by_one": True, "rows": 1},
         "32 nodes at a time, not 512": {"rows": 32},
         "all children made at once": {"children": every},
-        "no hypothesis to start from": {"incumbents": None},
+        "no hypothesis to start from": {"search": Unprimed},
         "the reference to start from, too": {"known": True},
         "no stages": {"staged": False},
     }.items():

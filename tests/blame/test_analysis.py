@@ -16,30 +16,34 @@ from sacrebleu.metrics.chrf import CHRF
 from support.blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbers, Pieces, ask, toy
 from support.toys import TableModel, brute_force
 
+import nmtkit.decoding.forced
 from nmtkit.blame.analysis import blame
 from nmtkit.blame.fit import TrainingText
 from nmtkit.blame.records import Report, Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
+from nmtkit.blame.verdicts import Tried
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
-from nmtkit.translator import Translation, Translator
+from nmtkit.translator import Translator
 
 EQUAL, BEAM, MODEL, UNREACHABLE = Verdict.EQUAL, Verdict.BEAM, Verdict.MODEL, Verdict.UNREACHABLE
 
 
 def off(translator: Any, **change: float) -> Any:
     """The translator, with a search that moves a number of its second result."""
-    search = translator.search
+    find = translator.find
 
-    def moved(lines: Sequence[str], settings: SearchSettings, *first: int, **more: Any) -> list[list[Translation]]:
-        found = search(lines, settings, *first, **more)
-        if "watch" not in more:  # another search than that of the outputs
-            return found
-        first, (second,) = found
-        return [first, [replace(second, **{name: getattr(second, name) + by for name, by in change.items()})]]
+    def moved(*arguments: Any, **more: Any) -> list[Any]:
+        found = find(*arguments, **more)
+        if found and type(found[0]) is Tried:
+            first, second = found
+            (best,) = second.seen.hypotheses
+            best = replace(best, **{name: getattr(best, name) + by for name, by in change.items()})
+            found = [first, replace(second, seen=replace(second.seen, hypotheses=[best]))]
+        return found
 
-    translator.search = moved
+    translator.find = moved
     return translator
 
 
@@ -241,22 +245,24 @@ def test_a_reference_that_the_model_cannot_hold_is_unreachable() -> None:
     assert warnings == ["reference longer than any translation, so not scored and unreachable: line 2"]
 
 
-def test_a_reference_longer_than_any_translation_is_judged_without_being_scored() -> None:
+def test_a_reference_longer_than_any_translation_is_judged_without_being_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """By verdicts, exact search, sweep, losses and details; its other pieces are not looked for."""
     texts, warnings = ["b", "ab" * 50_000, "a" * 2009, "a" * 2010], []
     translator = toy(*[GREEDY_IS_BEATEN] * 4)
-    scored, tried = translator.score_tokens, []
+    forced, tried = nmtkit.decoding.forced.forced_log_probs, []
 
-    def spy(lines: Any, targets: Any, *rest: Any, **more: Any) -> Any:
-        assert max(len(one) for row in targets for one in row) <= 2010
-        return scored(lines, targets, *rest, **more)
+    def spy(stepper: Any, memory: Any, targets: Any) -> Any:
+        assert max(map(len, targets)) <= 2010
+        return forced(stepper, memory, targets)
 
     class Spied(Pieces):
         def nbest(self, text: str, n: int) -> list[list[int]]:
             tried.append(len(text))
             return [self.encode(text)]
 
-    translator.score_tokens = spy
+    monkeypatch.setattr(nmtkit.decoding.forced, "forced_log_probs", spy)
     translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spied())
     asked: dict[str, Any] = {"beam": 1, "reference_segmentations": 3, "warn": warnings.append}
     training = TrainingText(["1", "2"], ["a", "ab" * 50_000], 2)

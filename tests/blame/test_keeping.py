@@ -17,6 +17,7 @@ from nmtkit.blame.keeping import Keeper
 from nmtkit.blame.reading import read_report
 from nmtkit.blame.records import Record, Report
 from nmtkit.blame.search_errors import Budget
+from nmtkit.decoding.exact import Exact
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
@@ -33,11 +34,13 @@ def analysis(path: Path | None, keeper: Callable[[Path], Keeper] = Keeper, **mor
     model = TableModel.random(7, sentences=11, symbols=SYMBOLS, depth=4)
     translator: Any = Translator(model, SIDES)
     calls: list[int] = []
-    search, exactly = translator.search, translator.search_exactly
-    translator.search = lambda lines, *rest, **named: calls.append(len(lines)) or search(lines, *rest, **named)
-    translator.search_exactly = lambda lines, *rest, **named: (
-        calls.append(-len(lines)) or exactly(lines, *rest, **named)
-    )
+    find = translator.find
+
+    def counting(search: Any, source: Any, *rest: Any, **named: Any) -> Any:
+        calls.append(-len(source.lengths) if isinstance(search, Exact) else len(source.lengths))
+        return find(search, source, *rest, **named)
+
+    translator.find = counting
     translator.calls = calls
     usual = {"beam": 2, "exact": Budget(sample=8), "warn": lambda text: None}
     return ask(translator, *REFERENCES, keeper=keeper(path) if path else None, **{**usual, **more}), translator

@@ -209,16 +209,16 @@ def test_rounding_makes_no_search_error() -> None:
     """Exact search comes back to the output, with another rounding than the forced pass, beyond the tolerance."""
     translator = toy(GREEDY_IS_BEATEN)
     (record,) = ask(translator, "bb", beam=2).records
-    exactly = translator.search_exactly
+    find = translator.find
 
     def rounded(*arguments: object, **named: object) -> object:
-        (one,) = exactly(*arguments, **named)
+        (one,) = find(*arguments, **named)
         log_probs = tuple(log_p + 5e-5 for log_p in one.best.log_probs)
         return [replace(one, best=replace(one.best, log_probs=log_probs))]
 
-    translator.search_exactly = rounded
+    translator.find = rounded
     settings = SearchSettings(beam=2, length_alpha=0.0, max_length=4)
-    (certified,) = certify(translator, [record], settings, 1e-5, Budget())
+    (certified,) = certify(translator, [record.source], [record], settings, 1e-5, Budget())
     assert certified.certificate is not None and certified.certificate.best.tokens == record.output.tokens
     assert certified.certificate.best.score > record.output.score + 9e-5
     assert not certified.certificate.error and not certified.certificate.other_pieces

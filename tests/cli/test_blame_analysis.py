@@ -123,11 +123,11 @@ def test_a_sweep_measures_settings_and_saves_the_best(
 def test_the_batch_size_reaches_the_search_and_changes_no_verdict(
     command: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nmtkit.batches import sources
+    from nmtkit.batches import work
 
     sizes: list[int] = []
-    group = sources.group
-    monkeypatch.setattr(sources, "group", lambda *rest: sizes.append(rest[-1]) or group(*rest))  # type: ignore[func-returns-value]
+    group = work.group
+    monkeypatch.setattr(work, "group", lambda *rest: sizes.append(rest[-1]) or group(*rest))  # type: ignore[func-returns-value]
     whole, small = report(*command), report(*command, "--batch-tokens", 3)
     assert {2048, 3} <= set(sizes)
     assert [one["verdict"] for one in whole["records"]] == [one["verdict"] for one in small["records"]]
@@ -221,7 +221,7 @@ def test_records_are_kept_and_taken_up_again(command: list[object], tmp_path: Pa
 
 def test_an_interrupted_analysis_says_what_it_kept(command: list[object], tmp_path: Path) -> None:
     kept = tmp_path / "kept.jsonl"
-    with mock.patch("nmtkit.translator.Translator.search_exactly", side_effect=KeyboardInterrupt):
+    with mock.patch("nmtkit.decoding.exact.Exact.find", side_effect=KeyboardInterrupt):
         outcome = run_here(*command, "--exact", "--budget-steps", 5, "--records", kept)
     assert outcome.code == 130 and outcome.out == b""
     assert f"{kept}: 8 sentences judged, 0 certified; the same command goes on from there" in outcome.err

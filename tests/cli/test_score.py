@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import refused, run_here, write_lines
+from support.searches import score_texts
 
 SOURCES = ["Jane a faim.", "", "Il dort.", "Paris est belle."]
 TARGETS = ["Jane is hungry.", "", "He sleeps well.", "Paris"]
@@ -42,7 +43,7 @@ def test_log_p_length_and_j(model: Path, texts: tuple[Path, Path], penalty: str)
     translator = Translator.load(model)
     assert [row[:2] for row in found] == [[str(line), "1"] for line in (1, 2, 3, 4)]
     for (_, _, j, log_p, length, text), line, given in zip(found, SOURCES, TARGETS, strict=True):
-        alone = translator.score([line], [given], translator.defaults)[0]
+        (alone,) = score_texts(translator, [line], [given], translator.defaults)
         assert (text, int(length)) == (given, len(translator.tokenizer.target.encode(given)) + 1)
         assert float(log_p) == pytest.approx(alone.total, abs=1e-4)
         base = int(length) if penalty == "power" else (5 + int(length)) / 6
@@ -149,14 +150,14 @@ def test_files_weights_device_threads_and_batches(
     from nmtkit.translator import Translator
 
     threads, sizes = [], []
-    forced = Translator.score_tokens
+    forced = Translator.score
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
 
     def spy(self: Translator, lines: Any, targets: Any, settings: Any, *rest: Any, **more: Any) -> Any:
         sizes.append(settings.batch_tokens)
         return forced(self, lines, targets, settings, *rest, **more)
 
-    monkeypatch.setattr(Translator, "score_tokens", spy)
+    monkeypatch.setattr(Translator, "score", spy)
     source, target = texts
     config = tmp_path / "score.toml"
     config.write_text("batch-tokens = 5\n")
@@ -227,9 +228,9 @@ def test_a_translation_longer_than_any_has_empty_scores(model: Path, texts: tupl
 def test_a_line_that_fails_has_empty_scores(
     model: Path, texts: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nmtkit import translator
+    from nmtkit.decoding import forced as scoring
 
-    forced = translator.forced_log_probs
+    forced = scoring.forced_log_probs
 
     def broken(model: Any, memory: Any, targets: Any) -> Any:
         if any(len(target) == length for target in targets):
@@ -241,7 +242,7 @@ def test_a_line_that_fails_has_empty_scores(
     plain = table(model, *files)
     length = int(plain[2][4])
     assert [int(row[4]) for row in plain].count(length) == 1
-    monkeypatch.setattr(translator, "forced_log_probs", broken)
+    monkeypatch.setattr(scoring, "forced_log_probs", broken)
     outcome = run_here("score", model, *files)
     rows = [line.split("\t") for line in outcome.lines]
     assert outcome.code == 1 and "warning: line 3: left empty: out of memory" in outcome.err

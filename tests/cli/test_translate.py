@@ -23,16 +23,18 @@ SHORT = ("--max-length", 6)
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The settings of every search from now on."""
+    from nmtkit.decoding.beam import Beam
     from nmtkit.translator import Translator
 
     seen: list[Any] = []
-    search = Translator.search
+    find = Translator.find
 
-    def spy(self: Translator, lines: Any, settings: Any, first_line: int = 1, **more: Any) -> Any:
+    def spy(self: Translator, search: Any, source: Any, settings: Any, *queries: Any, **more: Any) -> Any:
+        assert search == Beam.of(settings)
         seen.append(settings)
-        return search(self, lines, settings, first_line, **more)
+        return find(self, search, source, settings, *queries, **more)
 
-    monkeypatch.setattr(Translator, "search", spy)
+    monkeypatch.setattr(Translator, "find", spy)
     return seen
 
 
@@ -134,12 +136,14 @@ def test_columns(model: Path) -> None:
 
 
 def test_the_scores_are_those_of_a_forced_pass(model: Path) -> None:
+    from support.searches import score_tokens
+
     from nmtkit import Translator
 
     (score, total, length, text), *_ = numbered(model, b"Jane a faim.\n", "--scores")
     translator = Translator.load(model)
     found = translator.search(["Jane a faim."], translator.defaults.__class__(beam=2, max_length=6))[0][0]
-    forced = translator.score_tokens(["Jane a faim."], [[found.tokens]], translator.defaults)[0][0]
+    forced = score_tokens(translator, ["Jane a faim."], [[found.tokens]], translator.defaults)[0][0]
     assert (found.text, len(found.tokens)) == (text, int(length))
     assert float(total) == pytest.approx(forced.total, abs=1e-4)
     assert float(score) == pytest.approx(forced.total / int(length) ** 0.7, abs=1e-4)
@@ -278,21 +282,20 @@ def test_a_trace_changes_no_translation(model: Path, tmp_path: Path) -> None:
 def test_a_line_that_fails_is_left_empty_and_the_others_go_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the search and the columns; the exit code says that something failed."""
     from nmtkit import translator
-    from nmtkit.batches import sources
 
-    encode = sources._encode
+    encoded = translator.Encoded
 
-    def broken(model: Any, lines: list[list[int]]) -> Any:
-        if bad in lines:
+    def broken(stepper: Any, source: Any, mask: Any) -> Any:
+        if bad in [row[row > 0].tolist() for row in source]:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return encode(model, lines)
+        return encoded(stepper, source, mask)
 
     bad = [*translator.Translator.load(model).tokenizer.source.encode("Il dort."), 3]
     text = b"Jane a faim.\nIl dort.\n\nOui.\nIl dort.\n"
     for flags in ([], ["--scores", "--tokens"], ["--n-best", 2], ["--per-length"], ["--exact", "--max-length", 2]):
         whole = numbered(model, text, *flags)
         with monkeypatch.context() as patch:
-            patch.setattr(sources, "_encode", broken)
+            patch.setattr(translator, "Encoded", broken)
             outcome = run_here("translate", model, *SHORT, *flags, stdin=text)
         rows = [line.split("\t") for line in outcome.lines]
         assert outcome.code == 1 and {len(row) for row in rows} == {len(whole[0])}

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, spreads, tables
+from support.searches import beam_search
 from support.toys import TableModel, TableState, brute_force, ranked
 from torch import Tensor
 
-from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.search_toys import ALPHAS, many, spreads
+from support.searches import beam_search, exact_search
 from support.toys import TableModel, brute_force, ranked
 
-from nmtkit.decoding.beam import beam_search
-from nmtkit.decoding.exact import TOLERANCE, exact_search
+from nmtkit.decoding.depth_first import TOLERANCE
 from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
@@ -160,7 +160,7 @@ def test_no_time_leaves_everything_open() -> None:
     model = TableModel.random(1, sentences=2, symbols=4, depth=3)
     incumbents: list[list[Hypothesis]] = [[Hypothesis((EOS,), -5.0, -5.0)], []]
     first, second = exact_search(
-        model, model.memory(), [4, 4], objective=Objective(0.0), incumbents=incumbents, budget_seconds=-1.0
+        model, model.memory(), [4, 4], objective=Objective(0.0), incumbents=incumbents, budget_seconds=1e-12
     )
     assert (first.best, first.proved, first.gap, first.steps) == (incumbents[0][0], False, 5.0 + TOLERANCE, 0)
     assert (second.best, second.proved, second.gap, second.steps) == (None, False, math.inf, 0)
@@ -270,7 +270,7 @@ def test_the_frontier_stays_small(rows: int, children: int, monkeypatch: pytest.
             sizes.append(len(nodes))
             super().__init__(nodes, state)
 
-    monkeypatch.setattr("nmtkit.decoding.exact.Level", Watched)
+    monkeypatch.setattr("nmtkit.decoding.frontier.Level", Watched)
     model = TableModel.random(2, sentences=2, symbols=200, depth=2, spread=0.01)
     means = {"rows": rows, "children": children, "staged": False}
     exact_search(model, model.memory(), [3, 3], objective=Objective(1.0), budget_steps=3000, **means)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.search_toys import ALPHAS, assert_same, few, many, plain_beam, seeds, shapes, tables
+from support.searches import beam_by_length, beam_search, beam_sweep
 from support.toys import TableModel
 
-from nmtkit.decoding.beam import beam_by_length, beam_search, beam_sweep
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules

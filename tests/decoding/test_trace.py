@@ -9,12 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.search_toys import ALPHAS, many, plain_beam, score, seeds, shapes, spreads, tables
+from support.searches import beam_search
 from support.toys import SUPPORT, TableModel
 
-from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.trace import Both, Ending, Fate, Follower, Recorder, Step
+from nmtkit.decoding.trace import Ending, Fate, Follower, Recorder, Step
+from nmtkit.decoding.watching import Both
 from nmtkit.specials import EOS, UNK
 
 

@@ -23,7 +23,9 @@ def test_attention_is_that_of_the_model_for_every_line_alone(model: Path, data: 
     translator = Translator.load(model, device="cpu")
     lines = [*head(data.folder / "dev.fr", 3), "a", ""]
     target = translator.encode_target("Jane visits Africa.")
-    for line, found in zip(lines, translator.attention(lines, [target] * 5, translator.defaults), strict=True):
+    source_lines = translator.read(lines, translator.defaults)
+    attended = translator.attention(source_lines, [(index, target) for index in range(5)], translator.defaults)
+    for line, found in zip(lines, attended, strict=True):
         source = torch.tensor([[*translator.tokenizer.source.encode(line), EOS]])
         target_in = torch.tensor([[BOS, *target[:-1]]])
         maps = translator.model.attention(translator.model.encode(source, source > 0), target_in)
@@ -43,10 +45,11 @@ def test_the_map_of_the_output_and_of_a_given_translation(model: Path, data: Dat
     lines, settings = head(data.folder / "dev.fr", 3), translator.defaults
     outputs = [best[0].tokens for best in translator.search(lines, settings)]
     targets = list(zip(translator.translate(lines), outputs, strict=True))
-    found = attend(translator, lines, targets, settings, Choice(kind), [7, 8, 9])
+    source = translator.read(lines, settings)
+    found = attend(translator, source, dict(enumerate(targets)), settings, Choice(kind), [7, 8, 9])
     assert [(one.line, one.target) for one in found] == [(7, targets[0][0]), (8, targets[1][0]), (9, targets[2][0])]
     for one, line, tokens, attended in zip(
-        found, lines, outputs, translator.attention(lines, outputs, settings), strict=True
+        found, lines, outputs, translator.attention(source, list(enumerate(outputs)), settings), strict=True
     ):
         layers = getattr(attended, kind)
         assert len(layers) == 1 and layers[0].shape[0] == 2
@@ -55,19 +58,33 @@ def test_the_map_of_the_output_and_of_a_given_translation(model: Path, data: Dat
         if kind != "encoder":
             assert one.rows == tuple(translator.tokenizer.target.pieces(tokens))
         assert one.columns[0] == "<s>" if kind == "decoder" else one.columns[-1] == "</s>"
-        (second,) = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, layer=1, head=2))
+        (second,) = attend(
+            translator,
+            translator.read([line], settings),
+            {0: (one.target, tokens)},
+            settings,
+            Choice(kind, layer=1, head=2),
+        )
         np.testing.assert_allclose(second.weights, layers[0][1], atol=1e-6)
         assert second.line == 1
-        apart = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, each=True))
+        apart = attend(
+            translator, translator.read([line], settings), {0: (one.target, tokens)}, settings, Choice(kind, each=True)
+        )
         assert [(own.layer, own.head) for own in apart] == [(1, 1), (1, 2)]
         for own, weights in zip(apart, layers[0], strict=True):
             np.testing.assert_allclose(own.weights, weights, atol=1e-6)
-        (own,) = attend(translator, [line], [(one.target, tokens)], settings, Choice(kind, head=2, each=True))
+        (own,) = attend(
+            translator,
+            translator.read([line], settings),
+            {0: (one.target, tokens)},
+            settings,
+            Choice(kind, head=2, each=True),
+        )
         assert (own.layer, own.head) == (1, 2) and np.array_equal(own.weights, apart[1].weights)
     with pytest.raises(ValueError, match="there is no layer 2: the model has 1"):
-        attend(translator, lines, targets, settings, Choice(kind, layer=2))
+        attend(translator, source, dict(enumerate(targets)), settings, Choice(kind, layer=2))
     with pytest.raises(ValueError, match="there is no head 3: the model has 2"):
-        attend(translator, lines, targets, settings, Choice(kind, head=3))
+        attend(translator, source, dict(enumerate(targets)), settings, Choice(kind, head=3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,17 +92,18 @@ def test_the_names_are_those_of_the_cut_source(kind: str) -> None:
     """A model that holds seven pieces and the end of sentence; "house" is beyond."""
     translator = Translator(model(LEARNED["transformer"]).eval(), tokenizer())
     line, target = "the red dog sees the house", ("rot", translator.encode_target("rot"))
-    source = translator.tokenizer.source
-    everything = source.pieces(source.encode(line))
+    subwords = translator.tokenizer.source
+    everything = subwords.pieces(subwords.encode(line))
     for max_source, read in ((1000, 7), (7, 7), (4, 4)):
         settings = SearchSettings(max_source=max_source)
-        (found,) = attend(translator, [line], [target], settings, Choice(kind))
+        (found,) = attend(translator, translator.read([line], settings), {0: target}, settings, Choice(kind))
         assert found.weights.shape == (len(found.rows), len(found.columns))
         assert kind == "decoder" or found.columns == (*everything[:read], "</s>")
         np.testing.assert_allclose(found.weights.sum(1), 1.0, atol=1e-5)
     targets = [target, ("dog" * 9, translator.encode_target("dog" * 9))]
     with pytest.raises(ValueError, match=r"^line 9: \d+ target pieces, more than .*max_positions = 8"):
-        attend(translator, [line, "cat"], targets, SearchSettings(), Choice(kind), [4, 9])
+        source = translator.read([line, "cat"], SearchSettings())
+        attend(translator, source, dict(enumerate(targets)), SearchSettings(), Choice(kind), [4, 9])
 
 
 def test_words_by_hand() -> None:

@@ -25,13 +25,15 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
     settings = replace(translator.defaults, beam=beam, max_length=40)
     report = blame(translator, lines, [references], settings)
     chosen = [report.records[index] for index in (4, 0, 3)]
-    details = explain(translator, chosen, settings)
+    details = explain(translator, lines, chosen, settings)
     assert [detail.number for detail in details] == [5, 1, 4]
     for record, detail in zip(chosen, details, strict=True):
         source = translator.tokenizer.source
         assert detail.source == (*source.pieces(source.encode(record.source)), "</s>")
         target = translator.tokenizer.target
-        (attended,) = translator.attention([record.source], [record.output.tokens], settings)
+        (attended,) = translator.attention(
+            translator.read([record.source], settings), [(0, record.output.tokens)], settings
+        )
         for layer, found in zip(attended.cross, detail.output_map, strict=True):
             assert found == pytest.approx(layer.sum(0) / len(layer), abs=1e-6)
         assert detail.output == tuple(target.pieces(record.output.tokens)) and detail.output[-1] == "</s>"
@@ -58,7 +60,7 @@ def test_a_line_longer_than_the_model_can_hold(capsys: pytest.CaptureFixture[str
     report = blame(translator, lines, [["katze", "rot hund"]], settings, exact=Budget(steps=3))
     assert [record.source_pieces for record in report.records] == [2, 7]
     assert [record.limit for record in report.records] == [8, 8]
-    (detail,) = explain(translator, report.records[1:], settings)
+    (detail,) = explain(translator, lines, report.records[1:], settings)
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: line 2: 20 pieces, cut to the first 7 ")
     source = translator.tokenizer.source
@@ -72,11 +74,11 @@ def test_a_reference_that_was_not_scored_has_no_pieces(capsys: pytest.CaptureFix
     lines, settings = ["cat", "dog"], SearchSettings(beam=1)
     report = blame(translator, lines, [["katze" * 9000, "rot"]], settings)
     assert "line 1" in capsys.readouterr().err
-    long, short = explain(translator, report.records, settings)
+    long, short = explain(translator, lines, report.records, settings)
     assert long.reference == long.reference_map == () and long.output and long.output_map and long.steps
     assert "".join(short.reference) == "▁rot</s>" and short.reference_map
 
 
 def test_nothing_to_explain(model: Path) -> None:
     translator = Translator.load(model, device="cpu")
-    assert explain(translator, [], translator.defaults) == []
+    assert explain(translator, [], [], translator.defaults) == []

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from support.searches import limits as limits_of
 from support.training_toys import FAMILIES, LEARNED, independent_total, model, tokenizer
 
-import nmtkit.translator
+import nmtkit.decoding.forced
 from nmtkit import __version__
+from nmtkit.decoding.search import Query
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.decoding.trace import Traced
 from nmtkit.inspection.traces import Trace
 from nmtkit.inspection.tracing import header, trace
 from nmtkit.specials import BOS, EOS
@@ -232,19 +235,19 @@ def test_a_line_that_fails_does_not_lose_the_others(
 ) -> None:
     toy, settings = translator("transformer"), replace(SETTINGS, max_length=None, batch_tokens=2048)
     whole = trace(toy, LINES, settings, references)
-    limits, real = toy.limits(LINES, settings), nmtkit.translator.beam_search
+    limits, real = limits_of(toy, LINES, settings), Traced.find
     victim = next(place for place, limit in enumerate(limits) if limits.count(limit) == 1 and limit > 1)
 
-    def failing(made: Any, memory: Any, row_limits: Sequence[int], **options: Any) -> Any:
-        found = real(made, memory, row_limits, **options)  # it fails late, when steps were noted
-        if limits[victim] in row_limits:
-            raise RuntimeError("no memory left for this one")
+    def failing(self: Traced, stepper: Any, batch: Any, queries: Sequence[Query]) -> Any:
+        found = real(self, stepper, batch, queries)  # it fails late, when steps were noted
+        if victim in [query.index for query in queries]:
+            raise RuntimeError("out of memory for this one")
         return found
 
-    monkeypatch.setattr(nmtkit.translator, "beam_search", failing)
+    monkeypatch.setattr(Traced, "find", failing)
     heard = Heard()
     traced = trace(toy, LINES, settings, references, first_line=5, listener=heard)
-    assert heard.failures == [(5 + victim, "no memory left for this one")] and heard.lines == len(LINES) - 1
+    assert heard.failures == [(5 + victim, "out of memory for this one")] and heard.lines == len(LINES) - 1
     found, lost = traced[victim]
     assert found == [] and (lost.steps, lost.outputs, lost.reference) == ((), (), None)
     assert (lost.line, lost.source, lost.limit) == (5 + victim, LINES[victim], limits[victim])
@@ -252,21 +255,21 @@ def test_a_line_that_fails_does_not_lose_the_others(
         if place != victim:
             assert [text.text for text in texts] == [text.text for text in texts_before]
             assert one.line == 5 + place and outline(one) == outline(before)
-    with pytest.raises(RuntimeError, match="no memory left"):
+    with pytest.raises(RuntimeError, match="out of memory for this one"):
         trace(toy, LINES, settings, references)
 
 
 def test_a_reference_that_cannot_be_scored_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, real = translator("transformer"), nmtkit.translator.forced_log_probs
+    toy, real = translator("transformer"), nmtkit.decoding.forced.forced_log_probs
     references = ["rot"] * (len(LINES) - 1) + ["日本語" * 9]
     longest = len(tokenizer().target.encode(references[-1])) + 1
 
     def failing(made: Any, memory: Any, targets: Sequence[Sequence[int]]) -> Any:
         if longest in map(len, targets):
-            raise RuntimeError("no memory left for this one")
+            raise RuntimeError("out of memory for this one")
         return real(made, memory, targets)
 
-    monkeypatch.setattr(nmtkit.translator, "forced_log_probs", failing)
+    monkeypatch.setattr(nmtkit.decoding.forced, "forced_log_probs", failing)
     traced = trace(toy, LINES, SETTINGS, references, listener=Heard())
     assert [one.reference is None for _, one in traced] == [False] * (len(LINES) - 1) + [True]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.searches import beam_search
 from support.toys import TableModel
 from torch import Tensor
 
-from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.interface import Model, Rows, stack_targets

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 import torch
 from support.recurrent_reference import Reference, numpy
+from support.searches import beam_search
 from torch import Tensor
 
-from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build, parameters

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from support.searches import beam_search
 from support.training_toys import corpus
 from support.training_toys import model as toy_model
 from torch import Tensor
 
-from nmtkit.decoding.beam import beam_search
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.attention import neighbours
 from nmtkit.models.build import build, parameters

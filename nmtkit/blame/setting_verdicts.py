@@ -1,0 +1,123 @@
+"""The verdict on what each setting of the search finds, for a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nmtkit.blame.question import WINDOW
+from nmtkit.blame.records import Verdict
+from nmtkit.blame.references import given, known, scored, targets
+from nmtkit.blame.rule import Rule
+from nmtkit.decoding.beam import Sweep, Swept
+from nmtkit.decoding.forced import Forced
+from nmtkit.decoding.search import Encoded, Query
+from nmtkit.models.interface import Memory, State, Stepper
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An output of one setting: its text and target pieces, the verdict, the pieces of the reference that judges, and
+    the seconds that the search took."""
+
+    text: str
+    length: int
+    verdict: Verdict
+    reference_length: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a sentence has under every setting.
+
+    Attributes:
+        references: forced scores of all targets of the query.
+        swept: the best hypothesis of each setting.
+        forced: the scores of these by a forced pass, by their ids.
+    """
+
+    references: list[Hypothesis]
+    swept: Swept
+    forced: Mapping[tuple[int, ...], Hypothesis]
+
+
+@dataclass(frozen=True)
+class _ScoredSweep:
+    """A search of searches: the references are scored, all settings searched, and what they found is scored."""
+
+    sweep: Sweep
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[_Scored | None]:
+        """Every sentence is encoded once."""
+        forced = Forced(self.sweep.objectives[0])
+        references = forced.find(stepper, batch, queries)
+        swept = self.sweep.find(stepper, batch, queries)
+        outputs = [
+            replace(query, targets=tuple({best[0].tokens for best in one.hypotheses.values()}) if one else ())
+            for query, one in zip(queries, swept, strict=True)
+        ]
+        found = [{score.tokens: score for score in scores} for scores in forced.find(stepper, batch, outputs)]
+        return [
+            None if one is None else _Scored(scores, one, own)
+            for scores, one, own in zip(references, swept, found, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class SettingVerdicts:
+    """Searches under every setting and judges what was found.
+
+    Scored by forced passes over the windows of an analysis, so that a verdict of either rests on the same numbers.
+    """
+
+    translator: Translator
+    settings: SearchSettings
+    beams: Sequence[int]
+    alphas: Sequence[float]
+    tolerance: float
+    segmentations: int
+
+    def all(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
+        """Of every beam and exponent what each source has; `rows` are its references."""
+        judged: dict[tuple[int, float], list[Judged]] = {
+            (beam, alpha): [] for beam in self.beams for alpha in self.alphas
+        }
+        for start in range(0, len(sources), WINDOW):
+            part = slice(start, start + WINDOW)
+            for place, row in self._window(sources[part], rows[part]).items():
+                judged[place] += row
+        return judged
+
+    def _window(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
+        translator, settings = self.translator, self.settings
+        objectives = {alpha: replace(settings, length_alpha=alpha).objective for alpha in self.alphas}
+        source = translator.read(sources, settings)
+        references = [[given(translator, text, settings, self.segmentations) for text in row] for row in rows]
+        queries = [
+            replace(query, targets=targets(row))
+            for query, row in zip(translator.queries(source, settings), references, strict=True)
+        ]
+        search = Sweep(tuple(self.beams), tuple(objectives.values()), 1, settings.rules)
+        judged: dict[tuple[int, float], list[Judged]] = {}
+        found = translator.find(_ScoredSweep(search), source, settings, queries)
+        for query, row, one in zip(queries, references, found, strict=True):
+            assert one is not None
+            scores = known(row, one.references, query.limit)
+            for beam in self.beams:
+                for alpha, objective in objectives.items():
+                    best = one.swept.hypotheses[beam, objective][0]
+                    text = translator.decode_target(best.tokens)
+                    output = scored(text, one.forced[best.tokens])
+                    made = Rule(objective, self.tolerance).judge(source.show(query.index), text, output, scores)
+                    own = Judged(text, best.length, made.verdict, made.form.length, one.swept.seconds[beam])
+                    judged.setdefault((beam, alpha), []).append(own)
+        return judged
