@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,14 +27,52 @@ from nmtkit.console import note, stdout_console
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
+    from nmtkit.batches.source import Source
+    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.evaluation.alignment import Gold
     from nmtkit.inspection.attention_maps import AttentionMap, Choice
+    from nmtkit.translator import Translator
 
 KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
 
 
-@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+@dataclass(frozen=True)
+class Which:
+    """Which map is shown."""
+
+    kind: Annotated[
+        str | None, choice("To the source, or self-attention of a side.", KINDS, WHICH, default="cross")
+    ] = None
+    layer: Annotated[
+        int | None, count("Layer from 1, an ensemble's member by member.", panel=WHICH, default="the mean of all")
+    ] = None
+    head: Annotated[int | None, count("Head, the first is 1.", panel=WHICH, default="the mean of all")] = None
+    each: Annotated[
+        bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
+    ] = False
+    words: Annotated[bool, typer.Option("--words", help="Join pieces to words.", rich_help_panel=WHICH)] = False
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where maps and alignments go; without any of them to the terminal."""
+
+    html: Annotated[Path | None, paths.written("One page of all sentences.", panel=OUTPUT)] = None
+    plot: Annotated[
+        Path | None, paths.written("A picture of the one line chosen, as .png, .svg or .pdf.", panel=OUTPUT)
+    ] = None
+    json_file: Annotated[Path | None, paths.written("JSON, a line a sentence.", "--json", panel=OUTPUT)] = None
+    alignment: Annotated[
+        Path | None,
+        paths.written("Word alignments in Pharaoh format: the source word looked at most.", panel=OUTPUT),
+    ] = None
+    gold: Annotated[
+        Path | None, paths.read("Alignments that people drew of --target: print the error rate.", panel=OUTPUT)
+    ] = None
+
+
+@takes(which=Which, outputs=Outputs, search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def attention(
     folders: Folders,
     source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
@@ -41,30 +80,9 @@ def attention(
         Path | None, paths.read("Given translations.", "--target", "-t", default="the model's own")
     ] = None,
     line: Annotated[list[int] | None, count("Only this line; repeat for several.", default="all")] = None,
-    kind: Annotated[
-        str | None, choice("To the source, or self-attention of a side.", KINDS, WHICH, default="cross")
-    ] = None,
-    layer: Annotated[
-        int | None, count("Layer from 1, an ensemble's member by member.", panel=WHICH, default="the mean of all")
-    ] = None,
-    head: Annotated[int | None, count("Head, the first is 1.", panel=WHICH, default="the mean of all")] = None,
-    each: Annotated[
-        bool, typer.Option("--each", help="Every layer and head on its own, not their mean.", rich_help_panel=WHICH)
-    ] = False,
-    words: Annotated[bool, typer.Option("--words", help="Join pieces to words.", rich_help_panel=WHICH)] = False,
-    html: Annotated[Path | None, paths.written("One page of all sentences.", panel=OUTPUT)] = None,
-    plot: Annotated[
-        Path | None, paths.written("A picture of the one line chosen, as .png, .svg or .pdf.", panel=OUTPUT)
-    ] = None,
-    json_file: Annotated[Path | None, paths.written("JSON, a line a sentence.", "--json", panel=OUTPUT)] = None,
-    alignment: Annotated[
-        Path | None,
-        paths.written("Word alignments in Pharaoh format: the source word looked at most.", panel=OUTPUT),
-    ] = None,
-    gold: Annotated[
-        Path | None, paths.read("Alignments that people drew of --target: print the error rate.", panel=OUTPUT)
-    ] = None,
     *,
+    which: Which,
+    outputs: Outputs,
     search: Options,
     model: Options,
 ) -> None:
@@ -74,61 +92,88 @@ def attention(
     are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
     weight, which is named.
     """
-    from nmtkit.decoding.beam import Beam
     from nmtkit.evaluation.alignment import parse_gold
     from nmtkit.files import read_parallel
     from nmtkit.inspection.attention_maps import Choice, attend
-    from nmtkit.report.attention import draw, page, render, to_line
-    from nmtkit.report.plot import check
-    from nmtkit.report.tables import short_hash
 
-    chosen = Choice(kind or "cross", layer, head, words or bool(alignment or gold), each)
-    if (alignment or gold) and (chosen.kind != "cross" or each):
-        raise typer.BadParameter("--alignment and --gold align target with source once: leave --kind and --each out")
-    if gold and not target:
-        raise typer.BadParameter("--gold aligns the source with a translation that is known: add --target")
-    if gold and paths.STANDARD in (html, json_file, alignment):
-        raise typer.BadParameter("--gold prints the error rate on standard output: write the rest to files")
-    if plot:
-        with usage():
-            check(plot)
-    lines, *others = read_parallel(source, *filter(None, [target, gold]))
-    known = parse_gold(others[1], str(gold), lines, others[0]) if gold else []
+    aligned = bool(outputs.alignment or outputs.gold)
+    chosen = Choice(which.kind or "cross", which.layer, which.head, which.words or aligned, which.each)
+    _check(chosen, target, outputs)
+    lines, *others = read_parallel(source, *filter(None, [target, outputs.gold]))
+    known = parse_gold(others[1], str(outputs.gold), lines, others[0]) if outputs.gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:
         raise typer.BadParameter(f"--line {beyond[0]}: {source} has {counted(len(lines), 'line')}")
-    if plot and len(numbers) != 1:
+    if outputs.plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
     _say_who_has_none(folders, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
-    first_line = None if line or others else 1  # a warning would number chosen lines from 1 on
+    first_line = None if line or target else 1  # a warning would number chosen lines from 1 on
     asked = translator.read([lines[number - 1] for number in numbers], settings, first_line)
-    if others:
-        texts = [others[0][number - 1] for number in numbers]
-        targets = [(text, translator.encode_target(text)) for text in texts]
-    else:
-        found = translator.texts(translator.find(Beam.of(settings), asked, settings))
-        targets = [(best.text, best.tokens) for best, *_ in found]
-    maps = attend(translator, asked, dict(enumerate(targets)), settings, chosen, numbers)
-    drawn = counted(len(maps), "map")
-    if html:
+    texts = [others[0][number - 1] for number in numbers] if target else None
+    maps = attend(translator, asked, _targets(translator, asked, texts, settings), settings, chosen, numbers)
+    if outputs.html:
         names = " + ".join(folder.resolve().name for folder in folders)
-        whose = "a given translation" if target else "its own output"
-        said = f"model {names}, {short_hash(translator.folder_hash)}; {whose}; {_said(chosen)}"
-        write_result(html, page(maps, said), drawn)
-    if plot:
-        draw(maps, plot)
-        note(f"{plot}: {drawn}")
-    if json_file:
-        write_result(json_file, "".join(map(to_line, maps)), drawn)
-    if alignment or gold:
-        _align(maps, alignment, [known[number - 1] for number in numbers] if gold else [])
-    if not (html or plot or json_file or alignment or gold):
+        _write_page(outputs.html, maps, names, translator.folder_hash, bool(target), chosen)
+    _write(maps, outputs, [known[number - 1] for number in numbers] if outputs.gold else [])
+
+
+def _check(chosen: Choice, target: Path | None, outputs: Outputs) -> None:
+    """Refuse options that do not go together, before anything is loaded."""
+    from nmtkit.report.plot import check
+
+    if (outputs.alignment or outputs.gold) and (chosen.kind != "cross" or chosen.each):
+        raise typer.BadParameter("--alignment and --gold align target with source once: leave --kind and --each out")
+    if outputs.gold and not target:
+        raise typer.BadParameter("--gold aligns the source with a translation that is known: add --target")
+    if outputs.gold and paths.STANDARD in (outputs.html, outputs.json_file, outputs.alignment):
+        raise typer.BadParameter("--gold prints the error rate on standard output: write the rest to files")
+    if outputs.plot:
+        with usage():
+            check(outputs.plot)
+
+
+def _targets(
+    translator: Translator, source: Source, texts: list[str] | None, settings: SearchSettings
+) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """A translation of each sentence as text and as ids: a given one, or the model's own."""
+    from nmtkit.decoding.beam import Beam
+
+    if texts is not None:
+        return {index: (text, translator.encode_target(text)) for index, text in enumerate(texts)}
+    found = translator.texts(translator.find(Beam.of(settings), source, settings))
+    return {index: (best.text, best.tokens) for index, (best, *_) in enumerate(found)}
+
+
+def _write(maps: list[AttentionMap], outputs: Outputs, gold: list[Gold]) -> None:
+    """All but the page; on the terminal where nothing was asked for."""
+    from nmtkit.report.attention import draw, render, to_line
+
+    drawn = counted(len(maps), "map")
+    if outputs.plot:
+        draw(maps, outputs.plot)
+        note(f"{outputs.plot}: {drawn}")
+    if outputs.json_file:
+        write_result(outputs.json_file, "".join(map(to_line, maps)), drawn)
+    if outputs.alignment or outputs.gold:
+        _align(maps, outputs.alignment, gold)
+    if not any(vars(outputs).values()):
         console = stdout_console()
-        for one in maps:
-            for part in render(one, console.width):
+        for attention_map in maps:
+            for part in render(attention_map, console.width):
                 console.print(part)
+
+
+def _write_page(
+    path: Path, maps: list[AttentionMap], names: str, folder_hash: str, given: bool, chosen: Choice
+) -> None:
+    from nmtkit.report.attention import page
+    from nmtkit.report.tables import short_hash
+
+    whose = "a given translation" if given else "its own output"
+    title = f"model {names}, {short_hash(folder_hash)}; {whose}; {_in_words(chosen)}"
+    write_result(path, page(maps, title), counted(len(maps), "map"))
 
 
 def _say_who_has_none(folders: Sequence[Path], kind: str) -> None:
@@ -141,7 +186,7 @@ def _say_who_has_none(folders: Sequence[Path], kind: str) -> None:
             note(f"{folder} has no such attention: what is shown is that of the others")
 
 
-def _said(chosen: Choice) -> str:
+def _in_words(chosen: Choice) -> str:
     what = {"cross": "attention to the source", "decoder": "self-attention of the target"}
     all_of = "each" if chosen.each else "mean of all"
     named = (("layer", chosen.layer), ("head", chosen.head))

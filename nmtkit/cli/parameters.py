@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -161,24 +162,26 @@ COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
 """Their callbacks do what they say; no command receives their values."""
 
 
-def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command whose parameter `name` is a group of options: it gets their values as a mapping.
+def takes(**groups: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose parameter `name` is a group of options.
 
-    The command line, its help and --config see the options one by one, those that all commands have at the end. The
-    files that they name are checked before the command begins.
+    A group is a frozen dataclass whose fields are annotated with their options; the command gets an instance. The
+    command line, its help and --config see the options one by one, those that all commands have at the end. The files
+    that they name are checked before the command begins.
     """
+    members = {group: _members(kind) for group, kind in groups.items()}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
         parameters: dict[str, inspect.Parameter] = {}
         for parameter in [*inspect.signature(command).parameters.values()]:
             if parameter.name in groups:
-                parameters |= {name: _keyword(name, hint) for name, hint in groups[parameter.name].items()}
+                parameters |= members[parameter.name]
             else:
                 parameters[parameter.name] = parameter.replace(
                     annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
                 )
-        parameters |= {name: _keyword(name, hint) for name, hint in COMMON_OPTIONS.items()}
+        parameters |= _members(COMMON_OPTIONS)
         parameters = {
             name: parameter.replace(annotation=_documented(parameter.annotation, parameter.default))
             for name, parameter in parameters.items()
@@ -191,7 +194,10 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
             paths.check(uses, values)
             for name in COMMON_OPTIONS:
                 values.pop(name)
-            chosen = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
+            chosen = {
+                group: _build(groups[group], {name: values.pop(name) for name in options})
+                for group, options in members.items()
+            }
             command(**values, **chosen)
 
         run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -201,6 +207,18 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
         return run
 
     return decorate
+
+
+def _members(group: Any) -> dict[str, inspect.Parameter]:
+    """The options of a group as parameters."""
+    if isinstance(group, dict):
+        return {name: _keyword(name, hint) for name, hint in group.items()}
+    hints = get_type_hints(group, include_extras=True)
+    return {field.name: _keyword(field.name, hints[field.name], field.default) for field in fields(group)}
+
+
+def _build(group: Any, values: dict[str, Any]) -> Any:
+    return values if isinstance(group, dict) else group(**values)
 
 
 def _documented(hint: Any, default: Any) -> Any:
@@ -222,9 +240,9 @@ def _holds_paths(kind: Any) -> bool:
     return kind is Path or any(map(_holds_paths, get_args(kind)))
 
 
-def _keyword(name: str, hint: Any) -> inspect.Parameter:
-    """An option that is not given by default: a switch is off, anything else None."""
-    default = False if get_args(hint)[0] is bool else None
+def _keyword(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
+    """An option with its default; that of a switch, if it has none, is off."""
+    default = False if default is None and get_args(hint)[0] is bool else default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 

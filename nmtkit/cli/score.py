@@ -71,14 +71,7 @@ def score(
         raise typer.BadParameter("--pieces reads the pieces of --candidates: add it, or leave out --pieces")
     pieces, total = 0, 0.0
     with ExitStack() as stack:
-        lines = streams.open_lines(source, stack)
-        if candidates:
-            grouped = _grouped(streams.open_lines(candidates, stack), str(candidates), in_pieces)
-            rows = _matched(lines, grouped, str(candidates))
-        else:
-            files = [streams.open_lines(path, stack) for path in target or []]
-            beside = streams.beside(lines, files, [str(path) for path in target or []])
-            rows = ((line, [_Candidate(text) for text in texts]) for line, *texts in beside)
+        rows = _rows(source, target or [], candidates, in_pieces, stack)
         translator = load_translator(folders, model)
         settings = search_settings(translator, objective)
         output = streams.open_output(output_file, stack)
@@ -86,19 +79,32 @@ def score(
         tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)
         first = 1
         for window in streams.windows(rows, streams.WINDOW):
-            encoded = [[_encoded(translator, one) for one in given] for _, given in window]
-            source_lines = translator.read([line for line, _ in window], settings, first)
-            found = translator.score(source_lines, encoded, settings, listener=tally)
-            for number, ((_, given), scored) in enumerate(zip(window, found, strict=True), start=first):
-                for rank, (candidate, one) in enumerate(zip_longest(given, scored), start=1):
-                    output.write(_line(translator, number, rank, candidate.text, one, tokens, form) + "\n")
-                pieces += sum(one.length for one in scored)
-                total += sum(one.total for one in scored)
+            lines = translator.read([line for line, _ in window], settings, first)
+            targets = [[_encoded(translator, one) for one in given] for _, given in window]
+            found = translator.score(lines, targets, settings, listener=tally)
+            for number, ((_, given), scores) in enumerate(zip(window, found, strict=True), start=first):
+                for rank, (candidate, score) in enumerate(zip_longest(given, scores), start=1):
+                    output.write(_line(translator, number, rank, candidate.text, score, tokens, form) + "\n")
+                pieces += sum(score.length for score in scores)
+                total += sum(score.total for score in scores)
             output.flush()
             first += len(window)
     if pieces:
         note(f"{counted(pieces, 'piece')}, perplexity {math.exp(min(-total / pieces, 700)):.3f} a piece")
     tally.close()
+
+
+def _rows(
+    source: Path, target: list[Path], candidates: Path | None, in_pieces: bool, stack: ExitStack
+) -> Iterator[tuple[str, list[_Candidate]]]:
+    """Every source line with its candidates; files are closed by the stack."""
+    lines = streams.open_lines(source, stack)
+    if candidates:
+        grouped = _grouped(streams.open_lines(candidates, stack), str(candidates), in_pieces)
+        return _matched(lines, grouped, str(candidates))
+    files = [streams.open_lines(path, stack) for path in target]
+    beside = streams.beside(lines, files, [str(path) for path in target])
+    return ((line, [_Candidate(text) for text in texts]) for line, *texts in beside)
 
 
 def _line(

@@ -1,0 +1,145 @@
+"""What `nmtkit translate` writes: any search, one line for each thing that it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nmtkit.cli.streams import Tally
+from nmtkit.console import note
+
+if TYPE_CHECKING:
+    from nmtkit.batches.source import Source
+    from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.translator import Translator
+
+Answer = Callable[["Source", list[str] | None], Iterator[str]]
+"""The output lines of some sentences, given the reference of each, if there is one."""
+
+
+@dataclass
+class Writer:
+    """Searches, and writes what was found as tab-separated columns."""
+
+    translator: Translator
+    settings: SearchSettings
+    tally: Tally
+    scores: bool
+    tokens: bool
+    proved: int = 0
+
+    def ranked(self, source: Source, references: list[str] | None) -> Iterator[str]:
+        """Beam search: the n best of each sentence."""
+        from nmtkit.decoding.beam import Beam
+
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
+        found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        yield from self._ranked(source, found)
+
+    def by_length(self, source: Source, references: list[str] | None) -> Iterator[str]:
+        """The lectures' lists."""
+        from nmtkit.decoding.beam import Beam, ByLength
+
+        self.tally.words_of = lambda lists: self._words(max(chain.from_iterable(lists), key=_score))
+        search = ByLength(Beam.of(self.settings))
+        found = self.translator.find(search, source, self.settings, listener=self.tally)
+        for number, lists in enumerate(found, start=source.first):
+            if not lists:
+                yield self._line([str(number), "", "", ""], None)
+                continue
+            winner = max(chain.from_iterable(lists), key=_score)
+            for hypotheses in lists:
+                for rank, hypothesis in enumerate(hypotheses, start=1):
+                    mark = "*" if hypothesis is winner else ""
+                    yield self._line([str(number), str(hypothesis.length), str(rank), mark], hypothesis)
+
+    def certified(self, source: Source, references: list[str] | None, effort: dict[str, Any]) -> Iterator[str]:
+        """Exact search."""
+        from nmtkit.decoding.beam import Beam
+        from nmtkit.decoding.depth_first import Effort
+        from nmtkit.decoding.exact import Exact
+
+        self.tally.words_of = lambda certified: self._words(certified.best)
+        translator, settings = self.translator, self.settings
+        queries = translator.queries(source, settings)
+        if references is not None:
+            ids = [translator.encode_target(text) for text in references]
+            queries = [
+                replace(query, targets=(tokens,) if translator.holds(tokens, settings) else ())
+                for query, tokens in zip(queries, ids, strict=True)
+            ]
+        search = Exact(Beam.of(settings), Effort(**effort))
+        for certified in translator.find(search, source, settings, queries, listener=self.tally):
+            facts = ["", "", ""]
+            if certified is not None:
+                self.proved += certified.proved
+                facts = [f"{certified.gap:.6f}", str(certified.steps), str(certified.proved_limit)]
+            yield self._line([], certified.best if certified else None, facts if self.scores else ())
+
+    def traced(self, file: TextIO) -> Answer:
+        """Beam search that notes in a file what it looked at."""
+        from nmtkit.inspection.traces import to_line
+        from nmtkit.inspection.tracing import Observation, followed, header, traces
+
+        file.write(to_line(header(self.translator, self.settings)))
+        self.tally.words_of = lambda observed: self._words(observed.seen.hypotheses[0])
+
+        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
+            search, queries = (
+                Observation.of(self.settings),
+                followed(self.translator, source, references, self.settings),
+            )
+            found = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+            file.writelines(to_line(trace) for _, trace in traces(self.translator, source, queries, found, references))
+            yield from self._ranked(source, [observed.seen.hypotheses if observed else None for observed in found])
+
+        return answer
+
+    def attended(self, file: TextIO) -> Answer:
+        """Beam search that notes in a file what the model looked at for the best outputs."""
+        from nmtkit.decoding.beam import Beam
+        from nmtkit.inspection.attention_maps import Choice, attend
+        from nmtkit.report.attention import to_line
+
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
+
+        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
+            found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+            best = {index: hypotheses[0] for index, hypotheses in enumerate(found) if hypotheses}
+            targets = {index: (self._text(hypothesis), hypothesis.tokens) for index, hypothesis in best.items()}
+            file.writelines(map(to_line, attend(self.translator, source, targets, self.settings, Choice())))
+            yield from self._ranked(source, found)
+
+        return answer
+
+    def say_proved(self) -> None:
+        """Of how many sentences the best is known."""
+        if self.tally.lines:
+            rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
+            note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
+
+    def _ranked(self, source: Source, found: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
+        for number, hypotheses in enumerate(found, start=source.first):
+            for rank, hypothesis in enumerate(hypotheses or [None], start=1):
+                yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
+
+    def _line(self, place: list[str], hypothesis: Hypothesis | None, extra: Sequence[str] = ()) -> str:
+        from nmtkit.report.scores import columns, row
+
+        tokens = hypothesis.tokens if hypothesis else ()
+        pieces = self.translator.tokenizer.target.pieces(tokens) if self.tokens else None
+        text = self._text(hypothesis) if hypothesis else ""
+        return row([*place, *columns(hypothesis, text, scores=self.scores, pieces=pieces, extra=extra)]) + "\n"
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        return self.translator.decode_target(hypothesis.tokens)
+
+    def _words(self, hypothesis: Hypothesis) -> int:
+        return len(self._text(hypothesis).split())
+
+
+def _score(hypothesis: Hypothesis) -> float:
+    return hypothesis.score
