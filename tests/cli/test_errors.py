@@ -130,7 +130,7 @@ def test_an_internal_error_says_so_in_one_line(model: Path, monkeypatch: pytest.
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("mat1 and mat2\n  shapes cannot be multiplied")
 
-    monkeypatch.setattr("nmtkit.translator.beam_search", broken)
+    monkeypatch.setattr("nmtkit.decoding.beam.Beam.find", broken)
     outcome = run_here("translate", model, stdin=b"Oui.\n")
     expected = "nmtkit: mat1 and mat2 shapes cannot be multiplied (internal error: --debug shows where)\n"
     assert outcome.code == 1 and outcome.err.endswith(expected)
@@ -143,7 +143,7 @@ def test_out_of_memory_says_what_to_make_smaller(
     def full(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("nmtkit.translator.beam_search", full)
+    monkeypatch.setattr("nmtkit.decoding.beam.Beam.find", full)
     outcome = run_here("translate", model, stdin=b"Oui.\n")
     assert outcome.code == 1 and all("--batch-tokens" in line for line in outcome.err.splitlines() if "memory" in line)
     assert outcome.err.splitlines()[-1].startswith("nmtkit: out of memory")
@@ -153,7 +153,7 @@ def test_out_of_memory_names_the_options_that_were_given(model: Path, monkeypatc
     def full(*arguments: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("nmtkit.translator.beam_search", full)
+    monkeypatch.setattr("nmtkit.decoding.beam.Beam.find", full)
     outcome = run_here("translate", model, "--beam", 999, "--max-length", 5, stdin=b"Oui.\n")
     assert outcome.err.endswith("out of memory: choose a smaller --beam than 999 or a smaller --max-length than 5\n")
 

@@ -17,19 +17,21 @@ def test_all_search_options_reach_the_search(
 ) -> None:
     import torch
 
+    from nmtkit.decoding.beam import Beam
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
     threads: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     seen: list[SearchSettings] = []
-    search = Translator.search
+    find = Translator.find
 
-    def noted(self: Translator, lines: list[str], settings: SearchSettings, **more: Any) -> Any:
+    def noted(self: Translator, search: Any, source: Any, settings: SearchSettings, **more: Any) -> Any:
+        assert search == Beam.of(settings)
         seen.append(settings)
-        return search(self, lines, settings, **more)
+        return find(self, search, source, settings, **more)
 
-    monkeypatch.setattr(Translator, "search", noted)
+    monkeypatch.setattr(Translator, "find", noted)
     config = tmp_path / "options.toml"
     config.write_text("length-alpha = 9\n")
     flags: list[object] = ["--config", config, "--beam", 3, "--length-alpha", 0.25, "--length-penalty", "gnmt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import run_here, write_lines
@@ -84,13 +85,13 @@ def test_a_window_is_written_before_the_next_is_read(
     from nmtkit.translator import Translator
 
     sizes: list[int] = []
-    search = Translator.search
+    find = Translator.find
 
-    def spy(self: Translator, lines: list[str], *rest: object, **more: object) -> object:
-        sizes.append(len(lines))
-        return search(self, lines, *rest, **more)  # type: ignore[arg-type]
+    def spy(self: Translator, search: Any, source: Any, *rest: Any, **more: Any) -> Any:
+        sizes.append(len(source.lengths))
+        return find(self, search, source, *rest, **more)
 
-    monkeypatch.setattr(Translator, "search", spy)
+    monkeypatch.setattr(Translator, "find", spy)
     monkeypatch.setattr(streams, "WINDOW", 3)
     source = write_lines(tmp_path / "a.fr", ["Oui."] * 10)
     assert len(run_here("translate", model, "--max-length", 3, "--input", source).lines) == 10

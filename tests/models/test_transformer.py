@@ -432,7 +432,7 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
     """Six sentences: source, decoder input and output."""
     texts = corpus(6, seed=3)
     targets = [texts.target[index].tolist() for index in range(6)]
-    return texts.source.padded(range(6)), *stack_targets(targets, torch.device("cpu"))
+    return texts.source.rows(range(6))[0], *stack_targets(targets, torch.device("cpu"))
 
 
 def overfit(model: Model, updates: int) -> float:
