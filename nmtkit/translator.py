@@ -18,10 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from nmtkit import checkpoint
 from nmtkit.batches.source import Lines, Source, Vectors
 from nmtkit.batches.work import Listener, fail, in_batches
@@ -35,13 +31,11 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Stepper
-from nmtkit.ragged import Ragged, shifted
 from nmtkit.settings import from_mapping
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.words import counted
 
-Matrix = NDArray[np.float32]
 Result = TypeVar("Result")
 
 
@@ -50,23 +44,6 @@ class Translation(Hypothesis):
     """One output, as ids and as `text`."""
 
     text: str = ""
-
-
-@dataclass(frozen=True)
-class Attended:
-    """What a model looked at for one sentence and one translation of it, ends of sentence included on both sides.
-
-    Attributes:
-        cross: per layer (of an ensemble member by member) and head, for every target piece the weight of every source
-            position: (heads, T, S) each.
-        decoder: self-attention of the target for the same T predictions: (heads, T, T), what is read being the piece
-            before, so that column 0 is the beginning of the sentence.
-        encoder: self-attention of the source, (heads, S, S).
-    """
-
-    cross: tuple[Matrix, ...]
-    decoder: tuple[Matrix, ...] = ()
-    encoder: tuple[Matrix, ...] = ()
 
 
 class Translator:
@@ -232,30 +209,6 @@ class Translator:
         search = Forced(settings.objective, 4 * settings.batch_tokens)
         return [scores or [] for scores in self.find(search, source, settings, asked, listener=listener)]
 
-    @torch.no_grad()
-    def attention(
-        self, source: Source, targets: Sequence[tuple[int, Sequence[int]]], settings: SearchSettings
-    ) -> list[Attended]:
-        """What the model looked at in forced passes.
-
-        Args:
-            targets: the index of a sentence, and ids of a translation of it, EOS last.
-
-        Raises:
-            ValueError: for a target that is longer than `longest_target`.
-        """
-        attended = []
-        for index, target in targets:
-            if excess := self.excess(target, settings):
-                raise ValueError(excess)
-            source_1S, mask_1S = (tensor.to(self.model.device) for tensor in source.batch([index]))
-            target_1T, _ = Ragged.of_ids([target]).rows([0])
-            memory = self.model.encode(source_1S, mask_1S)
-            maps = self.model.attention(memory, shifted(target_1T.to(self.model.device)))
-            encoder = self.model.encoder_attention(source_1S, mask_1S)
-            attended.append(Attended(*map(_arrays, (maps.cross, maps.decoder, encoder))))
-        return attended
-
     def limit_in_words(self, settings: SearchSettings) -> str:
         """The rule for the most target pieces."""
         longest = self.model.longest
@@ -309,8 +262,3 @@ class Translator:
         fewest, most = settings.lengths(units)
         longest = self.model.longest or most
         return Query(min(most, longest), min(fewest, longest), index=index)
-
-
-def _arrays(layers: Sequence[torch.Tensor]) -> tuple[Matrix, ...]:
-    """Of the only sentence."""
-    return tuple(layer[0].float().cpu().numpy() for layer in layers)

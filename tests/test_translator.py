@@ -30,6 +30,7 @@ from support.training_toys import (
 import nmtkit.decoding.forced
 import nmtkit.translator
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.inspection.attended import attended
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
@@ -462,8 +463,8 @@ def test_every_search_takes_overlong_lines(families: tuple[str, ...]) -> None:
     exact = search_exactly(toy, LONG, settings, budget_steps=3)
     assert search_exactly(toy, LONG, settings, budget_steps=3, references=[overlong]) == exact
     assert [one.limit for one in exact if one] == [8, 8, 1, 8]
-    (attended,) = toy.attention(toy.read(LONG, settings), [(1, plain[1][0].tokens)], settings)
-    assert {layer.shape[1:] for layer in attended.cross} == {(plain[1][0].length, 8)}
+    seen = attended(toy, toy.read(LONG, settings), 1, plain[1][0].tokens, settings)
+    assert {layer.shape[1:] for layer in seen.cross} == {(plain[1][0].length, 8)}
 
 
 @SHORT
@@ -475,7 +476,7 @@ def test_a_given_translation_longer_than_the_model_can_hold_is_refused(families:
         score_tokens(toy, LONG, [[fitting]] * 3 + [[fitting, overlong]], settings)
     assert only_line(caught.value, "max_positions = 8")
     with pytest.raises(ValueError, match="^9 target pieces, more than any translation has"):
-        toy.attention(toy.read(["dog"], settings), [(0, overlong)], settings)
+        attended(toy, toy.read(["dog"], settings), 0, overlong, settings)
     ears = Ears()
     found = score_tokens(toy, LONG, [[fitting]] * 3 + [[fitting, overlong]], settings, 11, listener=ears)
     assert list(ears.failures) == [14] and list(map(len, found)) == [1, 1, 1, 0]

@@ -120,8 +120,8 @@ def _certificates(
 ) -> list[Certificate]:
     """One for each record, not yet judged."""
     from nmtkit.decoding.beam import Beam  # which load torch
-    from nmtkit.decoding.depth_first import Effort
     from nmtkit.decoding.exact import Exact
+    from nmtkit.decoding.proof import Effort
 
     source = translator.read([sources[record.number - 1] for record in records], settings)
     queries = []

@@ -59,8 +59,8 @@ class Writer:
     def certified(self, source: Source, references: list[str] | None, effort: dict[str, Any]) -> Iterator[str]:
         """Exact search."""
         from nmtkit.decoding.beam import Beam
-        from nmtkit.decoding.depth_first import Effort
         from nmtkit.decoding.exact import Exact
+        from nmtkit.decoding.proof import Effort
 
         self.tally.words_of = lambda certified: self._words(certified.best)
         translator, settings = self.translator, self.settings

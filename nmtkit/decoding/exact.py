@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nmtkit.decoding.beam import Beam
-from nmtkit.decoding.depth_first import DepthFirst, Effort, Proof
+from nmtkit.decoding.depth_first import DepthFirst
 from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.proof import Effort, Proof
 from nmtkit.decoding.search import Encoded, Query
 from nmtkit.models.interface import Memory, State, Stepper
 

@@ -91,12 +91,14 @@ def attend(
     Raises:
         ValueError: where the model has no such map, and for a target that it cannot hold.
     """
+    from nmtkit.inspection.attended import attended  # which loads torch
+
     maps = []
     pieces = translator.tokenizer.target.pieces
     for index, (text, tokens) in targets.items():
         number = numbers[index] if numbers else source.first + index
         try:
-            (seen,) = translator.attention(source, [(index, tokens)], settings)
+            seen = attended(translator, source, index, tokens, settings)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
         layers = {"cross": seen.cross, "decoder": seen.decoder, "encoder": seen.encoder}[choice.kind]

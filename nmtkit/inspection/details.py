@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.search import Query
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.inspection.attended import Attended
     from nmtkit.inspection.tracing import Observed
-    from nmtkit.translator import Attended, Translator
+    from nmtkit.translator import Translator
 
 Map = tuple[tuple[tuple[float, ...], ...], ...]
 """Attention, layer by layer: the weight of every source piece (EOS the last) for every target piece."""
@@ -78,9 +79,11 @@ def _detail(
     observed: Observed | None,
     settings: SearchSettings,
 ) -> Detail:
+    from nmtkit.inspection.attended import attended  # which loads torch
+
     known = record.reference.tokens if record.reference.log_probs else ()
     targets = [record.output.tokens, *([known] if known else [])]
-    maps = [*map(_frozen, translator.attention(source, [(query.index, one) for one in targets], settings)), ()]
+    maps = [_frozen(attended(translator, source, query.index, target, settings)) for target in targets]
     pieces = translator.tokenizer.target.pieces
     lost = len(observed.seen.path.steps) if observed and observed.seen.path else 0
     around = slice(max(0, lost - 1 - AROUND), lost + AROUND)
@@ -90,7 +93,7 @@ def _detail(
         output=tuple(pieces(record.output.tokens)),
         reference=tuple(pieces(known)),
         output_map=maps[0],
-        reference_map=maps[1],
+        reference_map=maps[1] if known else (),
         steps=trace.steps[around],
         prefixes=tuple(tuple(one) for one in prefixes(trace.steps)[around]),
     )

@@ -12,10 +12,10 @@ from support.search_toys import ALPHAS, many, spreads
 from support.searches import beam_search, exact_search
 from support.toys import TableModel, brute_force, ranked
 
-from nmtkit.decoding.depth_first import TOLERANCE
 from nmtkit.decoding.frontier import Level, Nodes
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.proof import TOLERANCE
 from nmtkit.specials import EOS, UNK
 
 

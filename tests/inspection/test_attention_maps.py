@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.training_toys import LEARNED, model, tokenizer
 
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.inspection.attended import attended
 from nmtkit.inspection.attention_maps import KINDS, AttentionMap, Choice, align, attend, joined, words
 from nmtkit.specials import BOS, EOS
 from nmtkit.translator import Translator
@@ -24,8 +25,8 @@ def test_attention_is_that_of_the_model_for_every_line_alone(model: Path, data: 
     lines = [*head(data.folder / "dev.fr", 3), "a", ""]
     target = translator.encode_target("Jane visits Africa.")
     source_lines = translator.read(lines, translator.defaults)
-    attended = translator.attention(source_lines, [(index, target) for index in range(5)], translator.defaults)
-    for line, found in zip(lines, attended, strict=True):
+    for index, line in enumerate(lines):
+        found = attended(translator, source_lines, index, target, translator.defaults)
         source = torch.tensor([[*translator.tokenizer.source.encode(line), EOS]])
         target_in = torch.tensor([[BOS, *target[:-1]]])
         maps = translator.model.attention(translator.model.encode(source, source > 0), target_in)
@@ -48,10 +49,8 @@ def test_the_map_of_the_output_and_of_a_given_translation(model: Path, data: Dat
     source = translator.read(lines, settings)
     found = attend(translator, source, dict(enumerate(targets)), settings, Choice(kind), [7, 8, 9])
     assert [(one.line, one.target) for one in found] == [(7, targets[0][0]), (8, targets[1][0]), (9, targets[2][0])]
-    for one, line, tokens, attended in zip(
-        found, lines, outputs, translator.attention(source, list(enumerate(outputs)), settings), strict=True
-    ):
-        layers = getattr(attended, kind)
+    for index, (one, line, tokens) in enumerate(zip(found, lines, outputs, strict=True)):
+        layers = getattr(attended(translator, source, index, tokens, settings), kind)
         assert len(layers) == 1 and layers[0].shape[0] == 2
         np.testing.assert_allclose(one.weights, layers[0].sum(0) / 2, atol=1e-6)
         assert one.weights.shape == (len(one.rows), len(one.columns)) and one.source == line

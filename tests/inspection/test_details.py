@@ -13,6 +13,7 @@ from support.training_toys import model as toy_model
 from nmtkit.blame.analysis import blame
 from nmtkit.blame.search_errors import Budget
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.inspection.attended import attended
 from nmtkit.inspection.details import explain
 from nmtkit.inspection.tracing import trace
 from nmtkit.translator import Translator
@@ -31,10 +32,8 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
         source = translator.tokenizer.source
         assert detail.source == (*source.pieces(source.encode(record.source)), "</s>")
         target = translator.tokenizer.target
-        (attended,) = translator.attention(
-            translator.read([record.source], settings), [(0, record.output.tokens)], settings
-        )
-        for layer, found in zip(attended.cross, detail.output_map, strict=True):
+        seen = attended(translator, translator.read([record.source], settings), 0, record.output.tokens, settings)
+        for layer, found in zip(seen.cross, detail.output_map, strict=True):
             assert found == pytest.approx(layer.sum(0) / len(layer), abs=1e-6)
         assert detail.output == tuple(target.pieces(record.output.tokens)) and detail.output[-1] == "</s>"
         assert "".join(detail.reference[:-1]).replace("▁", " ").strip() == record.reference.text

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from nmtkit.decoding.beam import Beam, ByLength, Sweep
-from nmtkit.decoding.depth_first import Effort, Proof
 from nmtkit.decoding.exact import Certified, Exact
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.proof import Effort, Proof
 from nmtkit.decoding.rules import Rules
 from nmtkit.decoding.search import Query
 from nmtkit.decoding.settings import SearchSettings
