@@ -27,7 +27,6 @@ from nmtkit import __version__, console
 from nmtkit.blame.fit import TrainingText, measure
 from nmtkit.blame.model_errors import ALPHAS, flips
 from nmtkit.blame.question import (
-    DEFAULT_THRESHOLD,
     TOLERANCE,
     WINDOW,
     Question,
@@ -41,6 +40,7 @@ from nmtkit.blame.rows import count
 from nmtkit.blame.rule import blank_as_empty
 from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.blame.verdicts import judge
+from nmtkit.evaluation.threshold import USUAL, Threshold
 from nmtkit.files import sha256_of_lines
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def blame(
     *,
     tolerance: float = TOLERANCE,
     errors: Collection[int] | None = None,
-    threshold: tuple[str, float] | None = None,
+    threshold: Threshold = USUAL,
     reference_segmentations: int = 1,
     exact: Budget | None = None,
     keeper: Keeper | None = None,
@@ -73,8 +73,7 @@ def blame(
         references: one or more reference sets, each with a line for every source.
         settings: of the search; `n_best` is not used.
         errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
-        threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
-            if not given.
+        threshold: of a sentence score; an output with a worse one is an error of the second row.
         tolerance: within `bounds.TOLERANCE`, on J.
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
@@ -87,8 +86,7 @@ def blame(
         ValueError: for texts that do not belong together, impossible arguments, and where the forced score of an
             output is not the one that the search gave it, so that no verdict could be trusted.
     """
-    metric, value = threshold or DEFAULT_THRESHOLD
-    question = Question(tolerance, frozenset(errors or ()), metric, value, reference_segmentations)
+    question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations)
     check(sources, references, question)
     check_settings(settings)
     settings = replace(settings, n_best=1)
@@ -110,7 +108,7 @@ def blame(
     others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
     return Report(
         tuple(records),
-        count(records, metric, value, judged=errors is not None),
+        count(records, judged=errors is not None),
         provenance,
         count_proofs(records),
         tuple(flips(records, others, tolerance)),
@@ -148,8 +146,8 @@ def _provenance(
         tolerance=question.tolerance,
         listed=tuple(sorted(question.listed)),
         reference_segmentations=question.segmentations,
-        sentence_metric=question.metric,
-        sentence_threshold=question.threshold,
+        sentence_metric=question.threshold.metric.name,
+        sentence_threshold=question.threshold.value,
         sacrebleu=sacrebleu.__version__,
         widths=tuple(width for width in WIDTHS if width > settings.beam),
         exact_steps=exact.steps if exact else None,
@@ -157,4 +155,5 @@ def _provenance(
         exact_sample=exact.sample if exact else None,
         sources_sha256=sha256_of_lines(sources),
         references_sha256=tuple(sha256_of_lines(lines) for lines in references),
+        scores_file=question.threshold.metric.origin,
     )

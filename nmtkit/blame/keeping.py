@@ -39,7 +39,11 @@ class Keeper:
             for number, line in enumerate(read_lines(self.path) or [""], start=1)
         ]
         before, now = to_plain(header), to_plain(provenance)
-        changes = [f"{name} was {before[name]}, now {value}" for name, value in now.items() if before[name] != value]
+        changes = [
+            f"{name} was {before.get(name)}, now {now.get(name)}"
+            for name in dict.fromkeys([*now, *before])
+            if before.get(name) != now.get(name)
+        ]
         if changes:
             raise ValueError(f"{self.path}: records of another analysis ({'; '.join(changes)}); name another file")
         self._count(records)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from nmtkit.blame.plain import SILENT
+from nmtkit.evaluation.metric import Scale, ScoresFile
+from nmtkit.evaluation.metrics import METRICS
 
 
 class Verdict(StrEnum):
@@ -141,8 +145,8 @@ class Record:
         references: all of them, in the order of the reference sets, each under its best segmentation tried.
         judge: index of the reference that judged, y*.
         limit: most target pieces of a translation, EOS counted.
-        sentence_score: of the output's text, from 0 to 100, against all references.
-        below: whether it is an error of the second row (an error whose sentence score is below the threshold).
+        sentence_score: of the output's text against all references.
+        below: whether it is an error of the second row (an error whose sentence score is worse than the threshold).
         listed: whether a person listed the sentence as wrong.
         loss: where the search lost y*; None where the output is y*.
         divergence: where the model turned from y* to ŷ; None where they are the same tokens, or y* was not scored.
@@ -186,18 +190,31 @@ class Share:
     high: float
 
 
+class Errors(StrEnum):
+    """Which sentences count as errors."""
+
+    DIFFERENT = "different"
+    """The output is no reference."""
+    WORSE = "worse"
+    """Of these, the sentence score is worse than the threshold."""
+    LISTED = "listed"
+    """Of these, a person judged it wrong."""
+    MISSED = "missed"
+    """The search missed what the model prefers."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One answer to "which sentences count as errors", and who is to blame for them.
 
     Attributes:
-        title: which errors.
+        kind: which errors.
         numbers: of the sentences, ascending.
         shares: one for each verdict of `BLAMED`. The denominator of all three is every error of the row, those whose
             reference is unreachable included, so they sum to one.
     """
 
-    title: str
+    kind: Errors
     numbers: tuple[int, ...]
     shares: tuple[Share, ...]
 
@@ -326,7 +343,7 @@ class Provenance:
         patience, free_eos, forbid_unk: rules of the search.
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`; nats in all where α = 0, nats a
             piece where α = 1.
-        sentence_metric, sentence_threshold: outputs below it are the second row's errors.
+        sentence_metric, sentence_threshold: outputs with a worse score are the second row's errors.
         sacrebleu: version of the package that computed the sentence scores.
         widths: tried for the sentences with a `beam` verdict.
         exact_steps, exact_seconds, exact_sample: the budget of a sentence, and how many were asked (None: all); None
@@ -335,6 +352,7 @@ class Provenance:
         listed: numbers of the sentences that a person judged wrong.
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total; 0 before the
             search.
+        scores_file: where the sentence scores were read from; None where a metric computed them.
     """
 
     nmtkit: str
@@ -360,11 +378,17 @@ class Provenance:
     references_sha256: tuple[str, ...]
     listed: tuple[int, ...] = ()
     rescoring_difference: float = 0.0
+    scores_file: ScoresFile | None = field(default=None, metadata=SILENT)
+
+    @property
+    def scale(self) -> Scale:
+        """Of the sentence scores."""
+        return self.scores_file.scale if self.scores_file else METRICS[self.sentence_metric]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The error analysis of a text: records first, counted in `rows` (all errors; those below the sentence score;
+    """The error analysis of a text: records first, counted in `rows` (all errors; those with a bad sentence score;
     if a person judged, those listed)."""
 
     records: tuple[Record, ...]

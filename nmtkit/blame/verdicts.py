@@ -16,7 +16,6 @@ from nmtkit.blame.references import Known, score_references, scored
 from nmtkit.blame.rule import Rule, preferable
 from nmtkit.decoding.beam import Watcher
 from nmtkit.decoding.trace import Follower, ReferencePath
-from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ def judge(
     followed = [rule.best(row[index].forms).tokens for row, index in zip(references, judges, strict=True)]
     found, paths = _search(translator, sources, followed, settings, first)
     forced = translator.score_tokens(sources, [[output.tokens] for output in found], settings)
-    scores = sentence_scores(question.metric, [output.text for output in found], list(zip(*texts, strict=True)))
+    metric, outputs = question.threshold.metric, [output.text for output in found]
+    scores = metric.sentence_scores(outputs, list(zip(*texts, strict=True)), sources, first)
     pieces, records = translator.tokenizer.target.pieces, []
     for index, output in enumerate(found):
         (own,), number = forced[index], first + index
@@ -74,7 +74,7 @@ def judge(
             limit=limits[index],
             verdict=verdict,
             sentence_score=scores[index],
-            below=wrong and scores[index] < question.threshold,
+            below=wrong and question.threshold.misses(scores[index]),
             listed=number in question.listed,
             rescoring=abs(own.total - output.total),
             other_pieces=output.tokens != translator.encode_target(output.text),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from nmtkit.blame.bounds import SEGMENTATIONS, TOLERANCE
-from nmtkit.cli import paths
+from nmtkit.cli import metrics, paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -30,6 +30,7 @@ from nmtkit.cli.parameters import (
 from nmtkit.cli.streams import SECONDS, write_result
 from nmtkit.console import Progress, note, stdout_console, warn
 from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
+from nmtkit.evaluation.metric import OUTSIDE
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def _option(
 VERDICT_OPTIONS: Options = {
     "errors_below": Annotated[
         str | None,
-        _option("Second row: errors below this sentence score, chrf or bleu.", VERDICTS, "METRIC:X", default="chrf:60"),
+        _option("Second row: errors with a worse sentence score than X.", VERDICTS, "METRIC:X", default="chrf:60"),
     ],
+    **metrics.outside(VERDICTS),
     "errors": Annotated[
         Path | None,
         paths.read("Numbers of sentences a person judged wrong, one a line: a row of their own.", panel=VERDICTS),
@@ -109,6 +111,9 @@ REMEDY_OPTIONS: Options = {
     ],
     "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
     "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
+    "metric": Annotated[
+        list[str] | None, metrics.metric("Another column of these measurements; repeat for several.", REMEDIES)
+    ],
     "plot": Annotated[Path | None, paths.written("Draw what was measured, as .png, .svg or .pdf.", panel=REMEDIES)],
     "save_best": Annotated[
         bool, _option("Make the setting to use the folder's default.", REMEDIES, name="--save-best")
@@ -159,14 +164,15 @@ def blame_analysis(
     from nmtkit.blame.fit import read_training_text, training_paths
     from nmtkit.blame.keeping import Keeper
     from nmtkit.blame.sweep import sweep
+    from nmtkit.evaluation.metrics import with_usual
     from nmtkit.files import read_parallel
 
-    _check(len(folders), certificates, remedies, output)
+    _check(len(folders), verdicts, certificates, remedies, output)
     if remedies["train_sample"]:
         known = paths.named(train_sample=training_paths(folders[0], remedies["train_text"]))
         paths.keep_apart(known, paths.named(plot=remedies["plot"], **output))
-    question = _question(verdicts)
     sources, *references = read_parallel(source, *reference)
+    question = _question(verdicts, len(sources))
     translator = load_translator(folders, model)
     settings = search_settings(translator, search)
     beams, alphas = _swept(remedies)
@@ -198,16 +204,21 @@ def blame_analysis(
     made = None
     if beams or alphas:
         decides: dict[str, Any] = {name: value for name, value in question.items() if name in OF_THE_SWEEP}
-        made = sweep(translator, sources, references, settings, beams, alphas, **decides)
+        columns = with_usual(remedies["metric"] or ())
+        made = sweep(translator, sources, references, settings, beams, alphas, metrics=columns, **decides)
         if remedies["save_best"]:
             _save(folders[0], made, report.provenance)
     _write(report, made, output, remedies["plot"], lambda most: _explain(translator, report, settings, most))
 
 
-def _check(folders: int, certificates: Options, remedies: Options, output: Options) -> None:
+def _check(folders: int, verdicts: Options, certificates: Options, remedies: Options, output: Options) -> None:
     """Refuse options that do not go together, before anything is loaded."""
     from nmtkit.report.plot import check
 
+    metrics.check_outside(verdicts)
+    named = (verdicts["errors_below"] or "").partition(":")[0] == OUTSIDE
+    if named != bool(verdicts["scores_file"]):
+        raise typer.BadParameter(f"--errors-below {OUTSIDE}:X and --scores-file belong together: add the other one")
     sweeping = any(_swept(remedies))
     if remedies["save_best"] and (folders > 1 or not sweeping):
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
@@ -218,21 +229,26 @@ def _check(folders: int, certificates: Options, remedies: Options, output: Optio
             check(remedies["plot"])
     if not certificates["exact"] and len(given(**certificates)) > 1:
         raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
+    if remedies["metric"] and not sweeping:
+        raise typer.BadParameter("--metric adds a column to what a sweep measures: add --sweep-beams")
     if remedies["train_text"] and not remedies["train_sample"]:
         raise typer.BadParameter("--train-text says where the text of --train-sample is: add it, or leave both out")
     if output["details"] is not None and not output["html"]:
         raise typer.BadParameter("--details says how much --html shows: add it, or leave both out")
 
 
-def _question(verdicts: Options) -> dict[str, Any]:
+def _question(verdicts: Options, sources: int) -> dict[str, Any]:
     """What decides the verdicts, as `blame` takes it."""
     from nmtkit.blame.question import read_errors
-    from nmtkit.evaluation.metrics import parse_threshold
+    from nmtkit.evaluation.metrics import METRICS
+    from nmtkit.evaluation.threshold import parse_threshold
 
     values = given(**{name: verdicts[name] for name in ("tolerance", "reference_segmentations")})
     if verdicts["errors_below"]:
+        given_scores = metrics.read_outside(verdicts, sources)
+        known = {**METRICS, **({given_scores.name: given_scores} if given_scores else {})}
         with usage():
-            values["threshold"] = parse_threshold(verdicts["errors_below"])
+            values["threshold"] = parse_threshold(verdicts["errors_below"], known)
     if verdicts["errors"]:
         values["errors"] = read_errors(verdicts["errors"])
     return values
@@ -266,10 +282,11 @@ def _write(
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
+    from nmtkit.report.sweep import to_json as sweep_to_json
 
     sentences = counted(len(report.records), "sentence")
     if output["json"]:
-        value = {**to_json(report), "sweep": asdict(made) if made else None}
+        value = {**to_json(report), "sweep": sweep_to_json(made) if made else None}
         write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
     if output["tsv"]:
         write_result(output["tsv"], to_tsv(report), sentences)
@@ -313,8 +330,8 @@ def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
         "sources_sha256": facts.sources_sha256,
         "references_sha256": list(facts.references_sha256),
         "sentences": made.sentences,
-        "bleu": best.bleu.value,
-        "signature": best.bleu.signature,
+        best.deciding.metric.name: best.deciding.value,
+        "signature": best.deciding.signature,
     }
     save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
     why = "" if best is made.settings[made.best] else ", for no other is better beyond chance"

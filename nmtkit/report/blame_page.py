@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from nmtkit.blame.records import Candidate, Record, Report, Verdict
 from nmtkit.blame.sweep import Sweep
+from nmtkit.evaluation.metric import Scale
 from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
+from nmtkit.report.rows import worse
 from nmtkit.report.trace_page import embedded
 from nmtkit.words import counted
 
@@ -39,14 +41,17 @@ LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 
 def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
-    lines, used = _fitting({record.number: _line(record) for record in all_in_turn(report)}, LINES_BYTES)
-    records = {record.number: record for record in report.records}
+    lines, used = _fitting(
+        {record.number: _line(record, report.provenance.scale) for record in all_in_turn(report)}, LINES_BYTES
+    )
+    records, facts = {record.number: record for record in report.records}, report.provenance
     explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)
     data = {
         "sentences": len(report.records),
-        "metric": {"chrf": "chrF", "bleu": "BLEU"}[report.provenance.sentence_metric],
-        "threshold": report.provenance.sentence_threshold,
+        "metric": facts.scale.title,
+        "decimals": facts.scale.decimals,
+        "worse": worse(facts.scale, facts.sentence_threshold),
         "lines": [lines[number] for number in sorted(lines)],
         "details": inside,
     }
@@ -70,12 +75,12 @@ def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
     return kept, used
 
 
-def _line(record: Record) -> dict[str, Any]:
+def _line(record: Record, scale: Scale) -> dict[str, Any]:
     """What stands in the table, and what opens for every sentence."""
     line = {
         "n": record.number,
         "v": record.verdict.value,
-        "s": round(record.sentence_score, 1),
+        "s": round(record.sentence_score, scale.decimals),
         "b": int(record.below),
         "l": int(record.listed),
         "p": record.source_pieces,

@@ -12,6 +12,7 @@ from nmtkit.blame.records import BLAMED, Report, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.blame import equals, settings_line, what_to_do
+from nmtkit.report.rows import title
 from nmtkit.report.svg import bars, curve, curves, stack
 from nmtkit.report.tables import percent
 
@@ -33,13 +34,15 @@ def summary(report: Report, made: Sweep | None) -> Iterator[str]:
             else '<td class="n">–</td>'
             for one in row.shares
         )
-        yield f'<tr><td>{escape(row.title)}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
+        name = escape(title(row, report.provenance))
+        yield f'<tr><td>{name}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
     for row in report.rows:
         if row.errors:
             shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
             words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
-            yield f"<figure><figcaption>{escape(row.title)}</figcaption>{stack(words, shares)}</figure>"
+            name = escape(title(row, report.provenance))
+            yield f"<figure><figcaption>{name}</figcaption>{stack(words, shares)}</figure>"
     yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
     yield from _search(report)
     yield from _model(report)

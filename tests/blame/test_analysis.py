@@ -22,6 +22,7 @@ from nmtkit.blame.records import Report, Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.evaluation.threshold import parse_threshold
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translation, Translator
 
@@ -306,12 +307,13 @@ def test_blank_lines() -> None:
 
 def test_rows_thresholds_and_listed_errors() -> None:
     tables, warnings = [GREEDY_IS_BEATEN] * 3, []
-    report = ask(toy(*tables), "b", "aaaa", "a", beam=1, errors={2, 3}, threshold=("chrf", 29), warn=warnings.append)
+    asked = {"errors": {2, 3}, "threshold": parse_threshold("chrf:29"), "warn": warnings.append}
+    report = ask(toy(*tables), "b", "aaaa", "a", beam=1, **asked)
     scores = [CHRF().sentence_score("a", [reference]).score for reference in ("b", "aaaa", "a")]
     assert [record.sentence_score for record in report.records] == scores
     assert scores[0] < 29 < scores[1] < 60
     assert [row.numbers for row in report.rows] == [(1, 2), (1,), (2,)]
-    assert [row.title for row in report.rows][1] == "of these, below chrF 29"
+    assert (report.provenance.scale.title, report.provenance.sentence_threshold) == ("chrF", 29)
     assert warnings == ["listed as errors, but equal to a reference and so not counted: line 3"]
     assert [row.numbers for row in ask(toy(*tables), "b", "aaaa", "a", beam=1).rows] == [(1, 2), (1, 2)]
 
@@ -340,8 +342,8 @@ def test_a_search_without_result_is_refused() -> None:
 def test_impossible_questions_are_refused_before_the_search() -> None:
     translator = toy(GREEDY_IS_BEATEN)
     translator.search = pytest.fail
-    for change in ({"threshold": ("chr", 60.0)}, {"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
-        with pytest.raises(ValueError, match=r"chrf|sentence 2|tolerance|segmentations"):
+    for change in ({"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
+        with pytest.raises(ValueError, match=r"sentence 2|tolerance|segmentations"):
             ask(translator, "a", **change)
 
 

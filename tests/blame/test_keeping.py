@@ -17,6 +17,7 @@ from nmtkit.blame.keeping import Keeper
 from nmtkit.blame.reading import read_report
 from nmtkit.blame.records import Record, Report
 from nmtkit.blame.search_errors import Budget
+from nmtkit.evaluation.threshold import parse_threshold
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
@@ -132,7 +133,7 @@ def test_what_was_kept_is_said(tmp_path: Path) -> None:
         ({"errors": {2}}, ["listed was [], now [2]"]),
         ({"exact": Budget(steps=5, sample=8)}, ["exact_steps was 10000, now 5"]),
         ({"exact": None}, ["exact_sample was 8, now None"]),
-        ({"threshold": ("bleu", 60.0)}, ["sentence_metric was chrf, now bleu"]),
+        ({"threshold": parse_threshold("bleu:60")}, ["sentence_metric was chrf, now bleu"]),
         ({"reference_segmentations": 2}, ["reference_segmentations was 1, now 2"]),
         ({"length_alpha": 0.5}, ["length_alpha was 0.0, now 0.5"]),
         ({"sources": [*"123456789", "9"]}, ["sources_sha256"]),

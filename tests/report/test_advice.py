@@ -47,7 +47,7 @@ def report(
         for number, (kind, obstacle) in enumerate(kinds, start=1)
     ]
     values = {**PROVENANCE.__dict__, "beam": width}
-    return Report(tuple(records), count(records, "chrf", 60.0, judged=listed is not None), Provenance(**values))
+    return Report(tuple(records), count(records, judged=listed is not None), Provenance(**values))
 
 
 def sentence(sentences: list[str], start: str) -> str:

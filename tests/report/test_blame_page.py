@@ -16,13 +16,14 @@ from support.sweep_toys import MADE
 
 from nmtkit.blame.records import Candidate, Certificate, Divergence, Fit, Frequency, Parting, Report, Verdict
 from nmtkit.blame.rows import count
-from nmtkit.blame.sweep import advice as sweep_advice
 from nmtkit.inspection.details import Detail
 from nmtkit.inspection.traces import Candidate as Prefix
 from nmtkit.inspection.traces import Step
 from nmtkit.report import blame_page
 from nmtkit.report.advice import advice
 from nmtkit.report.blame_page import LEVELS, page
+from nmtkit.report.rows import title
+from nmtkit.report.sweep import advice as sweep_advice
 
 NASTY = "</script><!-- <b>bold</b> &amp; \"'`${1}\\ \u2028\u2029 /*REPORT*/null <!--SUMMARY--> ]]> é😀"
 TOKENS = {"tokens": (4, 5, 3), "log_probs": (-0.5, -math.inf, -0.25)}
@@ -56,7 +57,7 @@ def full() -> Report:
         for one in SMALL.records
     ]
     fit = Fit(50, 1.0, 3.0, 2 / 3, 0.6, 0.7, 10, 20, (Frequency(0, 0, 4, 9.5, 1), Frequency(1000, None, 99, 0.5, 7)))
-    return replace(SMALL, records=tuple(records), rows=count(records, "chrf", 60.0, judged=True), fit=fit)
+    return replace(SMALL, records=tuple(records), rows=count(records, judged=True), fit=fit)
 
 
 FULL = full()
@@ -87,7 +88,7 @@ def test_the_page_needs_no_network() -> None:
 
 def test_the_data_are_those_of_the_records() -> None:
     data = data_in(page(FULL, None, [DETAIL]))
-    assert data["sentences"] == 6 and data["metric"] == "chrF" and data["threshold"] == 60
+    assert data["sentences"] == 6 and data["metric"] == "chrF" and data["worse"] == "below chrF 60"
     lines = {line["n"]: line for line in data["lines"]}
     assert list(lines) == [1, 2, 3, 4, 5, 6]
     assert [line["v"] for line in data["lines"]] == ["equal", "beam", "model", "unreachable", "model", "model"]
@@ -167,7 +168,7 @@ def test_the_summary_needs_no_script() -> None:
     answers = [visible.index(sentence) for sentence in (*advice(FULL), *sweep_advice(MADE))]
     assert answers == sorted(answers) and answers[-1] < visible.index("Who is to blame"), "the answer comes first"
     for row in FULL.rows:
-        assert row.title in visible
+        assert title(row, FULL.provenance) in visible
         for share in row.shares:
             assert f"{share.count} ({100 * share.share:.1f} %)" in visible
     assert "A piece of the references costs 3.00 nats, one of the training text 1.00 (50 pairs)" in visible
