@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import sacrebleu
 
 from nmtkit import __version__, console
+from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.fit import TrainingText, measure
 from nmtkit.blame.model_errors import ALPHAS, flips
 from nmtkit.blame.question import (
@@ -35,7 +36,6 @@ from nmtkit.blame.question import (
     warn_about_length,
     warn_about_listed,
 )
-from nmtkit.blame.records import Provenance, Report
 from nmtkit.blame.rows import count
 from nmtkit.blame.rule import blank_as_empty
 from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
@@ -45,6 +45,7 @@ from nmtkit.files import sha256_of_lines
 
 if TYPE_CHECKING:
     from nmtkit.blame.keeping import Keeper
+    from nmtkit.blame.records import Record
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -88,18 +89,13 @@ def blame(
     """
     question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations)
     check(sources, references, question)
-    check_settings(settings)
-    settings = replace(settings, n_best=1)
+    settings = replace(check_settings(settings), n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
     provenance = _provenance(translator, sources, references, settings, question, exact)
     keep = keeper.keep if keeper else lambda records: None
     records = keeper.begin(provenance) if keeper else []
-    for start in range(len(records), len(sources), WINDOW):
-        part = slice(start, start + WINDOW)
-        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
-        records += widen(translator, judged, settings, tolerance)
-        keep(records)
+    _judge_all(translator, sources, texts, settings, question, records, keep)
     if exact:
         records = certify(translator, records, settings, tolerance, exact, progress, keep)
     warn_about_listed(records, warn)
@@ -116,11 +112,29 @@ def blame(
     )
 
 
-def check_settings(settings: SearchSettings) -> None:
-    """Refuse what forbids the output some translations but not the reference."""
+def _judge_all(
+    translator: Translator,
+    sources: Sequence[str],
+    texts: Sequence[tuple[str, ...]],
+    settings: SearchSettings,
+    question: Question,
+    records: list[Record],
+    keep: Callable[[Sequence[Record]], None],
+) -> None:
+    """Add the records that are missing, window by window."""
+    for start in range(len(records), len(sources), WINDOW):
+        part = slice(start, start + WINDOW)
+        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
+        records += widen(translator, judged, settings, question.tolerance)
+        keep(records)
+
+
+def check_settings(settings: SearchSettings) -> SearchSettings:
+    """The settings; what forbids the output some translations but not the reference is refused."""
     for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
         if getattr(settings, name):
             raise ValueError(f"{name} = {getattr(settings, name)} bans outputs, not references: leave it out")
+    return settings
 
 
 def _provenance(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.plain import from_plain
-from nmtkit.blame.records import Provenance, Record, Report
+from nmtkit.blame.records import Record
 from nmtkit.blame.rows import count
 from nmtkit.blame.sweep import Setting, Sweep
 from nmtkit.evaluation.metrics import METRICS, USUAL

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nmtkit.blame.records import BLAMED, Errors, Record, Row, Share, Verdict
+from nmtkit.blame.findings import Errors, Row, Share
+from nmtkit.blame.records import BLAMED, Record, Verdict
 from nmtkit.evaluation.significance import wilson
 
 

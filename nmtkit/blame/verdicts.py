@@ -78,7 +78,7 @@ def judge(
             listed=number in question.listed,
             rescoring=abs(own.total - output.total),
             other_pieces=output.tokens != translator.encode_target(output.text),
-            loss=_loss(paths[index]) if wrong else None,
+            parting=_parting(paths[index]) if wrong else None,
             divergence=diverge(candidate, judgement.form, pieces) if wrong else None,
             source_pieces=len(translator.encode_source(sources[index], settings)) - 1,
         )
@@ -111,7 +111,7 @@ def _search(
     return [translations[0] for translations in found], paths
 
 
-def _loss(path: ReferencePath) -> Parting:
+def _parting(path: ReferencePath) -> Parting:
     last = path.steps[-1] if path.steps else None
     return Parting(path.ending.value, len(path.steps), last.rank if last else 0, last.margin if last else 0.0)
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from nmtkit.console import stdout_console, warn
 from nmtkit.evaluation.bounds import RESAMPLES
 from nmtkit.settings import SEED
 from nmtkit.words import counted
+
+if TYPE_CHECKING:
+    from nmtkit.evaluation.metric import Metric
 
 
 @takes(scores=metrics.outside(), search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
@@ -64,17 +67,10 @@ def evaluate(
     from nmtkit.report.evaluation import lines, to_json
     from nmtkit.report.tables import short_hash
 
-    if (hypotheses is None) == (not folders) or (not folders) != (source is None):
-        raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
-    of_a_model = given(output=output, **search, **model)
-    if not folders and of_a_model:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
-        raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
+    _check(bool(folders), source, hypotheses, given(output=output, **search, **model))
     metrics.check_outside(scores, known=hypotheses is not None)
-    known = with_usual(metric or (), lowercase=lowercase, tokenize=tokenize, warns=True)
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
-    outputs = first
-    given_scores = metrics.read_outside(scores, len(first), outputs)
+    outputs, outside = first, metrics.read_outside(scores, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
         translator = load_translator(folders, model)
@@ -85,15 +81,23 @@ def evaluate(
             write_result(output, "".join(f"{line}\n" for line in outputs), counted(len(outputs), "line"))
     if marks := segmentation_marks(outputs):
         warn(marks)
-    asked = (*known, *([given_scores] if given_scores else []))
+    asked: list[Metric] = [*with_usual(metric or (), lowercase=lowercase, tokenize=tokenize, warns=True)]
+    asked += [outside] if outside else []
     found = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
     if json_file:
-        records = [{**to_json(one), **facts} for one in found]
-        write_result(
-            json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n", counted(len(records), "score")
-        )
+        text = json.dumps([{**to_json(one), **facts} for one in found], indent=2, ensure_ascii=False) + "\n"
+        write_result(json_file, text, counted(len(found), "score"))
     if paths.STANDARD not in (output, json_file):
         for line in chain.from_iterable(map(lines, found)):
             stdout_console().print(line, soft_wrap=True)
         if folders:
             stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)
+
+
+def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: Options) -> None:
+    """Refuse both ways at once, and options of a model where none translates."""
+    if (hypotheses is None) != translates or translates != (source is not None):
+        raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
+    if of_a_model and not translates:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
+        raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")

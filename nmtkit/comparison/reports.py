@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
-from nmtkit.blame.records import Errors, Provenance, Record, Report, Verdict
+from nmtkit.blame.findings import Errors, Provenance, Report
+from nmtkit.blame.records import Record, Verdict
 from nmtkit.blame.rule import same_text
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.bootstrap import CHANCE, RESAMPLES

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nmtkit.blame.records import Fit, Obstacle, Report, Row, Share, Verdict
+from nmtkit.blame.findings import Fit, Report, Row, Share
+from nmtkit.blame.records import Obstacle, Verdict
 from nmtkit.evaluation.metrics import USUAL
 from nmtkit.report.evaluation import listed
 from nmtkit.report.rows import title

@@ -38,19 +38,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Provenance, Report, Row, Share
 from nmtkit.blame.plain import to_plain
-from nmtkit.blame.records import (
-    BLAMED,
-    Candidate,
-    Certificate,
-    Parting,
-    Provenance,
-    Record,
-    Report,
-    Row,
-    Share,
-    Verdict,
-)
+from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.advice import advice
@@ -222,7 +212,7 @@ def _fields(record: Record) -> list[str]:
         _escaped(record.source),
         *_numbers(record.output),
         str(record.judge + 1),
-        *_loss(record.loss),
+        *_parting(record.parting),
         *_certificate(record.certificate),
     ]
     for reference in record.references:
@@ -230,11 +220,11 @@ def _fields(record: Record) -> list[str]:
     return fields
 
 
-def _loss(loss: Parting | None) -> list[str]:
-    if loss is None:
+def _parting(parting: Parting | None) -> list[str]:
+    if parting is None:
         return [""] * 5
-    width = "" if loss.width is None else str(loss.width)
-    return [loss.ending, str(loss.step), str(loss.rank), repr(loss.margin), width]
+    width = "" if parting.width is None else str(parting.width)
+    return [parting.ending, str(parting.step), str(parting.rank), repr(parting.margin), width]
 
 
 def _certificate(one: Certificate | None) -> list[str]:

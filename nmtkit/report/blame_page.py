@@ -15,7 +15,8 @@ from importlib import resources
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from nmtkit.blame.records import Candidate, Record, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Record, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.metric import Scale
 from nmtkit.report.blame import all_in_turn
@@ -90,7 +91,7 @@ def _line(record: Record, scale: Scale) -> dict[str, Any]:
         "j": record.judge + 1,
         "of": len(record.references),
         "lost": _lost(record),
-        "at": record.loss.step if record.loss and record.loss.ending == "pruned" else None,
+        "at": record.parting.step if record.parting and record.parting.ending == "pruned" else None,
     }
     if record.divergence is not None:
         line["turn"] = record.divergence.step
@@ -113,22 +114,26 @@ def _rounded(value: float, digits: int = 4) -> float | None:
 
 def _lost(record: Record) -> str:
     """Where the beam lost the reference, in a sentence."""
-    loss = record.loss
-    if loss is None:
+    place = record.parting
+    if place is None:
         return ""
-    if loss.ending == "pruned":
-        said = f"The beam lost the reference at step {loss.step}: rank {loss.rank:,}, {_short(-loss.margin)} nats below"
+    if place.ending == "pruned":
+        said = (
+            f"The beam lost the reference at step {place.step}: rank {place.rank:,}, {_short(-place.margin)} nats below"
+        )
         said += " the last one taken."
     else:
         said = {
-            "stopped": f"The reference was still alive at step {loss.step} when the search stopped.",
+            "stopped": f"The reference was still alive at step {place.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
             "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
-            "forbidden": f"A rule of the search forbids the reference at step {loss.step}.",
-        }[loss.ending]
+            "forbidden": f"A rule of the search forbids the reference at step {place.step}.",
+        }[place.ending]
     if record.verdict == Verdict.BEAM:
         said += (
-            f" A beam of {loss.width} reaches its J." if loss.width else " No wider beam that was tried reaches its J."
+            f" A beam of {place.width} reaches its J."
+            if place.width
+            else " No wider beam that was tried reaches its J."
         )
     if record.verdict == Verdict.UNREACHABLE:
         said += f" It is {record.reference.obstacle}."

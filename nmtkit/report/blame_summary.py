@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from nmtkit.blame.records import BLAMED, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.blame import equals, settings_line, what_to_do

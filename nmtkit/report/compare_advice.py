@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmtkit.blame.records import Errors
+from nmtkit.blame.findings import Errors
 from nmtkit.comparison.reports import Changed, Difference, Shift
 from nmtkit.evaluation.bootstrap import CHANCE
 from nmtkit.evaluation.metric import Direction

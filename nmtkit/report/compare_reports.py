@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Report
 from nmtkit.blame.plain import to_plain
-from nmtkit.blame.records import Record, Report, Verdict
+from nmtkit.blame.records import Record, Verdict
 from nmtkit.comparison.reports import Changed, Difference, Promise, Shift
 from nmtkit.evaluation.metric import Scale
 from nmtkit.report.compare_advice import advice, in_words, shift_title, title, why_unpromised

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Fit, Frequency, Report
 from nmtkit.blame.model_errors import buckets, turns
-from nmtkit.blame.records import Divergence, Fit, Frequency, Report, Verdict
+from nmtkit.blame.records import Divergence, Verdict
 from nmtkit.report.evaluation import figure
 from nmtkit.report.tables import grid, number, percent, shown
 from nmtkit.words import counted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmtkit.blame.records import Errors, Provenance, Row
+from nmtkit.blame.findings import Errors, Provenance, Row
 from nmtkit.evaluation.metric import Direction, Scale
 
 

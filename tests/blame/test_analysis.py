@@ -17,8 +17,9 @@ from support.blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbe
 from support.toys import TableModel, brute_force
 
 from nmtkit.blame.analysis import blame
+from nmtkit.blame.findings import Report
 from nmtkit.blame.fit import TrainingText
-from nmtkit.blame.records import Report, Verdict
+from nmtkit.blame.records import Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.decoding.settings import SearchSettings
@@ -238,7 +239,7 @@ def test_a_reference_that_the_model_cannot_hold_is_unreachable() -> None:
         (-math.inf, 3, ()),
         (-math.inf, 3, ()),
     ]
-    assert second.divergence is None and second.loss is not None
+    assert second.divergence is None and second.parting is not None
     assert warnings == ["reference longer than any translation, so not scored and unreachable: line 2"]
 
 

@@ -13,9 +13,10 @@ from support.toys import TableModel
 
 from nmtkit.blame import analysis as blaming
 from nmtkit.blame import search_errors
+from nmtkit.blame.findings import Report
 from nmtkit.blame.keeping import Keeper
 from nmtkit.blame.reading import read_report
-from nmtkit.blame.records import Record, Report
+from nmtkit.blame.records import Record
 from nmtkit.blame.search_errors import Budget
 from nmtkit.evaluation.threshold import parse_threshold
 from nmtkit.specials import EOS
@@ -66,7 +67,7 @@ def test_an_interrupted_analysis_goes_on(tmp_path: Path, writes: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         analysis(path, lambda path: Interrupted(path, writes))
     judged, certified = min(10, 4 * (writes - 1)), max(0, min(8, 3 * (writes - 4)))
-    assert str(Interrupted(path, 99)).endswith("0 sentences judged, 0 certified")
+    assert Interrupted(path, 99).counts == (0, 0)
     again, translator = analysis(path)
     assert again == whole
     calls: Any = translator
@@ -122,7 +123,7 @@ def test_what_was_kept_is_said(tmp_path: Path) -> None:
     keepers: list[Interrupted] = []
     with pytest.raises(KeyboardInterrupt):
         analysis(path, lambda path: keepers.append(Interrupted(path, 5)) or keepers[-1])
-    assert str(keepers[0]) == f"{path}: 10 sentences judged, 3 certified"
+    assert keepers[0].counts == (10, 3)
 
 
 @pytest.mark.parametrize(

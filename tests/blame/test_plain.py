@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.blame_toys import GREEDY_IS_BEATEN, SMALL, ask, toy
 
+from nmtkit.blame.findings import Provenance
 from nmtkit.blame.plain import from_plain, to_plain
-from nmtkit.blame.records import Provenance, Record
+from nmtkit.blame.records import Record
 from nmtkit.blame.search_errors import Budget
 
 
@@ -60,7 +61,7 @@ def test_what_was_written_is_read(value: Outer) -> None:
 def test_records_of_an_analysis() -> None:
     """Losses, divergences and certificates too, and log P = −∞."""
     found = ask(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), "b", "abab", beam=1, exact=Budget(steps=1))
-    assert found.records[0].loss and found.records[0].certificate and found.records[0].divergence
+    assert found.records[0].parting and found.records[0].certificate and found.records[0].divergence
     records = (*found.records, *SMALL.records)
     assert any(record.reference.total == -math.inf for record in records)
     for record in records:

@@ -14,8 +14,8 @@ from support.blame_toys import GREEDY_IS_BEATEN, ask, record, toy
 from support.blame_toys import SMALL as ONE_SET
 from support.sweep_toys import scores
 
+from nmtkit.blame.findings import Report
 from nmtkit.blame.reading import MOST, read_report
-from nmtkit.blame.records import Report
 from nmtkit.blame.rows import count
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import Setting, Sweep

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nmtkit.blame.records import Candidate, Errors, Record, Verdict
+from nmtkit.blame.findings import Errors
+from nmtkit.blame.records import Candidate, Record, Verdict
 from nmtkit.blame.rows import count
 
 

@@ -15,7 +15,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from support.report_toys import AFTER, BEFORE, KINDS, RIGHT, TRUE, WORDS, of, one, report, scored, swept
 
-from nmtkit.blame.records import Errors, Verdict
+from nmtkit.blame.findings import Errors
+from nmtkit.blame.records import Verdict
 from nmtkit.comparison.reports import Changed, Counts, Shift, Unpromised, compare_reports, mcnemar
 from nmtkit.evaluation.metrics import USUAL
 from nmtkit.evaluation.significance import paired_bootstrap

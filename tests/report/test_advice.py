@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nmtkit.blame.records import Bounds, Candidate, Obstacle, Proofs, Provenance, Record, Report, Verdict
+from nmtkit.blame.findings import Bounds, Proofs, Provenance, Report
+from nmtkit.blame.records import Candidate, Obstacle, Record, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.evaluation.significance import wilson
 from nmtkit.report.advice import advice, main_verdict

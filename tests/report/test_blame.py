@@ -16,7 +16,8 @@ from rich.console import Console
 from support.blame_toys import SMALL, record, report
 from support.sweep_toys import MADE
 
-from nmtkit.blame.records import Candidate, Certificate, Parting, Report
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Certificate, Parting
 from nmtkit.blame.rows import count
 from nmtkit.blame.sweep import Sweep
 from nmtkit.report.advice import advice
@@ -147,7 +148,7 @@ def test_tsv_round_trip() -> None:
     nasty = replace(
         record(2, "beam", text=NASTY),
         source=NASTY,
-        loss=Parting("pruned", 4, 12345, -0.125, 20),
+        parting=Parting("pruned", 4, 12345, -0.125, 20),
         certificate=Certificate(best, True, False, 0.1, 77, 9),
     )
     rows = read_tsv(to_tsv(report(record(1, "equal"), nasty, record(3, "unreachable", obstacle="too long"))))

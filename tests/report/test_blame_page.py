@@ -14,7 +14,8 @@ from support.blame_toys import SMALL, record, report
 from support.browser import Reader, check_offline, cut, data_in, drawn
 from support.sweep_toys import MADE
 
-from nmtkit.blame.records import Candidate, Certificate, Divergence, Fit, Frequency, Parting, Report, Verdict
+from nmtkit.blame.findings import Fit, Frequency, Report
+from nmtkit.blame.records import Candidate, Certificate, Divergence, Parting, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.inspection.details import Detail
 from nmtkit.inspection.traces import Candidate as Prefix
@@ -43,7 +44,7 @@ def full() -> Report:
         replace(
             one,
             source=f"Jane visite l'Afrique {one.number}.",
-            loss=lost.get(one.number),
+            parting=lost.get(one.number),
             source_pieces=7 + one.number,
             divergence=Divergence(2, "▁visits", "▁is", 1.0, 0.5) if one.number > 1 else None,
             output=replace(one.output, **TOKENS),
@@ -109,8 +110,8 @@ def test_the_data_are_those_of_the_records() -> None:
     assert said[5] == "The reference is among the finished translations, but not the best of them."
     assert lines[3]["c"] == ["better", 0, 0.5, 99, 8, "Jane flies.", -2.0, 4, -0.75]
     assert lines[5]["c"][:5] == ["best", 1, 0.0, 12, 20] and lines[6]["c"][:5] == ["open", 0, 1.25, 100, 0]
-    too_long = replace(FULL.records[1], loss=Parting("too long", 4, 1, 0.0), limit=20)
-    beaten = replace(FULL.records[1], number=3, loss=Parting("pruned", 4, 7, -math.inf, None))
+    too_long = replace(FULL.records[1], parting=Parting("too long", 4, 1, 0.0), limit=20)
+    beaten = replace(FULL.records[1], number=3, parting=Parting("pruned", 4, 7, -math.inf, None))
     odd = data_in(page(replace(FULL, records=(too_long, beaten)), None, []))["lines"]
     assert odd[0]["lost"].startswith(
         "The reference is longer than the limit of 20 pieces. No wider beam that was tried"
@@ -299,7 +300,7 @@ def test_a_browser_shades_both_maps_on_one_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["W" * 14, "日本語の文章を書く", "▁a"])
 def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
-    late = replace(FULL.records[1], loss=Parting("pruned", 23, 7, -1.0))
+    late = replace(FULL.records[1], parting=Parting("pruned", 23, 7, -1.0))
     named = replace(DETAIL, source=("a", "b", name), output=(name, "b", "c"), reference=("a", "b", name))
     text = page(replace(FULL, records=(*FULL.records[:1], late, *FULL.records[2:])), MADE, [named])
     assert "17 and later" in text

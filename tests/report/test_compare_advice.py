@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.report_toys import AFTER, BEFORE, KINDS, TRUE, WORDS, of, one, report, scored, swept
 
-from nmtkit.blame.records import Errors
+from nmtkit.blame.findings import Errors
 from nmtkit.comparison.reports import Difference, Shift, compare_reports
 from nmtkit.evaluation import metrics
 from nmtkit.evaluation.significance import Comparison

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.blame_toys import SMALL, record
 
-from nmtkit.blame.records import Candidate, Record, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Record, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.comparison.reports import compare_reports
 from nmtkit.report.compare_advice import advice

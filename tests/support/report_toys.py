@@ -7,7 +7,8 @@ from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
 
-from nmtkit.blame.records import Candidate, Obstacle, Record, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Obstacle, Record, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.blame.sweep import Setting, Sweep
 from support.blame_toys import SMALL
