@@ -11,6 +11,7 @@ from rich.text import Text
 from nmtkit.blame.findings import Report
 from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
+from nmtkit.evaluation.metrics import USUAL
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.blame import equals, settings_line, what_to_do
 from nmtkit.report.rows import title
@@ -98,6 +99,8 @@ def _sweep(made: Sweep) -> Iterator[str]:
     """What other settings would bring: the table, and the curves where there are several beams."""
     yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweep.heading(made))}</p>'
     yield _table(*sweep.table(made))
+    if len(made.settings[0].scores) > len(USUAL):
+        yield _table(*sweep.more(made))
     if len({one.beam for one in made.settings}) > 1:
         drawn = (
             f"<figure><figcaption>{escape(title)}</figcaption>{curve(title, 'beam', values)}</figure>"

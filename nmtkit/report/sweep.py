@@ -10,7 +10,8 @@ from rich.text import Text
 
 from nmtkit.blame.sweep import Setting, Sweep
 from nmtkit.evaluation.bootstrap import CHANCE
-from nmtkit.evaluation.metrics import OF_SENTENCES
+from nmtkit.evaluation.metrics import OF_SENTENCES, USUAL
+from nmtkit.evaluation.scoring import Score
 from nmtkit.report.evaluation import BEST, IMPROVE, by_name, figure
 from nmtkit.report.tables import grid
 from nmtkit.words import counted, plural
@@ -29,6 +30,8 @@ def render(made: Sweep) -> Iterator[Text | Table]:
     drawn = grid([*headings, ""], [[*row, bar or "▏"] for row, bar in zip(rows, bars, strict=True)])
     drawn.columns[-1].justify = "left"
     yield drawn
+    if len(made.settings[0].scores) > len(USUAL):
+        yield grid(*more(made))
 
 
 def heading(made: Sweep) -> str:
@@ -43,23 +46,42 @@ def heading(made: Sweep) -> str:
 
 
 def table(made: Sweep) -> tuple[list[str], list[list[str]]]:
-    """A setting a line: headings and rows."""
+    """A setting a line, with the usual scores: headings and rows."""
     rows = [
         [
-            (">" if index == made.current else "") + ("*" if index == made.best else ""),
-            str(one.beam),
-            f"{one.alpha:g}",
-            f"{one.deciding.value:.1f} ({one.deciding.low:.1f}–{one.deciding.high:.1f})",
+            *_place(made, index),
+            _with_interval(one.deciding),
             "" if one.p_value is None else f"{one.p_value:.3f}",
-            *(figure(score.value, score.metric) for score in one.scores[1:]),
+            *(figure(score.value, score.metric) for score in one.scores[1 : len(USUAL)]),
             f"{one.beam_errors}/{one.different}",
             f"{one.length_ratio:.2f}",
             f"{1000 * one.seconds:.1f}",
         ]
         for index, one in enumerate(made.settings)
     ]
-    first, *others = (score.metric.title for score in made.settings[0].scores)
+    first, *others = (score.metric.title for score in made.settings[0].scores[: len(USUAL)])
     return ["", "beam", "α", f"{first} (95 %)", "p", *others, "missed", "length", "ms"], rows
+
+
+def more(made: Sweep) -> tuple[list[str], list[list[str]]]:
+    """A setting a line, with all scores but the usual ones: headings and rows."""
+    rows = [
+        [*_place(made, index), *map(_with_interval, one.scores[len(USUAL) :])]
+        for index, one in enumerate(made.settings)
+    ]
+    return ["", "beam", "α", *(f"{score.metric.title} (95 %)" for score in made.settings[0].scores[len(USUAL) :])], rows
+
+
+def _place(made: Sweep, index: int) -> list[str]:
+    """A setting, and whether it is the present or the best one."""
+    one = made.settings[index]
+    marks = (">" if index == made.current else "") + ("*" if index == made.best else "")
+    return [marks, str(one.beam), f"{one.alpha:g}"]
+
+
+def _with_interval(one: Score) -> str:
+    value, low, high = (figure(number, one.metric) for number in (one.value, one.low, one.high))
+    return f"{value} ({low}–{high})"
 
 
 def to_json(made: Sweep) -> dict[str, Any]:

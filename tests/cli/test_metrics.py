@@ -11,7 +11,6 @@ from conftest import Data, head, refused, run_here, write_lines
 from sacrebleu.metrics.ter import TER
 from support.metric_toys import SACREBLEUS
 
-SOME = ["--metric", "ter", "--metric", "chrf++", "--metric", "bleu"]
 FEW = ["--resamples", 20]
 
 
@@ -38,11 +37,12 @@ def blame(model: Path, texts: dict[str, Path]) -> list[object]:
 
 
 def test_evaluate_shows_what_is_asked_for_besides_bleu_and_chrf(texts: dict[str, Path]) -> None:
+    some = ["--metric", "ter", "--metric", "chrf++", "--metric", "bleu"]
     command = ["evaluate", "-y", texts["outputs"], "-r", texts["reference"], *FEW]
-    plain, more = run_here(*command), run_here(*command, *SOME)
+    plain, more = run_here(*command), run_here(*command, *some)
     assert more.lines[:4] == plain.lines and len(more.lines) == 8
     assert [line.split()[0] for line in more.lines[4::2]] == ["TER", "chrF++"]
-    found = written(*command, *SOME)
+    found = written(*command, *some)
     assert [one["metric"] for one in found] == ["BLEU", "chrF", "TER", "chrF++"]
     lines, references = (head(texts[name], 8) for name in ("outputs", "reference"))
     for one, name in zip(found, ("bleu", "chrf", "ter", "chrf++"), strict=True):
@@ -51,8 +51,9 @@ def test_evaluate_shows_what_is_asked_for_besides_bleu_and_chrf(texts: dict[str,
 
 
 def test_compare_has_the_columns(model: Path, sibling: Path, texts: dict[str, Path]) -> None:
+    some = ["--metric", "ter", "--metric", "chrf++", "--metric", "bleu"]
     command = ["compare", model, sibling, "-s", texts["source"], "-r", texts["reference"], "--max-length", 12]
-    found = written(*command, *SOME)
+    found = written(*command, *some)
     assert [key for key in found if key.endswith("_signature")] == [
         f"{name}_signature" for name in ("bleu", "chrf", "ter", "chrf++")
     ]
@@ -61,13 +62,14 @@ def test_compare_has_the_columns(model: Path, sibling: Path, texts: dict[str, Pa
         (run,) = contestant["runs"]
         assert contestant["ter"]["value"] == pytest.approx(TER().corpus_score(run["outputs"], [references]).score)
     assert found["contestants"][0]["p_ter"] is None and 0 < found["contestants"][1]["p_ter"] <= 1
-    shown = run_here(*command, *SOME)
+    shown = run_here(*command, *some)
     assert max(map(len, shown.lines)) <= 80 and "TER (95 %)" in shown.text and "chrF++ (95 %)" in shown.text
 
 
 def test_a_sweep_has_the_columns_and_blame_compare_the_rows(blame: list[object], tmp_path: Path) -> None:
+    some = ["--metric", "ter", "--metric", "chrf++", "--metric", "bleu"]
     swept = ["--beam", 1, "--sweep-beams", "2"]
-    plain, found = (written(*blame, *swept, *more)["sweep"] for more in ([], SOME))
+    plain, found = (written(*blame, *swept, *more)["sweep"] for more in ([], some))
     assert list(found["settings"][0]) == [
         *("beam", "alpha", "bleu", "chrf", "ter", "chrf++", "different", "beam_errors", "length_ratio", "seconds"),
         "p_value",
@@ -76,10 +78,15 @@ def test_a_sweep_has_the_columns_and_blame_compare_the_rows(blame: list[object],
         assert {key: other[key] for key in one if key != "seconds"} == {
             key: one[key] for key in one if key != "seconds"
         }
-    shown = run_here(*blame, *swept, *SOME)
-    assert shown.code == 0 and "chrF++" in shown.text and max(map(len, shown.lines)) <= 80
+    shown = run_here(*blame, *swept, *some)
+    assert (
+        shown.code == 0
+        and "TER (95 %)" in shown.text
+        and "chrF++ (95 %)" in shown.text
+        and max(map(len, shown.lines)) <= 80
+    )
     before, after = tmp_path / "a.json", tmp_path / "b.json"
-    assert run_here(*blame, *swept, *SOME, "--json", before).code == 0
+    assert run_here(*blame, *swept, *some, "--json", before).code == 0
     assert run_here(*blame, "--beam", 2, "--json", after).code == 0
     difference = written("blame-compare", before, after, "--metric", "ter")
     assert [score["metric"] for score in difference["scores"]] == ["BLEU", "chrF", "TER"]
@@ -170,6 +177,8 @@ def test_evaluate_has_the_mean_of_the_scores(model: Path, texts: dict[str, Path]
     mean = found[-1]
     assert mean["value"] == pytest.approx(0.35) and mean["low"] < 0.35 < mean["high"]
     assert mean["signature"].startswith("file:comet|better:higher|sha256:")
+    lower = written(*command, "-y", texts["outputs"], "--scores-direction", "lower")[-1]
+    assert lower["value"] == mean["value"] and "|better:lower|" in lower["signature"]
     shown = run_here(*command, "-y", texts["outputs"]).lines[4]
     assert shown == f"comet 0.3500 (95 % percentile interval {mean['low']:.4f} to {mean['high']:.4f})"
     of_a_model = [*command, model, "-s", texts["source"], "--max-length", 12]

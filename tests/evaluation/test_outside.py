@@ -83,10 +83,7 @@ def test_their_scale_has_no_bounds_and_a_direction() -> None:
 def test_the_signature_knows_scores_and_outputs() -> None:
     facts = SCORES.signature(1, 9, 3).split("|")
     assert facts[:2] == ["file:comet", "better:higher"] and facts[3:] == ["bs:9", "seed:3"]
-    others: list[Metric] = [
-        parsed("0.5", "-1.25", "0.1", "0.76"),
-        parsed("0.5", "-1.25", "0.1", "0.75", outputs=["x"] * 4),
-    ]
-    assert len({one.signature(1, 9, 3) for one in (SCORES, *others)}) == 3
+    higher, others = parsed("0.5", "-1.25", "0.1", "0.76"), parsed("0.5", "-1.25", "0.1", "0.75", outputs=["x"] * 4)
+    assert len({one.signature(1, 9, 3) for one in (SCORES, higher, others)}) == 3
     assert parsed("0.50", "-1.25", ".1", "0.75") == SCORES, "the same numbers"
     assert SCORES.origin == SCORES.file
