@@ -21,9 +21,7 @@ def blame_compare(
     after: Annotated[
         Path, paths.argument(paths.file_to_read, "Another of the same text, after a remedy.", metavar="AFTER")
     ],
-    metric: Annotated[
-        list[str] | None, metrics.metric("Another metric besides BLEU and chrF; repeat for several.")
-    ] = None,
+    metric: Annotated[list[str] | None, metrics.metric()] = None,
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
     json_file: Annotated[Path | None, paths.written("Write all of it as JSON.", "--json")] = None,
 ) -> None:

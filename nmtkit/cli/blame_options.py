@@ -12,6 +12,7 @@ from nmtkit.cli import metrics, paths
 from nmtkit.cli.parameters import Options, count, given, real, usage
 from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 from nmtkit.evaluation.metric import OUTSIDE
+from nmtkit.evaluation.threshold import USUAL
 
 if TYPE_CHECKING:
     from nmtkit.blame.search_errors import Budget
@@ -21,7 +22,7 @@ Number = TypeVar("Number", int, float)
 VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies", "Output"
 
 BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
-"""Options of the search that analysis.blame refuses: known here so that the refusal says why."""
+"""Options of the search that an analysis refuses: known here so that the refusal says why."""
 
 OF_THE_SWEEP = ("tolerance", "reference_segmentations")
 """What decides the verdicts of a sweep, too."""
@@ -37,7 +38,7 @@ def _option(
 VERDICT_OPTIONS: Options = {
     "errors_below": Annotated[
         str | None,
-        _option("Second row: errors with a worse sentence score than X.", VERDICTS, "METRIC:X", default="chrf:60"),
+        _option("Second row: errors with a worse sentence score than X.", VERDICTS, "METRIC:X", default=str(USUAL)),
     ],
     **metrics.outside(VERDICTS),
     "errors": Annotated[

@@ -50,9 +50,7 @@ def compare(
         paths.read("TOML file of variants: trains what is not finished, then compares.", panel=GRID),
     ] = None,
     output: Annotated[Path | None, paths.made("Folder of the grid's models.", "--output", "-o", panel=GRID)] = None,
-    metric: Annotated[
-        list[str] | None, metrics.metric("Another metric besides BLEU and chrF; repeat for several.", panel=OUTPUT)
-    ] = None,
+    metric: Annotated[list[str] | None, metrics.metric(panel=OUTPUT)] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", BUCKETS, panel=OUTPUT)] = 5,
     json_file: Annotated[Path | None, paths.written("Write every figure as JSON.", "--json", panel=OUTPUT)] = None,
     plot: Annotated[

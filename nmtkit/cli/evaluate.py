@@ -45,9 +45,7 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
-    metric: Annotated[
-        list[str] | None, metrics.metric("Another metric besides BLEU and chrF; repeat for several.")
-    ] = None,
+    metric: Annotated[list[str] | None, metrics.metric()] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the intervals.", RESAMPLES)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,

@@ -11,16 +11,17 @@ import typer
 from nmtkit.cli import paths
 from nmtkit.cli.parameters import Options, choice, given
 from nmtkit.evaluation.metric import OUTSIDE, Direction
-from nmtkit.evaluation.metrics import METRICS
+from nmtkit.evaluation.metrics import METRICS, USUAL
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.evaluation.outside import OutsideScores
 
 
-def metric(text: str, panel: str | None = None) -> Any:
+def metric(text: str = "", panel: str | None = None) -> Any:
     """A repeatable option that names metrics."""
-    return choice(text, tuple(METRICS), panel)
+    usual = " and ".join(metric.title for metric in USUAL)
+    return choice(text or f"Another metric besides {usual}; repeat for several.", tuple(METRICS), panel)
 
 
 def outside(panel: str | None = None) -> Options:

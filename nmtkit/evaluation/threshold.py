@@ -22,6 +22,9 @@ class Threshold:
         if not math.isfinite(self.value) or self.value not in self.metric.within:
             raise ValueError(f"sentence score = {self.value} is not possible: choose {_in_words(self.metric.within)}")
 
+    def __str__(self) -> str:
+        return f"{self.metric.name}:{self.value:g}"
+
     def misses(self, score: float) -> bool:
         """Whether a score is worse."""
         return self.metric.direction.gain(score, self.value) < 0
@@ -40,9 +43,8 @@ def parse_threshold(text: str, metrics: Mapping[str, Metric] = METRICS) -> Thres
         ValueError: showing the form, for any other text.
     """
     name, _, number = text.partition(":")
-    usual = f"{USUAL.metric.name}:{USUAL.value:g}"
     if name not in metrics:
-        raise ValueError(f"{text!r} is no threshold; write METRIC:N with {_any_of(metrics)}, for example {usual}")
+        raise ValueError(f"{text!r} is no threshold; write METRIC:N with {_any_of(metrics)}, for example {USUAL}")
     try:
         return Threshold(metrics[name], float(number))
     except ValueError:

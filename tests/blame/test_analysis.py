@@ -16,6 +16,7 @@ from sacrebleu.metrics.chrf import CHRF
 from support.blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbers, Pieces, ask, toy
 from support.toys import TableModel, brute_force
 
+from nmtkit.blame import analysis
 from nmtkit.blame.analysis import blame
 from nmtkit.blame.findings import Report
 from nmtkit.blame.fit import TrainingText
@@ -23,7 +24,9 @@ from nmtkit.blame.records import Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.decoding.settings import SearchSettings
-from nmtkit.evaluation.threshold import parse_threshold
+from nmtkit.evaluation.metric import Direction
+from nmtkit.evaluation.outside import parse_scores
+from nmtkit.evaluation.threshold import Threshold, parse_threshold
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translation, Translator
 
@@ -317,6 +320,26 @@ def test_rows_thresholds_and_listed_errors() -> None:
     assert (report.provenance.scale.title, report.provenance.sentence_threshold) == ("chrF", 29)
     assert warnings == ["listed as errors, but equal to a reference and so not counted: line 3"]
     assert [row.numbers for row in ask(toy(*tables), "b", "aaaa", "a", beam=1).rows] == [(1, 2), (1, 2)]
+
+
+def test_where_lower_is_better_what_is_above_counts() -> None:
+    """TER of b, of which a misses all, of aaaa likewise, and of a."""
+    report = ask(toy(*[GREEDY_IS_BEATEN] * 3), "b", "a a a a", "a", beam=1, threshold=parse_threshold("ter:75"))
+    assert [record.sentence_score for record in report.records] == [100.0, 75.0, 0.0]
+    assert [row.numbers for row in report.rows] == [(1, 2), (1,)], "75 is good enough"
+
+
+def test_scores_of_another_tool_count_for_their_outputs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In windows of two sentences, too; the first that differs is named."""
+    monkeypatch.setattr(analysis, "WINDOW", 2)
+    tables = [GREEDY_IS_BEATEN] * 3
+    scores = parse_scores(["0.5", "-1", "0.25"], "c.txt", ["a", "a", "a"], Direction.HIGHER, "c")
+    report = ask(toy(*tables), "b", "b", "b", beam=1, threshold=Threshold(scores, 0.3))
+    assert [record.sentence_score for record in report.records] == [0.5, -1.0, 0.25]
+    assert report.rows[1].numbers == (2, 3) and report.provenance.scores_file == scores.file
+    other = parse_scores(["0.5", "-1", "0.25"], "c.txt", ["a", "a", "b"], Direction.HIGHER, "c")
+    with pytest.raises(ValueError, match="line 3: the scores of c are of other outputs, here 'b' and not 'a'"):
+        ask(toy(*tables), "b", "b", "b", beam=1, threshold=Threshold(other, 0.3))
 
 
 def test_provenance() -> None:

@@ -18,6 +18,7 @@ from nmtkit.blame.sweep import Setting, Sweep, best_of, compared, sweep
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation import metrics
 from nmtkit.evaluation.metric import Metric
+from nmtkit.evaluation.scoring import Score
 from nmtkit.evaluation.significance import paired_bootstrap
 from nmtkit.translator import Translator
 
@@ -131,6 +132,15 @@ def test_the_setting_to_use_is_the_present_one_where_chance_may_decide() -> None
     sure = (curve[0], replace(curve[1], p_value=0.01))
     assert Sweep(sure, 100, 0, 1, 40.0).chosen is sure[1]
     assert Sweep(curve[:1], 100, 0, 0, 40.0).chosen is curve[0]
+
+
+def test_the_best_is_the_lowest_where_lower_is_better() -> None:
+    score = Score(metrics.METRICS["ter"], 50.0, 49.0, 51.0, "s")
+    values = (50.0, 40.0, 60.0)
+    curve = [
+        replace(setting(beam, 1.0, 0.0), scores=(replace(score, value=value),)) for beam, value in enumerate(values)
+    ]
+    assert best_of(curve, 0) == 1
 
 
 def test_of_equal_settings_the_present_one_is_the_best_then_the_narrowest() -> None:

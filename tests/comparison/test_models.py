@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmtkit.comparison.models import Run, _mixture, compare_models
-from nmtkit.evaluation.metrics import BLEU
+from nmtkit.evaluation.metrics import BLEU, METRICS, USUAL
 from nmtkit.evaluation.significance import paired_bootstrap
 
 SOURCES = ["a b", "a", "a b c d", "a b c", "x y z w v", "k", "l m n o p q", "q r"]
@@ -143,6 +143,28 @@ def test_several_are_corrected_for_their_number() -> None:
     assert all(other.deciding.p_value <= other.p_corrected < 0.1 for other in others[:2])
     assert any(other.deciding.p_value < other.p_corrected for other in others[:2])
     assert others[2].deciding.p_value == others[2].p_corrected == 1.0
+
+
+def test_any_metric_may_stand_beside_and_may_decide() -> None:
+    """TER as a column, and as what decides: then buckets, gains and the corrected p are its own."""
+    groups = [("bad", [one(BAD)]), ("good", [one(GOOD), one(BAD)])]
+    ter = METRICS["ter"]
+    beside = compare_models(groups, SOURCES, [REFERENCE], (*USUAL, ter), buckets=2, resamples=30)
+    plain = compare_models(groups, SOURCES, [REFERENCE], buckets=2, resamples=30)
+    for system, other in zip(beside.systems, plain.systems, strict=True):
+        assert replace(system, results=system.results[:2]) == other
+    decides = compare_models(groups, SOURCES, [REFERENCE], (ter,), buckets=2, resamples=30)
+    assert decides.systems[1].deciding == beside.systems[1].results[2]
+    wanted = [sacrebleu.TER().corpus_score(outputs, [REFERENCE]).score for outputs in (GOOD, BAD)]
+    assert decides.systems[1].deciding.score.value == pytest.approx(sum(wanted) / 2)
+    assert decides.systems[1].gains[0].value < 0, "fewer edits"
+
+
+def test_a_ter_may_exceed_100() -> None:
+    (wordy,) = compare_models(
+        [("wordy", [one(["x " * 30] * 8)])], SOURCES, [REFERENCE], (METRICS["ter"],), buckets=1, resamples=20
+    ).systems
+    assert 100 < wordy.deciding.score.low <= wordy.deciding.score.value == pytest.approx(wordy.buckets[0].value)
 
 
 @settings(max_examples=25, deadline=None)

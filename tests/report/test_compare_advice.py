@@ -49,6 +49,19 @@ def test_the_mean_change_of_j() -> None:
     assert "Mean J falls by 0.5000: the search finds text that the model scores lower." in falls
 
 
+def test_words_follow_the_direction() -> None:
+    """Of TER a fall is a gain, and an error of the second row is above the threshold."""
+    old, new = (scored(-2.0, **more) for more in ({}, {"beam": 20}))
+    low, high = (replace(one, provenance=replace(one.provenance, sentence_metric="ter")) for one in (old, new))
+    found = compare_reports(low, replace(high, records=scored(-1.0).records), None, resamples=2)
+    assert "Errors with TER above 60: 0 before, 0 after (0 gone, 0 new, p = 1.000): no difference." in advice(found)
+    score = Comparison(metrics.METRICS["ter"], 40.0, 42.0, 2.0, 0.01, "s")
+    said = advice(replace(found, scores=(score,)))
+    assert said[1] == "TER 40.00 before, 42.00 after (+2.00, p = 0.010): worse beyond chance."
+    assert "Likelier is not better: mean J rises by 1.0000, yet TER rises by 2.00 (p = 0.010)." in said
+    assert "better beyond chance" in advice(replace(found, scores=(replace(score, system=38.0, delta=-2.0),)))[1]
+
+
 @pytest.mark.parametrize(("off", "kept"), [(0.0, True), (0.006, False)])
 def test_the_promise_of_the_sweep(off: float, kept: bool) -> None:
     after = replace(AFTER, provenance=replace(AFTER.provenance, beam=20))

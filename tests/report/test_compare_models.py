@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nmtkit.comparison.models import Bucket, ModelComparison, Result, Run, System
 from nmtkit.evaluation.bootstrap import Interval
-from nmtkit.evaluation.metrics import USUAL
+from nmtkit.evaluation.metrics import METRICS, USUAL
 from nmtkit.report.compare_models import build, draw, render, said
 
 
@@ -108,6 +108,22 @@ def test_sentences_say_what_is_sure() -> None:
     assert "-3.3 BLEU" in worse and worse.endswith("worse.") and "falls" in falls
     (undecided,) = said(comparison(system("twin", False, (10.0, 9.0, 8.3), growth=0.3)))
     assert "undecided" in undecided, "and of a growth whose interval holds zero nothing is said"
+
+
+def test_better_is_lower_where_the_metric_says_so_and_tables_stay_narrow() -> None:
+    ter = METRICS["ter"]
+    made = replace(comparison(BETTER), metrics=(ter, *USUAL))
+    better, *_ = said(made)
+    assert "attention has +3.0 TER over none (p = 0.002): worse." in better
+    results = (*BETTER.results, replace(BETTER.deciding, score=interval(77.0)))
+    wide = [replace(one, results=results) for one in made.systems]
+    console = Console(width=80)
+    with console.capture() as capture:
+        for part in render(replace(made, systems=tuple(wide), metrics=(*USUAL, ter), signatures=("b", "c", "t"))):
+            console.print(part)
+    lines = [line.split() for line in capture.get().splitlines()]
+    assert ["model", "BLEU", "(95", "%)", "p", "chrF", "(95", "%)", "p"] in lines
+    assert ["model", "TER", "(95", "%)", "p"] in lines and ["attention", "77.0", "(76.0–78.0)", "0.002"] in lines
 
 
 def test_many_questions_and_single_runs_are_owned_up_to() -> None:

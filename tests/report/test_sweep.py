@@ -10,7 +10,9 @@ from rich.console import Console
 from support.sweep_toys import scores
 
 from nmtkit.blame.sweep import Setting, Sweep
-from nmtkit.report.sweep import BAR, advice, render
+from nmtkit.evaluation.metrics import METRICS
+from nmtkit.evaluation.scoring import Score
+from nmtkit.report.sweep import BAR, advice, heading, more, render, table, to_json
 
 
 def measured(beam: int, bleu: float, p_value: float | None) -> Setting:
@@ -55,6 +57,37 @@ def test_advice_is_undecided_where_chance_may_decide(p_value: float, start: str)
     assert said[0].startswith(start) and f"(p = {p_value:.3f}, corrected for the choice among 3)" in said[0]
     assert "Beyond beam 5" in said[1] and "3.0 times" in said[1]
     assert "the 5 best" in said[-1] and "40.0" in said[-1]
+
+
+def test_words_follow_the_direction() -> None:
+    """TER decides, as another project might have it: the lowest is the best, and a wider beam does not let it fall."""
+    ter = METRICS["ter"]
+    curve = tuple(
+        replace(one, scores=(replace(one.deciding, metric=ter, value=100 - one.deciding.value), one.scores[1]))
+        for one in (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0, 0.01), setting(10, 1.0, 30.95, 0.3))
+    )
+    made = Sweep(curve, 100, 0, 1, 40.0)
+    said = advice(made)
+    assert said[0].startswith("Use beam 5, α 1: TER 69.0 against 70.0 with beam 1")
+    assert said[1].startswith("Beyond beam 5 TER does not fall by more than 0.1 at α 1")
+    assert (
+        "* lowest TER" in heading(made) and "none of the other 2 has a lower TER." in advice(replace(made, best=0))[0]
+    )
+
+
+def test_more_metrics_stand_in_a_table_of_their_own() -> None:
+    extra = Score(METRICS["ter"], 80.04, 70.0, 90.0, "s")
+    curve = tuple(
+        replace(one, scores=(*one.scores, extra)) for one in (setting(1, 0.5, 30.0), setting(5, 1.0, 31.0, 0.2))
+    )
+    made = Sweep(curve, 100, 0, 1, 40.0)
+    assert table(made) == table(replace(made, settings=tuple(replace(one, scores=one.scores[:2]) for one in curve)))
+    assert more(made) == (
+        ["", "beam", "α", "TER (95 %)"],
+        [[">", "1", "0.5", "80.0 (70.0–90.0)"], ["*", "5", "1", "80.0 (70.0–90.0)"]],
+    )
+    first = to_json(made)["settings"][0]
+    assert list(first)[:6] == ["beam", "alpha", "bleu", "chrf", "ter", "different"] and first["ter"]["value"] == 80.04
 
 
 def test_advice_to_keep_what_is_best() -> None:
