@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ ONLY: dict[str, frozenset[str]] = {
     "models": frozenset({"nmtkit.specials", "nmtkit.settings"}),
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""
+
+WORDLESS = ("blame", "inspection", "comparison")
+"""Rooms of facts: what people read stands in report, but for errors and warnings."""
 
 WITHOUT_TORCH = (
     "specials",
@@ -199,3 +203,57 @@ def test_evaluation_and_report_load_no_torch() -> None:
     code = f"import sys, {', '.join(names)}; print(*sorted({{'torch', 'safetensors'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def wordless(node: ast.AST) -> Iterator[ast.AST]:
+    """All that may hold words: docstrings, errors with what is assigned just before them, and warnings."""
+    for inside in ast.walk(node):
+        body = getattr(inside, "body", None)
+        statements = body if isinstance(body, list) else []
+        for one, after in zip_longest(statements, statements[1:]):
+            if isinstance(one, ast.Raise) or (isinstance(one, ast.Assign) and isinstance(after, ast.Raise)):
+                yield from ast.walk(one)
+            if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
+                yield one.value
+        if isinstance(inside, ast.Call):
+            called = inside.func.attr if isinstance(inside.func, ast.Attribute) else getattr(inside.func, "id", "")
+            if called == "warn":
+                yield from ast.walk(inside)
+
+
+def sentences(code: str) -> list[str]:
+    """Texts of three or more words that people would read; of an f-string its words together."""
+    tree = ast.parse(code)
+    exempt = set(wordless(tree))
+    found = []
+    for node in ast.walk(tree):
+        if node in exempt:
+            continue
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        text = " ".join(one.value for one in parts if isinstance(one, ast.Constant) and isinstance(one.value, str))
+        if sum(any(map(str.isalpha, word)) for word in text.split()) >= 3:
+            found.append(text)
+    return found
+
+
+def test_sentences_are_seen_where_they_stand() -> None:
+    assert sentences('x = "who is to blame"') and sentences('x = f"beam {width} is best"')
+    assert sentences('def f():\n    x = 1\n    return ["the search", "of all errors"]') == ["of all errors"]
+    for code in (
+        '"""A docstring of words."""',
+        'raise ValueError(f"give {one} of these")',
+        'warn("look at this line")',
+    ):
+        assert not sentences(code)
+    assert not sentences('def f():\n    which = "all of the lines"\n    raise ValueError(which)')
+    assert not sentences('x = "sources_sha256 references_sha256"')
+
+
+@pytest.mark.parametrize("part", WORDLESS)
+def test_facts_are_told_elsewhere(part: str) -> None:
+    wrong = {
+        path.name: found
+        for path in sorted((PACKAGE / part).glob("*.py"))
+        if (found := sentences(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong, "words for people belong to nmtkit/report/"

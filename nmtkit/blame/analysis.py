@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 import sacrebleu
 
 from nmtkit import __version__, console
+from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.fit import TrainingText, measure
 from nmtkit.blame.model_errors import ALPHAS, flips
 from nmtkit.blame.question import (
-    DEFAULT_THRESHOLD,
     TOLERANCE,
     WINDOW,
     Question,
@@ -36,15 +36,16 @@ from nmtkit.blame.question import (
     warn_about_length,
     warn_about_listed,
 )
-from nmtkit.blame.records import Provenance, Report
 from nmtkit.blame.rows import count
 from nmtkit.blame.rule import blank_as_empty
 from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.blame.verdicts import judge
+from nmtkit.evaluation.threshold import USUAL, Threshold
 from nmtkit.files import sha256_of_lines
 
 if TYPE_CHECKING:
     from nmtkit.blame.keeping import Keeper
+    from nmtkit.blame.records import Record
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -57,7 +58,7 @@ def blame(
     *,
     tolerance: float = TOLERANCE,
     errors: Collection[int] | None = None,
-    threshold: tuple[str, float] | None = None,
+    threshold: Threshold = USUAL,
     reference_segmentations: int = 1,
     exact: Budget | None = None,
     keeper: Keeper | None = None,
@@ -73,8 +74,7 @@ def blame(
         references: one or more reference sets, each with a line for every source.
         settings: of the search; `n_best` is not used.
         errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
-        threshold: (metric, value) of a sentence score, below which an output is an error of the second row; chrF 60
-            if not given.
+        threshold: of a sentence score; an output with a worse one is an error of the second row.
         tolerance: within `bounds.TOLERANCE`, on J.
         reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
@@ -87,21 +87,15 @@ def blame(
         ValueError: for texts that do not belong together, impossible arguments, and where the forced score of an
             output is not the one that the search gave it, so that no verdict could be trusted.
     """
-    metric, value = threshold or DEFAULT_THRESHOLD
-    question = Question(tolerance, frozenset(errors or ()), metric, value, reference_segmentations)
+    question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations)
     check(sources, references, question)
-    check_settings(settings)
-    settings = replace(settings, n_best=1)
+    settings = replace(check_settings(settings), n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
     provenance = _provenance(translator, sources, references, settings, question, exact)
     keep = keeper.keep if keeper else lambda records: None
     records = keeper.begin(provenance) if keeper else []
-    for start in range(len(records), len(sources), WINDOW):
-        part = slice(start, start + WINDOW)
-        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
-        records += widen(translator, sources, judged, settings, tolerance)
-        keep(records)
+    _judge_all(translator, sources, texts, settings, question, records, keep)
     if exact:
         records = certify(translator, sources, records, settings, tolerance, exact, progress, keep)
     warn_about_listed(records, warn)
@@ -110,7 +104,7 @@ def blame(
     others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
     return Report(
         tuple(records),
-        count(records, metric, value, judged=errors is not None),
+        count(records, judged=errors is not None),
         provenance,
         count_proofs(records),
         tuple(flips(records, others, tolerance)),
@@ -118,11 +112,29 @@ def blame(
     )
 
 
-def check_settings(settings: SearchSettings) -> None:
-    """Refuse what forbids the output some translations but not the reference."""
+def _judge_all(
+    translator: Translator,
+    sources: Sequence[str],
+    texts: Sequence[tuple[str, ...]],
+    settings: SearchSettings,
+    question: Question,
+    records: list[Record],
+    keep: Callable[[Sequence[Record]], None],
+) -> None:
+    """Add the records that are missing, window by window."""
+    for start in range(len(records), len(sources), WINDOW):
+        part = slice(start, start + WINDOW)
+        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
+        records += widen(translator, sources, judged, settings, question.tolerance)
+        keep(records)
+
+
+def check_settings(settings: SearchSettings) -> SearchSettings:
+    """The settings; what forbids the output some translations but not the reference is refused."""
     for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
         if getattr(settings, name):
             raise ValueError(f"{name} = {getattr(settings, name)} bans outputs, not references: leave it out")
+    return settings
 
 
 def _provenance(
@@ -148,8 +160,8 @@ def _provenance(
         tolerance=question.tolerance,
         listed=tuple(sorted(question.listed)),
         reference_segmentations=question.segmentations,
-        sentence_metric=question.metric,
-        sentence_threshold=question.threshold,
+        sentence_metric=question.threshold.metric.name,
+        sentence_threshold=question.threshold.value,
         sacrebleu=sacrebleu.__version__,
         widths=tuple(width for width in WIDTHS if width > settings.beam),
         exact_steps=exact.steps if exact else None,
@@ -157,4 +169,5 @@ def _provenance(
         exact_sample=exact.sample if exact else None,
         sources_sha256=sha256_of_lines(sources),
         references_sha256=tuple(sha256_of_lines(lines) for lines in references),
+        scores_file=question.threshold.metric.origin,
     )

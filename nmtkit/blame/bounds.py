@@ -9,4 +9,3 @@ TOLERANCE = Within(1e-5, 1000, usual=1e-4)
 batches by up to 1e-6 nats a piece, which adds up to 1e-5 nats in sentences of some dozen pieces."""
 SEGMENTATIONS = Within(1, 512)
 """Of a reference; SentencePiece gives no more."""
-SENTENCE_SCORE = Within(0, 100)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmtkit import checkpoint
-from nmtkit.blame.records import Fit, Frequency, Record, Verdict
+from nmtkit.blame.findings import Fit, Frequency
+from nmtkit.blame.records import Record, Verdict
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
 from nmtkit.files import read_parallel, sha256
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nmtkit.blame.findings import Provenance
 from nmtkit.blame.plain import from_plain, to_plain
-from nmtkit.blame.records import Provenance, Record
+from nmtkit.blame.records import Record
 from nmtkit.files import read_lines, write_text
-from nmtkit.words import counted
 
 
 class Keeper:
@@ -39,7 +39,11 @@ class Keeper:
             for number, line in enumerate(read_lines(self.path) or [""], start=1)
         ]
         before, now = to_plain(header), to_plain(provenance)
-        changes = [f"{name} was {before[name]}, now {value}" for name, value in now.items() if before[name] != value]
+        changes = [
+            f"{name} was {before.get(name)}, now {now.get(name)}"
+            for name in dict.fromkeys([*now, *before])
+            if before.get(name) != now.get(name)
+        ]
         if changes:
             raise ValueError(f"{self.path}: records of another analysis ({'; '.join(changes)}); name another file")
         self._count(records)
@@ -62,6 +66,7 @@ class Keeper:
     def _count(self, records: Sequence[Record]) -> None:
         self._counts = len(records), sum(record.certificate is not None for record in records)
 
-    def __str__(self) -> str:
-        judged, certified = self._counts
-        return f"{self.path}: {counted(judged, 'sentence')} judged, {certified} certified"
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many sentences the file holds, and how many of them are certified."""
+        return self._counts

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from nmtkit.blame.records import Candidate, Divergence, Flip, Form, Record, Verdict
+from nmtkit.blame.findings import Flip
+from nmtkit.blame.records import Candidate, Divergence, Form, Record, Verdict
 from nmtkit.blame.rule import Reference, Rule
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Facts as JSON knows them, and back: what a report writes, a later one reads."""
+"""Facts as JSON knows them, and back: what a report writes, a later one reads.
+
+A field of a dataclass may have another key there, and may be left out while it has its default.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,30 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+SILENT = types.MappingProxyType({"silent": True})
+"""Metadata of a field that is left out while it has its default."""
+
+
+def known_as(key: str) -> Mapping[str, Any]:
+    """Metadata of a field that has another key in files."""
+    return {"key": key}
+
+
+def _key(field: Field[Any]) -> str:
+    return str(field.metadata.get("key", field.name))
+
 
 def to_plain(value: Any) -> Any:
     """Mappings, lists, texts and numbers only; of what JSON does not know −∞ is null and ∞ the text "inf"."""
     if is_dataclass(value) and not isinstance(value, type):
-        return to_plain(asdict(value))
+        shown = [one for one in fields(value) if not (one.metadata.get("silent") and _usual(one, value))]
+        return {_key(one): to_plain(getattr(value, one.name)) for one in shown}
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -26,19 +42,26 @@ def to_plain(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def from_plain(kind: type[T], value: Any) -> T:
+def _usual(field: Field[Any], value: Any) -> bool:
+    return bool(getattr(value, field.name) == field.default)
+
+
+def from_plain(kind: type[T], value: Any, **known: Any) -> T:
     """The inverse of `to_plain` for a dataclass of numbers, texts, enumerations, tuples and other such dataclasses.
 
     A field that is missing has its default, so that what an earlier version wrote can be read.
 
+    Args:
+        known: fields that are not read.
+
     Raises:
         ValueError: for what `to_plain` would not have made.
     """
-    made: T = _made(kind, value)
+    made: T = _made(kind, value, known)
     return made
 
 
-def _made(kind: Any, value: Any) -> Any:
+def _made(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         (inner,) = (one for one in arguments if one is not types.NoneType)
@@ -50,10 +73,11 @@ def _made(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise ValueError(f"{value!r} is no table")
-        hints, known = typing.get_type_hints(kind), fields(kind)
-        if missing := [one.name for one in known if one.name not in value and one.default is MISSING]:
+        hints, read = typing.get_type_hints(kind), [one for one in fields(kind) if one.name not in known]
+        if missing := [_key(one) for one in read if _key(one) not in value and one.default is MISSING]:
             raise ValueError(f"{missing[0]!r} is missing")
-        return kind(**{one.name: _made(hints[one.name], value[one.name]) for one in known if one.name in value})
+        given = {one.name: _made(hints[one.name], value[_key(one)]) for one in read if _key(one) in value}
+        return kind(**given, **known)
     if kind is float:
         if value in (None, "inf"):
             return -math.inf if value is None else math.inf

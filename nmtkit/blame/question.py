@@ -9,14 +9,13 @@ from os import PathLike
 
 from nmtkit.blame import bounds
 from nmtkit.blame.records import Record, Verdict
-from nmtkit.evaluation.metrics import build_metric
+from nmtkit.evaluation.threshold import Threshold
 from nmtkit.files import read_lines
 from nmtkit.words import counted
 
 TOLERANCE = 1e-4
 WINDOW = 1000
 """Sentences that are judged at one time, after which their records are kept."""
-DEFAULT_THRESHOLD = ("chrf", 60.0)
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,13 @@ class Question:
     Attributes:
         tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
         listed: numbers (from 1) of the sentences that a person judged wrong.
-        metric, threshold: the sentence score below which an output is an error of the second row.
+        threshold: of the sentence score; an output with a worse one is an error of the second row.
         segmentations: tried for each reference.
     """
 
     tolerance: float
     listed: frozenset[int]
-    metric: str
-    threshold: float
+    threshold: Threshold
     segmentations: int
 
 
@@ -65,9 +63,7 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
                 "line N of each must belong together"
             )
     bounds.TOLERANCE.check("tolerance", question.tolerance)
-    bounds.SENTENCE_SCORE.check("sentence score", question.threshold)
     bounds.SEGMENTATIONS.check("reference_segmentations", question.segmentations, whole=True)
-    build_metric(question.metric)
     for number in sorted(question.listed):
         if not 1 <= number <= len(sources):
             raise ValueError(

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.plain import from_plain
-from nmtkit.blame.records import Provenance, Record, Report
-from nmtkit.blame.rows import METRIC_NAMES, count
-from nmtkit.blame.sweep import Sweep
+from nmtkit.blame.records import Record
+from nmtkit.blame.rows import count
+from nmtkit.blame.sweep import Setting, Sweep
+from nmtkit.evaluation.metrics import METRICS, USUAL
+from nmtkit.evaluation.scoring import Score
 from nmtkit.files import read_lines
 from nmtkit.words import counted
 
@@ -51,7 +54,7 @@ def _report(value: Any) -> Report:
     records = from_plain(tuple[Record, ...], value["records"])
     if not isinstance(rows, list) or len(rows) not in (2, 3):
         raise ValueError("'rows' are not two or three")
-    if facts.sentence_metric not in METRIC_NAMES:
+    if facts.sentence_metric not in METRICS and facts.scores_file is None:
         raise ValueError(f"sentence metric {facts.sentence_metric!r}")
     if not records:
         raise ValueError("it has no records")
@@ -61,16 +64,30 @@ def _report(value: Any) -> Report:
         if len(record.references) != len(facts.references_sha256) or not 0 <= record.judge < len(record.references):
             has = counted(len(record.references), "reference")
             raise ValueError(f"record {number} has {has}, of which {record.judge} judges")
-    rebuilt = count(records, facts.sentence_metric, facts.sentence_threshold, judged=len(rows) == 3)
-    return Report(records, rebuilt, facts)
+    return Report(records, count(records, judged=len(rows) == 3), facts)
 
 
 def _sweep(value: Mapping[str, Any]) -> Sweep | None:
     """None also where the key is missing."""
     if value.get("sweep") is None:
         return None
-    made = from_plain(Sweep, value["sweep"])
+    sweep = value["sweep"]
+    if not isinstance(sweep, Mapping):
+        raise ValueError(f"{sweep!r} is no table")
+    if not isinstance(sweep.get("settings"), list):
+        raise ValueError("'settings' is missing, or no list")
+    made = from_plain(Sweep, sweep, settings=tuple(map(_setting, sweep["settings"])))
     if not all(0 <= index < len(made.settings) for index in (made.current, made.best)):
         size = counted(len(made.settings), "setting")
         raise ValueError(f"a sweep of {size} has none of number {max(made.current, made.best)}")
     return made
+
+
+def _setting(value: Any) -> Setting:
+    """Its scores stand by the names of their metrics."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no table")
+    if missing := [metric.name for metric in USUAL if metric.name not in value]:
+        raise ValueError(f"{missing[0]!r} is missing")
+    scores = [from_plain(Score, value[name], metric=metric) for name, metric in METRICS.items() if name in value]
+    return from_plain(Setting, value, scores=tuple(scores))

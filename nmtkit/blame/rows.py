@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nmtkit.blame.records import BLAMED, Record, Row, Share, Verdict
+from nmtkit.blame.findings import Errors, Row, Share
+from nmtkit.blame.records import BLAMED, Record, Verdict
 from nmtkit.evaluation.significance import wilson
 
-METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF"}
 
-
-def count(records: Sequence[Record], metric: str, value: float, *, judged: bool) -> tuple[Row, ...]:
-    """The rows of a report: outputs that differ; of these those below a sentence score; if judged, those listed."""
+def count(records: Sequence[Record], *, judged: bool) -> tuple[Row, ...]:
+    """The rows of a report: outputs that differ; of these those with a bad sentence score; if judged, those listed."""
     wrong = [record for record in records if record.verdict != Verdict.EQUAL]
     rows = [
-        _row("output ≠ reference", wrong),
-        _row(f"of these, below {METRIC_NAMES[metric]} {value:g}", [record for record in wrong if record.below]),
+        _row(Errors.DIFFERENT, wrong),
+        _row(Errors.WORSE, [record for record in wrong if record.below]),
     ]
     if judged:
-        rows.append(_row("of these, judged wrong by a person", [record for record in wrong if record.listed]))
+        rows.append(_row(Errors.LISTED, [record for record in wrong if record.listed]))
     return tuple(rows)
 
 
-def _row(title: str, errors: Sequence[Record]) -> Row:
-    return Row(title, tuple(record.number for record in errors), tuple(_share(kind, errors) for kind in BLAMED))
+def _row(kind: Errors, errors: Sequence[Record]) -> Row:
+    return Row(kind, tuple(record.number for record in errors), tuple(_share(kind, errors) for kind in BLAMED))
 
 
 def _share(verdict: Verdict, errors: Sequence[Record]) -> Share:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nmtkit.blame.records import Bounds, Candidate, Certificate, Proofs, Record, Verdict
+from nmtkit.blame.findings import Bounds, Proofs
+from nmtkit.blame.records import Candidate, Certificate, Record, Verdict
 from nmtkit.blame.rule import Rule, blank_as_empty, same_text
 from nmtkit.evaluation.significance import wilson
 
@@ -62,14 +63,14 @@ def widen(
         lines = [sources[found[index].number - 1] for index in left]
         wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
         for index, (output, *_) in zip(left, wider, strict=True):
-            loss = found[index].loss
-            if loss is not None and not rule.higher(found[index].reference, output):
-                found[index] = replace(found[index], loss=replace(loss, width=width))
+            parting = found[index].parting
+            if parting is not None and not rule.higher(found[index].reference, output):
+                found[index] = replace(found[index], parting=replace(parting, width=width))
     return found
 
 
 def _width(record: Record) -> int | None:
-    return record.loss.width if record.loss else None
+    return record.parting.width if record.parting else None
 
 
 def certify(

@@ -10,9 +10,10 @@ from nmtkit.blame.question import TOLERANCE
 from nmtkit.blame.records import Verdict
 from nmtkit.blame.rule import blank_as_empty
 from nmtkit.evaluation.bootstrap import CHANCE, RESAMPLES
-from nmtkit.evaluation.metrics import Score, evaluate, sentence_scores
+from nmtkit.evaluation.metric import Metric
+from nmtkit.evaluation.metrics import OF_SENTENCES, USUAL
+from nmtkit.evaluation.scoring import Score, evaluate
 from nmtkit.evaluation.significance import paired_bootstrap
-from nmtkit.words import plural
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -24,19 +25,18 @@ class Setting:
     """One beam and exponent, measured.
 
     Attributes:
-        bleu, chrf: of all outputs, with 95 % percentile intervals.
+        scores: of all outputs, with 95 % percentile intervals; the first decides.
         different: outputs whose text is no reference: verdicts that are not `equal`.
         beam_errors: of these, the `beam` verdicts.
         length_ratio: target pieces of the outputs against those of the references that judge.
         seconds: a sentence, of a search that serves all exponents of the sweep, without the encoder.
-        p_value: of "its BLEU is that of the present setting", two-sided, paired, corrected for the choice among all
-            settings of the sweep; None for the present one.
+        p_value: of "its deciding score is that of the present setting", two-sided, paired, corrected for the choice
+            among all settings of the sweep; None for the present one.
     """
 
     beam: int
     alpha: float
-    bleu: Score
-    chrf: Score
+    scores: tuple[Score, ...]
     different: int
     beam_errors: int
     length_ratio: float
@@ -44,8 +44,13 @@ class Setting:
     p_value: float | None = None
 
     @property
+    def deciding(self) -> Score:
+        """The score by which settings are compared."""
+        return self.scores[0]
+
+    @property
     def decided(self) -> bool:
-        """Whether its BLEU differs from that of the present setting beyond chance."""
+        """Whether its deciding score differs from that of the present setting beyond chance."""
         return self.p_value is not None and self.p_value < CHANCE
 
 
@@ -55,9 +60,9 @@ class Sweep:
 
     Attributes:
         current: index of the setting that the report is about.
-        best: index of the one with the highest BLEU; of equals the present one, then the narrowest beam.
-        oracle: chrF of the best of each n-best list of the best setting, n being its beam: all that reranking could
-            bring.
+        best: index of the one with the best deciding score; of equals the present one, then the narrowest beam.
+        oracle: score, by the metric of sentences, of the best of each n-best list of the best setting, n being its
+            beam: all that reranking could bring.
     """
 
     settings: tuple[Setting, ...]
@@ -86,6 +91,7 @@ def sweep(
     beams: Sequence[int],
     alphas: Sequence[float],
     *,
+    metrics: Sequence[Metric] = USUAL,
     tolerance: float = TOLERANCE,
     reference_segmentations: int = 1,
     resamples: int = RESAMPLES,
@@ -94,6 +100,7 @@ def sweep(
 
     Args:
         references: one or more sets, each with a line for every source.
+        metrics: the usual ones first, of which the very first decides.
         tolerance, reference_segmentations: of the verdicts, as `blame` takes them.
         resamples: of the bootstrap.
     """
@@ -107,84 +114,50 @@ def sweep(
     outputs = {place: [one.text for one in row] for place, row in judged.items()}
     places = list(judged)
     current = places.index((settings.beam, settings.length_alpha))
-    p_values = compared(list(outputs.values()), current, texts, resamples)
+    p_values = compared(metrics[0], list(outputs.values()), current, texts, resamples)
     measured = []
     for ((beam, alpha), row), p_value in zip(judged.items(), p_values, strict=True):
         verdicts = [one.verdict for one in row]
         wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
-        bleu, chrf = evaluate(outputs[beam, alpha], texts, resamples=resamples)
+        scores = tuple(evaluate(outputs[beam, alpha], texts, metrics, sources=sources, resamples=resamples))
         ratio = sum(one.length for one in row) / sum(one.reference_length for one in row)
         time = sum(one.seconds for one in row) / len(sources)
-        measured.append(Setting(beam, alpha, bleu, chrf, wrong, missed, ratio, time, p_value))
-    best = highest(measured, current)
+        measured.append(Setting(beam, alpha, scores, wrong, missed, ratio, time, p_value))
+    best = best_of(measured, current)
     beam, alpha = places[best]
     lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
-    return Sweep(tuple(measured), len(sources), current, best, _oracle(lists, texts))
+    return Sweep(tuple(measured), len(sources), current, best, _oracle(lists, texts, OF_SENTENCES))
 
 
 def compared(
-    outputs: Sequence[Sequence[str]], current: int, references: Sequence[Sequence[str]], resamples: int = RESAMPLES
+    metric: Metric,
+    outputs: Sequence[Sequence[str]],
+    current: int,
+    references: Sequence[Sequence[str]],
+    resamples: int = RESAMPLES,
 ) -> list[float | None]:
-    """The p-value of each text's BLEU against that of `current`, corrected for their number; None for that one."""
+    """The p-value of each text's score against that of `current`, corrected for their number; None for that one."""
     others = [*outputs[:current], *outputs[current + 1 :]]
     found: list[float | None] = [
-        one.p_value for one in paired_bootstrap("bleu", outputs[current], others, references, resamples)
+        one.p_value for one in paired_bootstrap(metric, outputs[current], others, references, resamples)
     ]
     return [*found[:current], None, *found[current:]]
 
 
-def highest(settings: Sequence[Setting], current: int) -> int:
-    """The index of the setting with the highest BLEU; of equals the current one, then the one with the least beam."""
-    places = range(len(settings))
-    return min(places, key=lambda one: (-settings[one].bleu.value, one != current, settings[one].beam))
+def best_of(settings: Sequence[Setting], current: int) -> int:
+    """The index of the setting with the best deciding score; of equals the current one, then the narrowest beam."""
+
+    def rank(index: int) -> tuple[float, bool, int]:
+        score = settings[index].deciding
+        return -score.metric.direction.gain(score.value, 0.0), index != current, settings[index].beam
+
+    return min(range(len(settings)), key=rank)
 
 
-def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]]) -> float:
-    """Corpus chrF of the translation with the highest sentence chrF of each list."""
+def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]], metric: Metric) -> float:
+    """The corpus score of the translation with the best sentence score of each list."""
     flat = [one.text for best in lists for one in best]
     rows = [[line for best, line in zip(lists, lines, strict=True) for _ in best] for lines in texts]
-    scores = iter(sentence_scores("chrf", flat, rows))
-    chosen = [max(best, key=lambda one: next(scores)).text for best in lists]
-    return evaluate(chosen, texts, resamples=2)[1].value
-
-
-def advice(made: Sweep) -> list[str]:
-    """What the sweep says, in plain words, each sentence with its figures."""
-    best = made.settings[made.best]
-    sentences = [_choice(made)]
-    same = [one for one in made.settings if one.alpha == best.alpha]
-    enough = next(one for one in same if one.bleu.value >= best.bleu.value - 0.1)
-    if enough.beam < same[-1].beam:
-        sentences.append(
-            f"Beyond beam {enough.beam} BLEU does not rise by more than 0.1 at α {best.alpha:g}, while beam "
-            f"{same[-1].beam} takes {same[-1].seconds / max(enough.seconds, 1e-9):.1f} times as long."
-        )
-    sentences.append(
-        f"Reranking the {best.beam} best could bring chrF to {made.oracle:.1f} at the most (now {best.chrf.value:.1f})."
-    )
-    return sentences
-
-
-def _choice(made: Sweep) -> str:
-    """Which setting to use, and whether chance may decide it."""
-    best, current = made.settings[made.best], made.settings[made.current]
-    others = [one for one in made.settings if one is not current]
-    now = f"beam {current.beam}, α {current.alpha:g}, BLEU {current.bleu.value:.1f}"
-    if not others:
-        return f"Only the present setting was measured ({now})."
-    corrected = f"corrected for the choice among {len(made.settings)}"
-    if best is not current:
-        other = f"beam {best.beam}, α {best.alpha:g}"
-        use = f"Use {other}:" if best.decided else f"Keep the present setting, undecided whether {other} is better:"
-        return (
-            f"{use} BLEU {best.bleu.value:.1f} against {current.bleu.value:.1f} with beam {current.beam}, α "
-            f"{current.alpha:g} (p = {best.p_value:.3f}, {corrected})."
-        )
-    none = plural(len(others), "the other does not have", f"none of the other {len(others)} has")
-    keep = f"Keep the present setting ({now}): {none} a higher BLEU."
-    worse = [f"beam {one.beam}, α {one.alpha:g} (BLEU {one.bleu.value:.1f})" for one in others if one.decided]
-    if not worse:
-        least = min(one.p_value for one in others if one.p_value is not None)
-        return f"{keep} Undecided whether any is worse (lowest p = {least:.3f}, {corrected})."
-    rest = "" if len(worse) == len(others) else f"; undecided for the other {len(others) - len(worse)}"
-    return f"{keep} Worse beyond chance (p < {CHANCE}, {corrected}): {', '.join(worse)}{rest}."
+    gains = iter([metric.direction.gain(score, 0.0) for score in metric.sentence_scores(flat, rows)])
+    chosen = [max(best, key=lambda one: next(gains)).text for best in lists]
+    return metric.corpus_score(chosen, texts)

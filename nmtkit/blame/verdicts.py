@@ -18,7 +18,6 @@ from nmtkit.decoding.beam import Beam
 from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.trace import ReferencePath, Seen, Traced
-from nmtkit.evaluation.metrics import sentence_scores
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.words import counted
 
@@ -112,7 +111,7 @@ def judge(
     trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
     tried = translator.find(trial, source, settings, queries)
     outputs = [translator.decode_target(one.forced.tokens) if one else "" for one in tried]
-    scores = sentence_scores(question.metric, outputs, list(zip(*texts, strict=True)))
+    scores = question.threshold.metric.sentence_scores(outputs, list(zip(*texts, strict=True)), sources, first)
     return [
         bench.record(index, one, output, score)
         for index, (one, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
@@ -163,11 +162,11 @@ class _Bench:
             limit=self.queries[index].limit,
             verdict=judgement.verdict,
             sentence_score=score,
-            below=wrong and score < self.question.threshold,
+            below=wrong and self.question.threshold.misses(score),
             listed=number in self.question.listed,
             rescoring=abs(tried.forced.total - tried.seen.hypotheses[0].total),
             other_pieces=output.tokens != self.translator.encode_target(text),
-            loss=_parting(tried.seen.path) if wrong else None,
+            parting=_parting(tried.seen.path) if wrong else None,
             divergence=diverge(output, judgement.form, pieces) if wrong else None,
             source_pieces=source.units[index],
         )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from nmtkit.cli import paths
+from nmtkit.cli import metrics, paths
 from nmtkit.cli.parameters import count, takes
 from nmtkit.cli.streams import write_result
 from nmtkit.console import stdout_console
@@ -21,6 +21,7 @@ def blame_compare(
     after: Annotated[
         Path, paths.argument(paths.file_to_read, "Another of the same text, after a remedy.", metavar="AFTER")
     ],
+    metric: Annotated[list[str] | None, metrics.metric()] = None,
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,
     json_file: Annotated[Path | None, paths.written("Write all of it as JSON.", "--json")] = None,
 ) -> None:
@@ -30,11 +31,12 @@ def blame_compare(
     verdicts before and after, BLEU and chrF with p-values, and whether the remedy brought what a sweep had measured.
     """
     from nmtkit.blame.reading import read_report
-    from nmtkit.comparison.reports import compare
+    from nmtkit.comparison.reports import compare_reports
+    from nmtkit.evaluation.metrics import with_usual
     from nmtkit.report.compare_reports import render, to_json
 
     (first, sweep), (second, _) = read_report(before), read_report(after)
-    difference = compare(first, second, sweep)
+    difference = compare_reports(first, second, sweep, with_usual(metric or ()))
     if json_file:
         text = json.dumps(to_json(difference), indent=1, ensure_ascii=False) + "\n"
         write_result(json_file, text, f"the comparison of {counted(difference.sentences, 'sentence')}")

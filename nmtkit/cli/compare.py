@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nmtkit.cli import paths
+from nmtkit.cli import metrics, paths
 from nmtkit.cli.config import config_of
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
@@ -30,7 +30,7 @@ from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
-    from nmtkit.comparison.models import Run
+    from nmtkit.comparison.models import ModelComparison, Run
 
 GRID, OUTPUT = "Grid", "Output"
 SIDES = ("source", "target")
@@ -50,6 +50,7 @@ def compare(
         paths.read("TOML file of variants: trains what is not finished, then compares.", panel=GRID),
     ] = None,
     output: Annotated[Path | None, paths.made("Folder of the grid's models.", "--output", "-o", panel=GRID)] = None,
+    metric: Annotated[list[str] | None, metrics.metric(panel=OUTPUT)] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", BUCKETS, panel=OUTPUT)] = 5,
     json_file: Annotated[Path | None, paths.written("Write every figure as JSON.", "--json", panel=OUTPUT)] = None,
     plot: Annotated[
@@ -65,10 +66,10 @@ def compare(
     each with what differs. Everybody has the same data and budget; seeds = [1, 2, 3] trains each variant three times
     and compares means. Differences are tested against the first by paired bootstrap.
     """
-    from nmtkit.comparison.models import contest
+    from nmtkit.comparison.models import compare_models
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.evaluation.metrics import with_usual
     from nmtkit.files import read_parallel
-    from nmtkit.report.compare_models import draw, render, to_json
     from nmtkit.report.plot import check
     from nmtkit.training.grid import read_grid, train_all
 
@@ -92,10 +93,17 @@ def compare(
         groups = wanted.folders(output)
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
-    made = contest(measured, sources, references, buckets=buckets)
-    compared = counted(len(made.contestants), "model")
+    made = compare_models(measured, sources, references, with_usual(metric or ()), buckets=buckets)
+    _write(made, _made_by(texts, search), json_file, plot)
+
+
+def _write(made: ModelComparison, made_by: Mapping[str, Any], json_file: Path | None, plot: Path | None) -> None:
+    """The files that were asked for, and the tables."""
+    from nmtkit.report.compare_models import draw, render, to_json
+
+    compared = counted(len(made.systems), "model")
     if json_file:
-        record = {**to_json(made), "made_by": _made_by(texts, search)}
+        record = {**to_json(made), "made_by": made_by}
         write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n", compared)
     if plot:
         draw(made, plot)
@@ -131,7 +139,7 @@ def _check(grid: Path, words: Sequence[str]) -> None:
 
 
 def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:
-    """Of what, with what and by what a contest was held.
+    """Of what, with what and by what models were compared.
 
     Args:
         texts: source and references, each with its lines.

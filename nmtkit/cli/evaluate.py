@@ -1,15 +1,16 @@
-"""`nmtkit evaluate`: BLEU and chrF of translations, or of a model's on a test set."""
+"""`nmtkit evaluate`: corpus scores of translations, or of a model's on a test set."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmtkit.cli import paths
+from nmtkit.cli import metrics, paths
 from nmtkit.cli.parameters import (
     MODEL_OPTIONS,
     SEARCH_OPTIONS,
@@ -26,8 +27,11 @@ from nmtkit.evaluation.bounds import RESAMPLES
 from nmtkit.settings import SEED
 from nmtkit.words import counted
 
+if TYPE_CHECKING:
+    from nmtkit.evaluation.metric import Metric
 
-@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+
+@takes(scores=metrics.outside(), search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
 def evaluate(
     reference: Annotated[list[Path], paths.read("Reference translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
@@ -41,10 +45,12 @@ def evaluate(
     tokenize: Annotated[
         str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU.", metavar="NAME", show_default="13a")
     ] = None,
+    metric: Annotated[list[str] | None, metrics.metric()] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the intervals.", RESAMPLES)] = 1000,
     seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
+    scores: Options,
     search: Options,
     model: Options,
 ) -> None:
@@ -52,18 +58,17 @@ def evaluate(
 
     Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
-    from nmtkit.evaluation import metrics
+    from nmtkit.evaluation.metrics import with_usual
+    from nmtkit.evaluation.scoring import evaluate as score
+    from nmtkit.evaluation.scoring import segmentation_marks
     from nmtkit.files import read_parallel
+    from nmtkit.report.evaluation import lines, to_json
     from nmtkit.report.tables import short_hash
 
-    if (hypotheses is None) == (not folders) or (not folders) != (source is None):
-        raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
-    of_a_model = given(output=output, **search, **model)
-    if not folders and of_a_model:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
-        raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")
+    _check(bool(folders), source, hypotheses, given(output=output, **search, **model))
+    metrics.check_outside(scores, known=hypotheses is not None)
     first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
-    outputs = first
+    outputs, outside = first, metrics.read_outside(scores, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
         translator = load_translator(folders, model)
@@ -72,20 +77,25 @@ def evaluate(
         facts = {"model": translator.folder_hash, "search": asdict(settings)}
         if output:
             write_result(output, "".join(f"{line}\n" for line in outputs), counted(len(outputs), "line"))
-    if marks := metrics.segmentation_marks(outputs):
+    if marks := segmentation_marks(outputs):
         warn(marks)
-    scores = metrics.evaluate(
-        outputs, references, lowercase=lowercase, tokenize=tokenize, resamples=resamples, seed=seed
-    )
+    asked: list[Metric] = [*with_usual(metric or (), lowercase=lowercase, tokenize=tokenize, warns=True)]
+    asked += [outside] if outside else []
+    found = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
     if json_file:
-        records = [{**asdict(score), **facts} for score in scores]
-        write_result(
-            json_file, json.dumps(records, indent=2, ensure_ascii=False) + "\n", counted(len(records), "score")
-        )
+        text = json.dumps([{**to_json(one), **facts} for one in found], indent=2, ensure_ascii=False) + "\n"
+        write_result(json_file, text, counted(len(found), "score"))
     if paths.STANDARD not in (output, json_file):
-        for score in scores:
-            interval = f"(95 % percentile interval {score.low:.2f} to {score.high:.2f})"
-            stdout_console().print(f"{score.metric} {score.value:.2f} {interval}", soft_wrap=True)
-            stdout_console().print(f"  {score.signature}", soft_wrap=True)
+        for line in chain.from_iterable(map(lines, found)):
+            stdout_console().print(line, soft_wrap=True)
         if folders:
             stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)
+
+
+def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: Options) -> None:
+    """Refuse both ways at once, and options of a model where none translates."""
+    if (hypotheses is None) != translates or translates != (source is not None):
+        raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
+    if of_a_model and not translates:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in of_a_model)
+        raise typer.BadParameter(f"{names} only says how a model translates: give a model folder and --source")

@@ -50,9 +50,10 @@ def real(text: str, within: Within, panel: str | None = None, default: str | boo
 def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
     """An option that takes one of some words."""
 
-    def check(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
-        if value is not None and value not in values:
-            raise typer.BadParameter(f"{origin(context, option)}{value!r} is not known;{nearest(value, values)}")
+    def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one not in values:
+                raise typer.BadParameter(f"{origin(context, option)}{one!r} is not known;{nearest(one, values)}")
         return value
 
     words = "|".join(values)

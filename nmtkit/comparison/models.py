@@ -1,8 +1,8 @@
-"""Several models on one text: size, speed, loss, scores with intervals, and BLEU by the length of the source.
+"""Several models on one text: size, speed, loss, scores with intervals, and one of them by the length of the source.
 
-A contestant may be several model folders that differ in their seed: its scores are their mean. A resample draws the
-same sentences for all contestants (paired bootstrap, Koehn 2004) and, of a contestant with several runs, as many runs
-with replacement; a mean of n drawn runs varies less than the mean of n new ones by (n − 1) / n, so its distance from
+A system may be several model folders that differ in their seed: its scores are their mean. A resample draws the same
+sentences for all systems (paired bootstrap, Koehn 2004) and, of a system with several runs, as many runs with
+replacement; a mean of n drawn runs varies less than the mean of n new ones by (n − 1) / n, so its distance from
 the mean of all is scaled by √(n / (n − 1)). Of one run, what is said holds for that run alone.
 """
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
 from nmtkit.comparison import bounds
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, changed, p_values, resampled
-from nmtkit.evaluation.metrics import USUAL_SEED, signature
+from nmtkit.evaluation.metric import Metric, Scale
+from nmtkit.evaluation.metrics import USUAL
+from nmtkit.evaluation.scoring import USUAL_SEED
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -55,30 +55,44 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Result:
+    """What a system has by a metric.
+
+    Attributes:
+        score: mean over its runs.
+        p_value: two-sided, of "no difference from the first system"; None for the first.
+    """
+
+    score: Interval
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class System:
     """Runs that differ in their seed alone.
 
     Attributes:
-        bleu, chrf: means over the runs.
-        spread: standard deviation of the BLEU of its runs; 0 for one.
-        p_bleu, p_chrf: two-sided, of "no difference from the first contestant"; None for the first.
-        p_corrected: p_bleu corrected for the number of contestants.
-        buckets: BLEU of the sentences of each length.
-        gains: of each bucket, BLEU above that of the first contestant.
+        results: by every metric of the comparison, in their order. The first metric is the deciding one.
+        spread: standard deviation of the deciding scores of its runs; 0 for one.
+        p_corrected: the p-value of the deciding metric, corrected for the number of systems.
+        buckets: deciding score of the sentences of each length.
+        gains: of each bucket, that score less that of the first system.
         growth: gain in the bucket of the longest less gain in that of the shortest.
     """
 
     name: str
     runs: tuple[Run, ...]
-    bleu: Interval
-    chrf: Interval
+    results: tuple[Result, ...]
     spread: float
-    p_bleu: float | None
-    p_chrf: float | None
     p_corrected: float | None
     buckets: tuple[Interval, ...]
     gains: tuple[Interval, ...]
     growth: Interval
+
+    @property
+    def deciding(self) -> Result:
+        """By the metric that decides."""
+        return self.results[0]
 
 
 @dataclass(frozen=True)
@@ -91,14 +105,18 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """All contestants on one text, the first of which the others are compared with."""
+class ModelComparison:
+    """All systems on one text, the first of which the others are compared with.
 
-    contestants: tuple[Contestant, ...]
+    Attributes:
+        metrics, signatures: as many; the first metric decides.
+    """
+
+    systems: tuple[System, ...]
     buckets: tuple[Bucket, ...]
     sentences: int
-    bleu_signature: str
-    chrf_signature: str
+    metrics: tuple[Scale, ...]
+    signatures: tuple[str, ...]
 
 
 def run(
@@ -123,55 +141,67 @@ def run(
     return Run(name, folder, digest, parameters, updates, trained, dev_loss, pieces / seconds, outputs)
 
 
-def contest(
+def compare_models(
     groups: Sequence[tuple[str, Sequence[Run]]],
     sources: Sequence[str],
     references: Sequence[Sequence[str]],
+    metrics: Sequence[Metric] = USUAL,
     *,
     buckets: int = BUCKETS,
     resamples: int = RESAMPLES,
     seed: int = USUAL_SEED,
-) -> Contest:
-    """Compare contestants: (name, runs), the first being the one that the others are compared with.
+) -> ModelComparison:
+    """Compare systems: (name, runs), the first being the one that the others are compared with.
 
     Args:
         references: one or more sets, each with a line for every source.
+        metrics: the first decides.
         buckets: parts of the text by source length, of about as many sentences.
     """
     lengths = np.array([len(line.split()) for line in sources])
     bounds.BUCKETS.check("buckets", buckets, whole=True)
     parts = _buckets(lengths, buckets)
-    bleu, chrf = BLEU(force=True), CHRF()
-    counted = [
-        [(Counted.of(bleu, run.outputs, references), Counted.of(chrf, run.outputs, references)) for run in runs]
+    texts = [
+        [[Counted.of(metric, run.outputs, references, sources) for metric in metrics] for run in runs]
         for _, runs in groups
     ]
-    first, *others = measured = _measure(counted, parts, resamples, np.random.default_rng(seed))
-    corrected = [None, *(_p_values(BLEU_COLUMN, first, others) if others else [])]
-    made = []
-    for (name, runs), one, p_corrected in zip(groups, measured, corrected, strict=True):
-        p_bleu, p_chrf = (
-            None if one is first else _p_values(column, first, [one])[0] for column in (BLEU_COLUMN, CHRF_COLUMN)
-        )
-        gains = one.buckets - first.buckets
-        made.append(
-            Contestant(
-                name=name,
-                runs=tuple(runs),
-                bleu=_score(one.scores[:, BLEU_COLUMN]),
-                chrf=_score(one.scores[:, CHRF_COLUMN]),
-                spread=one.spread,
-                p_bleu=p_bleu,
-                p_chrf=p_chrf,
-                p_corrected=p_corrected,
-                buckets=tuple(map(_score, one.buckets.T)),
-                gains=tuple(map(Interval.of, gains.T)),
-                growth=Interval.of(gains[:, -1] - gains[:, 0]),
-            )
-        )
-    named = tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts)
-    signatures = (signature(metric, resamples, seed) for metric in (bleu, chrf))
-    return Contest(tuple(made), named, len(sources), *signatures)
+    first, *others = measured = _measure(texts, parts, resamples, np.random.default_rng(seed))
+    corrected = [None, *(_p_values(0, first, others) if others else [])]
+    return ModelComparison(
+        systems=tuple(
+            _system(name, runs, metrics, first, one, p_corrected)
+            for (name, runs), one, p_corrected in zip(groups, measured, corrected, strict=True)
+        ),
+        buckets=tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts),
+        sentences=len(sources),
+        metrics=tuple(metrics),
+        signatures=tuple(metric.signature(len(references), resamples, seed) for metric in metrics),
+    )
+
+
+def _system(
+    name: str,
+    runs: Sequence[Run],
+    metrics: Sequence[Metric],
+    first: _Measured,
+    own: _Measured,
+    p_corrected: float | None,
+) -> System:
+    results = [
+        Result(_score(own.scores[:, index], metric), None if own is first else _p_values(index, first, [own])[0])
+        for index, metric in enumerate(metrics)
+    ]
+    gains = own.buckets - first.buckets
+    return System(
+        name=name,
+        runs=tuple(runs),
+        results=tuple(results),
+        spread=own.spread,
+        p_corrected=p_corrected,
+        buckets=tuple(_score(column, metrics[0]) for column in own.buckets.T),
+        gains=tuple(map(Interval.of, gains.T)),
+        growth=Interval.of(gains[:, -1] - gains[:, 0]),
+    )
 
 
 def _buckets(lengths: NDArray[np.int64], number: int) -> list[NDArray[np.bool_]]:
@@ -191,56 +221,51 @@ def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> Float
     return np.concatenate([alike, alike + (shares - alike) * (runs / (runs - 1)) ** 0.5])
 
 
-BLEU_COLUMN, CHRF_COLUMN, FIRST_BUCKET = 0, 1, 2
-"""Of a contestant's scores."""
-
-
 @dataclass(frozen=True)
 class _Measured:
-    """A contestant.
+    """A system.
 
     Attributes:
-        scores: of the whole text first, then of every resample: BLEU, chrF, BLEU of every bucket; means over the runs.
-        spread: standard deviation of the BLEU of the runs.
-        tables: what BLEU and what chrF counts in every sentence, means over the runs.
+        scores: of the whole text first, then of every resample: one a metric, (1 + resamples, metrics); means over the
+            runs.
+        buckets: likewise the deciding score of every bucket.
+        spread: standard deviation of the deciding scores of the runs.
+        tables: what each metric counts in every sentence, means over the runs.
     """
 
     scores: Floats
+    buckets: Floats
     spread: float
     tables: tuple[Floats, ...]
 
-    @property
-    def buckets(self) -> Floats:
-        """BLEU of every bucket."""
-        return self.scores[:, FIRST_BUCKET:]
-
 
 def _measure(
-    counted: Sequence[Sequence[tuple[Counted, Counted]]],
+    systems: Sequence[Sequence[Sequence[Counted]]],
     parts: Sequence[NDArray[np.bool_]],
     resamples: int,
     generator: np.random.Generator,
 ) -> list[_Measured]:
-    """Of every contestant, BLEU's and chrF's counts of each run given; the same sentences are drawn for all."""
-    texts = [text for runs in counted for words, letters in runs for text in (words, letters, *map(words.only, parts))]
-    scores = resampled(texts, resamples, generator).reshape(1 + resamples, -1, FIRST_BUCKET + len(parts))
+    """Of every system its runs' counts by each metric given; the same sentences are drawn for all."""
+    number = len(systems[0][0])
+    texts = [text for runs in systems for counts in runs for text in (*counts, *map(counts[0].only, parts))]
+    scores = resampled(texts, resamples, generator).reshape(1 + resamples, -1, number + len(parts))
     measured, start = [], 0
-    for runs in counted:
+    for runs in systems:
         own, start = scores[:, start : start + len(runs)], start + len(runs)
         means = np.einsum("nr,nrc->nc", _mixture(generator, len(runs), resamples), own)
-        spread = float(np.std(own[0, :, BLEU_COLUMN], ddof=1)) if len(runs) > 1 else 0.0
-        tables = tuple(np.mean([text.table for text in texts], axis=0) for texts in zip(*runs, strict=True))
-        measured.append(_Measured(means, spread, tables))
+        spread = float(np.std(own[0, :, 0], ddof=1)) if len(runs) > 1 else 0.0
+        tables = tuple(np.mean([text.table for text in counts], axis=0) for counts in zip(*runs, strict=True))
+        measured.append(_Measured(means[:, :number], means[:, number:], spread, tables))
     return measured
 
 
-def _p_values(column: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
-    """Of BLEU or chrF, corrected for the number of the others."""
-    differences = np.stack([one.scores[:, column] - first.scores[:, column] for one in others], axis=1)
-    different = [changed(one.tables[column], first.tables[column]) for one in others]
-    return p_values(differences, len(first.tables[column]), different)
+def _p_values(metric: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
+    """By one of the metrics, corrected for the number of the others."""
+    differences = np.stack([one.scores[:, metric] - first.scores[:, metric] for one in others], axis=1)
+    different = [changed(one.tables[metric], first.tables[metric]) for one in others]
+    return p_values(differences, len(first.tables[metric]), different)
 
 
-def _score(values: Floats) -> Interval:
-    """An interval of scores, which end at 0 and 100, even where the means of new seeds were stretched beyond."""
-    return Interval.of(np.clip(values, 0.0, 100.0))
+def _score(values: Floats, scale: Scale) -> Interval:
+    """An interval of scores, which keep within their bounds even where the means of new seeds were stretched beyond."""
+    return Interval.of(np.clip(values, scale.within.low, scale.within.high))

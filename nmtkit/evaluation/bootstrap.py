@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics.base import Metric
+
+from nmtkit.evaluation.metric import Counts, Lines, Metric
 
 RESAMPLES = 1000
 CHANCE = 0.05
@@ -59,17 +60,13 @@ class Counted:
     """
 
     table: Floats
-    score: Callable[[Floats], Floats]
+    score: Callable[[Floats], Sequence[float] | Floats]
 
     @classmethod
-    def of(cls, metric: Metric, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Counted:
-        """What a metric of sacreBLEU counts in every output; scores end at 100, which its rounding exceeds."""
-
-        def score(sums: Floats) -> Floats:
-            scores = [metric._compute_score_from_stats(row).score for row in sums.astype(np.int64).tolist()]
-            return np.minimum(np.array(scores, dtype=np.float64), 100.0)
-
-        return cls(np.array(metric._extract_corpus_statistics(outputs, references), dtype=np.float64), score)
+    def of(cls, metric: Metric, outputs: Lines, references: Sequence[Lines], sources: Lines | None = None) -> Counted:
+        """What a metric counts in every output, and how it scores sums of that."""
+        counts: Counts = metric.statistics(outputs, references, sources)
+        return cls(np.array(counts, dtype=np.float64), lambda sums: metric.score(sums.tolist()))
 
     def only(self, part: NDArray[np.bool_]) -> Counted:
         """The sentences of a part alone."""
@@ -81,7 +78,7 @@ def resampled(texts: Sequence[Counted], resamples: int, generator: np.random.Gen
     sentences = len(texts[0].table)
     return np.vstack(
         [
-            np.stack([text.score(weights @ text.table) for text in texts], axis=1)
+            np.stack([np.asarray(text.score(weights @ text.table), dtype=np.float64) for text in texts], axis=1)
             for weights in _weights(sentences, resamples, generator)
         ]
     )

@@ -1,146 +1,156 @@
-"""BLEU (Papineni et al. 2002) and chrF (Popović 2015) through sacreBLEU (Post 2018), always with its signature."""
+"""The metrics: BLEU (Papineni et al. 2002), chrF and chrF++ (Popović 2015, 2017) and TER (Snover et al. 2006).
+
+All are sacreBLEU's (Post 2018), with its signatures. A metric is added here, in `METRICS`, and nowhere else. The
+command line reads their names, so sacreBLEU, which takes long to load, is loaded by the first text that is scored.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
+from nmtkit.evaluation.metric import Counts, Direction, Lines, Metric, check_texts
+from nmtkit.settings import Within, nearest
 
-from nmtkit.evaluation import bounds
-from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Interval, resampled
-from nmtkit.settings import SEED, nearest
-from nmtkit.words import counted
-
-METRICS = ("bleu", "chrf")
-USUAL_SEED = 12345
-"""sacreBLEU's own, of the bootstrap."""
-SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric as Scorer
 
 
 @dataclass(frozen=True)
-class Score:
-    """A corpus score from 0 to 100 with its 95 % percentile interval and what is needed to reproduce it."""
+class Reading:
+    """How a scorer reads texts.
 
-    metric: str
-    value: float
-    low: float
-    high: float
-    signature: str
-
-
-def evaluate(
-    hypotheses: Sequence[str],
-    references: Sequence[Sequence[str]],
-    *,
-    lowercase: bool = False,
-    tokenize: str | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = USUAL_SEED,
-) -> list[Score]:
-    """BLEU and chrF of a corpus against one or more reference sets, each as long as the hypotheses.
-
-    The sentences drawn are those that sacreBLEU draws with this seed; the interval is the percentile interval. Raises
-    ValueError for texts of different lengths, no text and unknown tokenisations.
+    Attributes:
+        lowercase: letters count in lower case.
+        tokenize: how BLEU finds words; None: its usual way.
+        single: it scores sentences by themselves, of which BLEU counts only the orders that fit.
+        warns: it says so where a text seems to be tokenised already.
     """
-    check_texts(hypotheses, references)
-    check_resampling(resamples, seed)
-    if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
-        raise ValueError(f"unknown BLEU tokenisation {tokenize!r};{nearest(tokenize, BLEU.TOKENIZERS)}")
+
+    lowercase: bool = False
+    tokenize: str | None = None
+    single: bool = False
+    warns: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SacreMetric(Metric):
+    """A metric of sacreBLEU.
+
+    Attributes:
+        scorer: makes sacreBLEU's object for it.
+        reading: how that reads texts.
+    """
+
+    scorer: Callable[[Reading], Scorer]
+    reading: Reading = Reading()
+
+    @cached_property
+    def _corpora(self) -> Any:
+        return self.scorer(self.reading)
+
+    @cached_property
+    def _sentences(self) -> Any:
+        return self.scorer(replace(self.reading, single=True))
+
+    def statistics(
+        self, outputs: Lines, references: Sequence[Lines], sources: Lines | None = None, first: int | None = None
+    ) -> Counts:
+        """As `Metric.statistics` has it; sources play no part."""
+        check_texts(outputs, references)
+        counts: Counts = self._corpora._extract_corpus_statistics(outputs, references)
+        return counts
+
+    def score(self, sums: Counts) -> list[float]:
+        """As `Metric.score` has it."""
+        return self._scores(self._corpora, sums)
+
+    def sentence_score(self, counts: Counts) -> list[float]:
+        """As `Metric.sentence_score` has it."""
+        return self._scores(self._sentences, counts)
+
+    def _scores(self, scorer: Any, rows: Counts) -> list[float]:
+        """Rounding takes sacreBLEU's beyond the highest score."""
+        return [min(scorer._compute_score_from_stats(list(row)).score, self.within.high) for row in rows]
+
+    def signature(self, references: int, resamples: int, seed: int) -> str:
+        """sacreBLEU's, with the resampling."""
+        facts = {**vars(self._corpora), "num_refs": references, "n_bootstrap": resamples, "seed": seed}
+        return str(self._corpora._SIGNATURE_TYPE(facts))
+
+
+def _bleu(reading: Reading) -> Scorer:
+    from sacrebleu.metrics.bleu import BLEU
+
+    name = reading.tokenize
+    if name is not None and name not in BLEU.TOKENIZERS:
+        raise ValueError(f"unknown BLEU tokenisation {name!r};{nearest(name, BLEU.TOKENIZERS)}")
     try:
-        bleu_metric = BLEU(lowercase=lowercase, tokenize=tokenize)
+        return BLEU(reading.lowercase, not reading.warns, name, effective_order=reading.single)
     except (RuntimeError, ImportError, OSError, SystemExit) as error:  # needs a package or a download that is not there
         reason = " ".join(str(error).split())
-        raise ValueError(f"BLEU tokenisation {tokenize!r} does not work here: {reason}") from None
-    scorers = {"BLEU": bleu_metric, "chrF": CHRF(lowercase=lowercase)}
-    texts = [Counted.of(metric, hypotheses, references) for metric in scorers.values()]
-    columns = resampled(texts, resamples, np.random.default_rng(seed)).T
-    made = []
-    for (name, metric), column in zip(scorers.items(), columns, strict=True):
-        score = Interval.of(column)
-        made.append(Score(name, score.value, score.low, score.high, signature(metric, resamples, seed)))
-    return made
+        raise ValueError(f"BLEU tokenisation {name!r} does not work here: {reason}") from None
 
 
-def signature(metric: Metric, resamples: int, seed: int) -> str:
-    """sacreBLEU's signature of a metric that has counted a text, with the resampling."""
-    made = metric.get_signature()
-    made.update("bs", resamples)
-    made.update("seed", str(seed))
-    return str(made)
+def _chrf(reading: Reading) -> Scorer:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF(lowercase=reading.lowercase)
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Corpus BLEU with sacreBLEU's defaults and without an interval, as validation during training needs it."""
-    check_texts(hypotheses, references)
-    return capped(BLEU(force=True).corpus_score(hypotheses, references).score)
+def _chrf_with_words(reading: Reading) -> Scorer:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF(lowercase=reading.lowercase, word_order=2)
 
 
-def sentence_scores(metric: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """The "bleu" (effective order) or "chrf" of every sentence by itself, against all reference sets at once."""
-    check_texts(hypotheses, references)
-    scorer = build_metric(metric)
-    return [
-        capped(scorer.sentence_score(hypothesis, list(alternatives)).score)
-        for hypothesis, *alternatives in zip(hypotheses, *references, strict=True)
-    ]
+def _ter(reading: Reading) -> Scorer:
+    """In lower case in any case, as Snover et al. have it."""
+    from sacrebleu.metrics.ter import TER
+
+    return TER()
 
 
-def segmentation_marks(lines: Iterable[str]) -> str | None:
-    """A warning that names the first line with subword marks left in it, ▁ or @@; None if there is none."""
-    for number, line in enumerate(lines, start=1):
-        if mark := SEGMENTATION_MARK.search(line):
-            shown = line if len(line) <= 80 else line[:80] + "…"
-            return (
-                f"line {number} still has the subword mark {mark[0]}: {shown!r}; "
-                "scores of segmented text are not comparable, so join the subwords first"
-            )
-    return None
+BLEU = SacreMetric("bleu", "BLEU", scorer=_bleu)
+CHRF = SacreMetric("chrf", "chrF", scorer=_chrf)
+METRICS = {
+    metric.name: metric
+    for metric in (
+        BLEU,
+        CHRF,
+        SacreMetric("chrf++", "chrF++", scorer=_chrf_with_words),
+        SacreMetric("ter", "TER", Direction.LOWER, Within(0, math.inf), scorer=_ter),
+    )
+}
+"""All metrics of texts by name."""
+USUAL: tuple[Metric, ...] = (BLEU, CHRF)
+"""What is always shown. The first decides between models and between settings of the search."""
+OF_SENTENCES: Metric = CHRF
+"""What tells sentences apart, most of which have a BLEU near zero."""
 
 
-def parse_threshold(text: str) -> tuple[str, float]:
-    """("chrf", 60.0) from "chrf:60"; raises ValueError that shows the form if it is none."""
-    name, _, number = text.partition(":")
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if name not in METRICS or not 0.0 <= value <= 100.0:
-        raise ValueError(f"{text!r} is no threshold; write bleu:N or chrf:N with N from 0 to 100, for example chrf:60")
-    return name, value
+def find_metric(name: str, *, lowercase: bool = False, tokenize: str | None = None, warns: bool = False) -> Metric:
+    """The metric of a name, reading texts so.
 
-
-def capped(score: float) -> float:
-    """The score, at most 100: sacreBLEU's arithmetic makes a perfect BLEU 100.00000000000004."""
-    return min(100.0, float(score))
-
-
-def build_metric(name: str) -> Metric:
-    """The sacreBLEU metric "bleu" or "chrf" for single sentences, where BLEU counts only the orders that fit."""
+    Raises:
+        ValueError: for an unknown name, and where the metric's scorer cannot be made.
+    """
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r};{nearest(name, METRICS)}")
-    return BLEU(effective_order=True, force=True) if name == "bleu" else CHRF()
+    metric = METRICS[name]
+    reading = Reading(lowercase, tokenize, warns=warns)
+    return metric if reading == metric.reading else replace(metric, reading=reading)
 
 
-def check_texts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Raises ValueError, with the counts, unless there is text and every reference set is as long as the hypotheses."""
-    if not references:
-        raise ValueError("there are no references to score against; give at least one reference text")
-    for number, reference in enumerate(references, start=1):
-        if len(reference) != len(hypotheses):
-            raise ValueError(
-                f"reference {number} has {counted(len(reference), 'line')} but the hypothesis has {len(hypotheses)}; "
-                "line N of each must belong together"
-            )
-    if not hypotheses:
-        raise ValueError("there is nothing to score: hypothesis and references have 0 lines; give at least one line")
+def with_usual(names: Sequence[str] = (), **reading: Any) -> tuple[Metric, ...]:
+    """The usual metrics, then those of the names, each once, all reading texts so."""
+    chosen = dict.fromkeys([*(metric.name for metric in USUAL), *names])
+    return tuple(find_metric(name, **reading) for name in chosen)
 
 
-def check_resampling(resamples: int, seed: int) -> None:
-    """Raises ValueError for a number of bootstrap resamples, or a seed, that cannot be used."""
-    bounds.RESAMPLES.check("resamples", resamples, whole=True)
-    SEED.check("seed", seed, whole=True)
+def bleu(outputs: Lines, references: Sequence[Lines]) -> float:
+    """Corpus BLEU with sacreBLEU's defaults, as validation during training needs it."""
+    return BLEU.corpus_score(outputs, references)

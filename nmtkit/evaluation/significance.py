@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, changed, p_values, resampled
-from nmtkit.evaluation.metrics import METRICS, USUAL_SEED, check_resampling, check_texts, signature
-from nmtkit.settings import nearest
+from nmtkit.evaluation.metric import Lines, Metric, Scale, check_texts
+from nmtkit.evaluation.scoring import USUAL_SEED, check_resampling
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,17 @@ class Comparison:
         p_value: of "no difference", two-sided, corrected for all systems that were compared with the baseline at once.
     """
 
-    metric: str
+    metric: Scale
     baseline: float
     system: float
     delta: float
     p_value: float
     signature: str
+
+    @property
+    def gain(self) -> float:
+        """How much better the system is."""
+        return self.metric.direction.gain(self.system, self.baseline)
 
 
 def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -50,32 +53,29 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float,
 
 
 def paired_bootstrap(
-    metric: str,
-    baseline: Sequence[str],
-    systems: Sequence[Sequence[str]],
-    references: Sequence[Sequence[str]],
+    metric: Metric,
+    baseline: Lines,
+    systems: Sequence[Lines],
+    references: Sequence[Lines],
     resamples: int = RESAMPLES,
     seed: int = USUAL_SEED,
 ) -> list[Comparison]:
-    """Corpus "bleu" or "chrf" of one or more systems, each against the baseline, on the same resamples."""
+    """Corpus scores of one or more systems, each against the baseline, on the same resamples."""
     texts = [baseline, *systems]
     for text in texts:
         check_texts(text, references)
     check_resampling(resamples, seed)
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r};{nearest(metric, METRICS)}")
-    scorer = BLEU(force=True) if metric == "bleu" else CHRF()
-    first, *others = counted = [Counted.of(scorer, text, references) for text in texts]
+    first, *others = counted = [Counted.of(metric, text, references) for text in texts]
     scores = resampled(counted, resamples, np.random.default_rng(seed))
     p = p_values(scores[:, 1:] - scores[:, :1], len(baseline), [changed(first.table, other.table) for other in others])
     return [
         Comparison(
-            metric="BLEU" if metric == "bleu" else "chrF",
+            metric=metric,
             baseline=float(scores[0, 0]),
             system=float(score),
             delta=float(score - scores[0, 0]),
             p_value=p_value,
-            signature=signature(scorer, resamples, seed),
+            signature=metric.signature(len(references), resamples, seed),
         )
         for score, p_value in zip(scores[0, 1:], p, strict=True)
     ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from nmtkit.blame.records import Fit, Obstacle, Report, Row, Share, Verdict
+from nmtkit.blame.findings import Fit, Report, Row, Share
+from nmtkit.blame.records import Obstacle, Verdict
+from nmtkit.evaluation.metrics import USUAL
+from nmtkit.report.evaluation import listed
+from nmtkit.report.rows import title
 from nmtkit.words import counted, plural
 
 USUAL_BEAM = 5
@@ -77,7 +81,7 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
     empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
         f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "
-        "these, so look at BLEU before you widen it."
+        f"these, so look at {USUAL[0].title} before you widen it."
     ]
 
 
@@ -97,7 +101,8 @@ def _what_it_rests_on(report: Report) -> list[str]:
     if row is strictest:
         return []
     return [
-        f"The row “{strictest.title}” has 0 errors, so this rests on the {row.errors} of the row “{row.title}”"
+        f"The row “{title(strictest, report.provenance)}” has 0 errors, so this rests on the {row.errors} of the row "
+        f"“{title(row, report.provenance)}”"
         f"{', some of which may be good paraphrases' if row is report.rows[0] else ''}."
     ]
 
@@ -109,7 +114,7 @@ def _search(report: Report, row: Row, swept: bool) -> list[str]:
         f"Mostly the search: {_phrase(share, row)} {_are(share)} the beam's, for J prefers the reference and a beam of "
         f"{beam} did not find it. {'See what the other beams brought.' if swept else f'So {wider} and ask again.'}",
         f"A wider beam finds likelier text, not necessarily better text: besides {_these(share.count, 'verdict')} look "
-        "at BLEU and chrF before and after.",
+        f"at {listed(metric.title for metric in USUAL)} before and after.",
     ]
 
 

@@ -5,7 +5,7 @@ Columns of the TSV, one line a sentence after the header:
     number                 of the sentence, from 1
     verdict                equal, beam, model or unreachable
     below, listed          yes or no: an error of the second row; listed as wrong by a person
-    sentence_score         of the output, from 0 to 100, in the metric of the second row
+    sentence_score         of the output, in the metric of the second row
     limit                  most pieces of a translation, EOS counted
     source                 text
     output                 text, and of its forced pass:
@@ -38,12 +38,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Provenance, Report, Row, Share
 from nmtkit.blame.plain import to_plain
-from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Report, Share, Verdict
+from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Verdict
 from nmtkit.blame.sweep import Sweep
-from nmtkit.blame.sweep import advice as sweep_advice
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.advice import advice
+from nmtkit.report.rows import title
 from nmtkit.report.tables import bullets, number, percent, short_hash, shown
 from nmtkit.words import counted, plural
 
@@ -71,7 +72,7 @@ def what_to_do(report: Report, made: Sweep | None) -> list[str]:
     """The advice, and that of the sweep if there was one."""
     if made is None:
         return advice(report)
-    return [*advice(report, made.several_beams), *sweep_advice(made)]
+    return [*advice(report, made.several_beams), *sweep.advice(made)]
 
 
 def telling(report: Report, most: int) -> list[Record]:
@@ -99,13 +100,18 @@ def to_json(report: Report) -> dict[str, Any]:
     """Provenance, rows, advice, proofs and records; of what JSON does not know −∞ is null and ∞ the text "inf"."""
     return {
         "provenance": to_plain(report.provenance),
-        "rows": [{**to_plain(row), "errors": row.errors} for row in report.rows],
+        "rows": [_row(row, report.provenance) for row in report.rows],
         "advice": advice(report),
         "proofs": to_plain(report.proofs) if report.proofs else None,
         "flips": to_plain(report.flips),
         "fit": to_plain(report.fit) if report.fit else None,
         "records": to_plain(report.records),
     }
+
+
+def _row(row: Row, facts: Provenance) -> dict[str, Any]:
+    shares = to_plain(row.shares)
+    return {"title": title(row, facts), "numbers": list(row.numbers), "shares": shares, "errors": row.errors}
 
 
 def to_tsv(report: Report) -> str:
@@ -134,7 +140,7 @@ def _shares(report: Report) -> Table:
         table.add_column(verdict.value, justify="right", no_wrap=True)
     for row in report.rows:
         cells = [_share(share) if row.errors else Text("–") for share in row.shares]
-        table.add_row(Text(row.title), Text(str(row.errors)), *cells)
+        table.add_row(Text(title(row, report.provenance)), Text(str(row.errors)), *cells)
     return table
 
 
@@ -206,7 +212,7 @@ def _fields(record: Record) -> list[str]:
         _escaped(record.source),
         *_numbers(record.output),
         str(record.judge + 1),
-        *_loss(record.loss),
+        *_parting(record.parting),
         *_certificate(record.certificate),
     ]
     for reference in record.references:
@@ -214,11 +220,11 @@ def _fields(record: Record) -> list[str]:
     return fields
 
 
-def _loss(loss: Parting | None) -> list[str]:
-    if loss is None:
+def _parting(parting: Parting | None) -> list[str]:
+    if parting is None:
         return [""] * 5
-    width = "" if loss.width is None else str(loss.width)
-    return [loss.ending, str(loss.step), str(loss.rank), repr(loss.margin), width]
+    width = "" if parting.width is None else str(parting.width)
+    return [parting.ending, str(parting.step), str(parting.rank), repr(parting.margin), width]
 
 
 def _certificate(one: Certificate | None) -> list[str]:

@@ -15,10 +15,13 @@ from importlib import resources
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from nmtkit.blame.records import Candidate, Record, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Record, Verdict
 from nmtkit.blame.sweep import Sweep
+from nmtkit.evaluation.metric import Scale
 from nmtkit.report.blame import all_in_turn
 from nmtkit.report.blame_summary import summary
+from nmtkit.report.rows import worse
 from nmtkit.report.trace_page import embedded
 from nmtkit.words import counted
 
@@ -39,14 +42,17 @@ LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 
 def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
-    lines, used = _fitting({record.number: _line(record) for record in all_in_turn(report)}, LINES_BYTES)
-    records = {record.number: record for record in report.records}
+    lines, used = _fitting(
+        {record.number: _line(record, report.provenance.scale) for record in all_in_turn(report)}, LINES_BYTES
+    )
+    records, facts = {record.number: record for record in report.records}, report.provenance
     explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)
     data = {
         "sentences": len(report.records),
-        "metric": {"chrf": "chrF", "bleu": "BLEU"}[report.provenance.sentence_metric],
-        "threshold": report.provenance.sentence_threshold,
+        "metric": facts.scale.title,
+        "decimals": facts.scale.decimals,
+        "worse": worse(facts.scale, facts.sentence_threshold),
         "lines": [lines[number] for number in sorted(lines)],
         "details": inside,
     }
@@ -70,12 +76,12 @@ def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
     return kept, used
 
 
-def _line(record: Record) -> dict[str, Any]:
+def _line(record: Record, scale: Scale) -> dict[str, Any]:
     """What stands in the table, and what opens for every sentence."""
     line = {
         "n": record.number,
         "v": record.verdict.value,
-        "s": round(record.sentence_score, 1),
+        "s": round(record.sentence_score, scale.decimals),
         "b": int(record.below),
         "l": int(record.listed),
         "p": record.source_pieces,
@@ -85,7 +91,7 @@ def _line(record: Record) -> dict[str, Any]:
         "j": record.judge + 1,
         "of": len(record.references),
         "lost": _lost(record),
-        "at": record.loss.step if record.loss and record.loss.ending == "pruned" else None,
+        "at": record.parting.step if record.parting and record.parting.ending == "pruned" else None,
     }
     if record.divergence is not None:
         line["turn"] = record.divergence.step
@@ -108,22 +114,26 @@ def _rounded(value: float, digits: int = 4) -> float | None:
 
 def _lost(record: Record) -> str:
     """Where the beam lost the reference, in a sentence."""
-    loss = record.loss
-    if loss is None:
+    place = record.parting
+    if place is None:
         return ""
-    if loss.ending == "pruned":
-        said = f"The beam lost the reference at step {loss.step}: rank {loss.rank:,}, {_short(-loss.margin)} nats below"
+    if place.ending == "pruned":
+        said = (
+            f"The beam lost the reference at step {place.step}: rank {place.rank:,}, {_short(-place.margin)} nats below"
+        )
         said += " the last one taken."
     else:
         said = {
-            "stopped": f"The reference was still alive at step {loss.step} when the search stopped.",
+            "stopped": f"The reference was still alive at step {place.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
             "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
-            "forbidden": f"A rule of the search forbids the reference at step {loss.step}.",
-        }[loss.ending]
+            "forbidden": f"A rule of the search forbids the reference at step {place.step}.",
+        }[place.ending]
     if record.verdict == Verdict.BEAM:
         said += (
-            f" A beam of {loss.width} reaches its J." if loss.width else " No wider beam that was tried reaches its J."
+            f" A beam of {place.width} reaches its J."
+            if place.width
+            else " No wider beam that was tried reaches its J."
         )
     if record.verdict == Verdict.UNREACHABLE:
         said += f" It is {record.reference.obstacle}."

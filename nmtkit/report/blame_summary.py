@@ -8,10 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
-from nmtkit.blame.records import BLAMED, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
+from nmtkit.evaluation.metrics import USUAL
 from nmtkit.report import model_errors, search_errors, sweep
 from nmtkit.report.blame import equals, settings_line, what_to_do
+from nmtkit.report.rows import title
 from nmtkit.report.svg import bars, curve, curves, stack
 from nmtkit.report.tables import percent
 
@@ -33,13 +36,15 @@ def summary(report: Report, made: Sweep | None) -> Iterator[str]:
             else '<td class="n">–</td>'
             for one in row.shares
         )
-        yield f'<tr><td>{escape(row.title)}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
+        name = escape(title(row, report.provenance))
+        yield f'<tr><td>{name}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
     for row in report.rows:
         if row.errors:
             shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
             words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
-            yield f"<figure><figcaption>{escape(row.title)}</figcaption>{stack(words, shares)}</figure>"
+            name = escape(title(row, report.provenance))
+            yield f"<figure><figcaption>{name}</figcaption>{stack(words, shares)}</figure>"
     yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
     yield from _search(report)
     yield from _model(report)
@@ -94,6 +99,8 @@ def _sweep(made: Sweep) -> Iterator[str]:
     """What other settings would bring: the table, and the curves where there are several beams."""
     yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweep.heading(made))}</p>'
     yield _table(*sweep.table(made))
+    if len(made.settings[0].scores) > len(USUAL):
+        yield _table(*sweep.more(made))
     if len({one.beam for one in made.settings}) > 1:
         drawn = (
             f"<figure><figcaption>{escape(title)}</figcaption>{curve(title, 'beam', values)}</figure>"

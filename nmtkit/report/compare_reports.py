@@ -9,10 +9,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Report
 from nmtkit.blame.plain import to_plain
-from nmtkit.blame.records import Record, Report, Verdict
-from nmtkit.blame.rows import METRIC_NAMES
-from nmtkit.comparison.reports import Changed, Difference, advice, in_words
+from nmtkit.blame.records import Record, Verdict
+from nmtkit.comparison.reports import Changed, Difference, Promise, Shift
+from nmtkit.evaluation.metric import Scale
+from nmtkit.report.compare_advice import advice, in_words, shift_title, title, why_unpromised
+from nmtkit.report.evaluation import figure, listed
 from nmtkit.report.tables import bullets, number, short_hash, shown
 from nmtkit.words import counted
 
@@ -29,13 +32,13 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
     yield _transitions(difference)
     yield _scores(difference)
     yield Text(
-        "p: two-sided, of BLEU and chrF by paired bootstrap, of counts by McNemar's exact test, none corrected for "
-        "asking several; signatures:"
+        f"p: two-sided, of {listed(score.metric.title for score in difference.scores)} by paired bootstrap, of counts "
+        "by McNemar's exact test, none corrected for asking several; signatures:"
     )
     for score in difference.scores:
         yield Text(score.signature)
     if told := telling(difference, before, after, examples):
-        yield _sentences(told, METRIC_NAMES[before.provenance.sentence_metric], difference.j_change is not None)
+        yield _sentences(told, difference.scale, difference.j_change is not None)
         if len(told) < len(difference.changed):
             changed = counted(len(difference.changed), "sentence")
             yield Text(f"{len(told)} of the {changed} whose verdict changed.")
@@ -53,11 +56,26 @@ def to_json(difference: Difference) -> dict[str, Any]:
     """All facts and the advice; the transitions as a table of tables, verdict before, then after."""
     names = [verdict.value for verdict in Verdict]
     rows = [dict(zip(names, row, strict=True)) for row in difference.transitions]
+    facts = {name: to_plain(value) for name, value in vars(difference).items() if name not in ("scale", "threshold")}
     return {
-        **to_plain(difference),
+        **facts,
         "transitions": dict(zip(names, rows, strict=True)),
+        "shifts": [{"title": shift_title(one, difference), **_without_kind(one)} for one in difference.shifts],
+        "scores": [{**vars(one), "metric": one.metric.title} for one in difference.scores],
+        "promise": _promise(difference.promise) if difference.promise else None,
+        "unpromised": why_unpromised(difference),
         "advice": advice(difference),
     }
+
+
+def _without_kind(one: Shift) -> dict[str, Any]:
+    return {name: value for name, value in vars(one).items() if name != "kind"}
+
+
+def _promise(one: Promise) -> dict[str, Any]:
+    """What was measured stands by the name of its metric."""
+    facts = vars(one).items()
+    return {one.metric.name if name == "measured" else name: value for name, value in facts if name != "metric"}
 
 
 def _settings(settings: Sequence[Changed]) -> Table:
@@ -66,7 +84,7 @@ def _settings(settings: Sequence[Changed]) -> Table:
         table.add_column(heading, overflow="fold")
     for one in settings:
         words = short_hash if one.name == "model" else in_words
-        table.add_row(Text(one.title), Text(words(one.before)), Text(words(one.after)))
+        table.add_row(Text(title(one.name)), Text(words(one.before)), Text(words(one.after)))
     return table
 
 
@@ -88,22 +106,22 @@ def _scores(difference: Difference) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for score in difference.scores:
         figures = (f"{score.baseline:.2f}", f"{score.system:.2f}", f"{score.delta:+.2f}")
-        table.add_row(score.metric, *figures, "", "", f"{score.p_value:.3f}")
+        table.add_row(score.metric.title, *figures, "", "", f"{score.p_value:.3f}")
     for one in difference.shifts:
         counts = (str(one.before), str(one.after), f"{one.after - one.before:+d}", str(one.gone), str(one.new))
-        table.add_row(one.title, *counts, f"{one.p_value:.3f}")
+        table.add_row(shift_title(one, difference), *counts, f"{one.p_value:.3f}")
     if difference.j_change is not None:
         table.add_row("mean J", "", "", f"{difference.j_change:+.4f}", "", "", "")
     return table
 
 
-def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str, comparable: bool) -> Table:
+def _sentences(pairs: Sequence[tuple[Record, Record]], scale: Scale, comparable: bool) -> Table:
     """Source, human and both outputs, with their sentence scores, J where it can be compared, and verdicts."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("line", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("text", ratio=1, overflow="fold")
-    for heading in (metric, "J") if comparable else (metric,):
+    for heading in (scale.title, "J") if comparable else (scale.title,):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for old, new in pairs:
@@ -111,15 +129,15 @@ def _sentences(pairs: Sequence[tuple[Record, Record]], metric: str, comparable: 
         if old.reference.text != new.reference.text:
             table.add_row("", Text("y* before"), shown(old.reference.text))
         table.add_row("", Text("y*"), shown(new.reference.text))
-        table.add_row("", Text("ŷ before"), *_output(old, new, comparable))
-        table.add_row("", Text("ŷ after"), *_output(new, old, comparable), end_section=True)
+        table.add_row("", Text("ŷ before"), *_output(old, new, scale, comparable))
+        table.add_row("", Text("ŷ after"), *_output(new, old, scale, comparable), end_section=True)
     return table
 
 
-def _output(one: Record, other: Record, comparable: bool) -> list[Text]:
+def _output(one: Record, other: Record, scale: Scale, comparable: bool) -> list[Text]:
     return [
         shown(one.output.text, beside=other.output.text),
-        Text(number(one.sentence_score, 1)),
+        Text(figure(one.sentence_score, scale)),
         *([Text(number(one.output.score, 3))] if comparable else []),
         Text(one.verdict.value),
     ]

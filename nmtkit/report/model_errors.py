@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.blame.findings import Fit, Frequency, Report
 from nmtkit.blame.model_errors import buckets, turns
-from nmtkit.blame.records import Divergence, Fit, Frequency, Report, Verdict
+from nmtkit.blame.records import Divergence, Verdict
+from nmtkit.report.evaluation import figure
 from nmtkit.report.tables import grid, number, percent, shown
 from nmtkit.words import counted
 
@@ -80,10 +82,10 @@ def frequencies(fit: Fit) -> tuple[list[str], list[list[str]]]:
 
 def lengths(report: Report) -> tuple[list[str], list[list[str]]]:
     """Verdicts and scores by source length: headings and rows."""
-    metric = {"chrf": "chrF", "bleu": "BLEU"}[report.provenance.sentence_metric]
+    scale = report.provenance.scale
     rows = []
     for one in buckets(report.records):
         name = f"{one.first}" if one.first == one.last else f"{one.first}–{one.last}"
         counts = (one.sentences, one.equal, one.beam, one.model, one.unreachable)
-        rows.append([name, *map(str, counts), f"{one.score:.1f}"])
-    return ["source pieces", "sentences", "equal", "beam", "model", "unreachable", f"mean {metric}"], rows
+        rows.append([name, *map(str, counts), figure(one.score, scale)])
+    return ["source pieces", "sentences", "equal", "beam", "model", "unreachable", f"mean {scale.title}"], rows

@@ -35,7 +35,7 @@ def check(path: Path) -> str:
 
 
 def build(made: Sweep) -> Figure:
-    """BLEU, missed references and time over the beam, side by side."""
+    """The deciding score, missed references and time over the beam, side by side."""
     from matplotlib.figure import Figure
 
     panels = curves(made)

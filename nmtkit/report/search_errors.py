@@ -10,7 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from nmtkit.blame.records import Bounds, Parting, Proofs, Record, Report, Verdict
+from nmtkit.blame.findings import Bounds, Proofs, Report
+from nmtkit.blame.records import Parting, Record, Verdict
 from nmtkit.report.tables import percent
 from nmtkit.words import counted
 
@@ -22,9 +23,9 @@ BAR = 24
 
 def render(report: Report) -> Iterator[Text | Table]:
     """Nothing where no output is wrong."""
-    losses = [record.loss for record in report.records if record.loss is not None]
-    if losses:
-        yield Text(_partings(losses))
+    partings = [record.parting for record in report.records if record.parting is not None]
+    if partings:
+        yield Text(_partings(partings))
         if bins := histogram(report):
             yield _histogram(bins)
         if missed := [record for record in report.records if record.verdict == Verdict.BEAM]:
@@ -73,8 +74,8 @@ def bounds(one: Bounds) -> str:
     return f"at least {one.least} and at most {one.most} of {one.of} ({share}, {interval})"
 
 
-def _partings(losses: Sequence[Parting]) -> str:
-    counts = Counter(loss.ending for loss in losses)
+def _partings(partings: Sequence[Parting]) -> str:
+    counts = Counter(parting.ending for parting in partings)
     words = {
         "pruned": "pruned",
         "stopped": "still alive when the search stopped",
@@ -83,18 +84,18 @@ def _partings(losses: Sequence[Parting]) -> str:
         "forbidden": "forbidden by a rule",
     }
     parts = [f"{counts[ending]} {text}" for ending, text in words.items() if counts[ending]]
-    return f"Where the beam lost the reference, of {counted(len(losses), 'error')}: {', '.join(parts)}."
+    return f"Where the beam lost the reference, of {counted(len(partings), 'error')}: {', '.join(parts)}."
 
 
 def histogram(report: Report) -> list[tuple[str, int, float, float]]:
     """The references that were pruned by the step at which: name of the bin, how many, median rank and margin."""
-    losses = [record.loss for record in report.records if record.loss and record.loss.ending == "pruned"]
+    partings = [record.parting for record in report.records if record.parting and record.parting.ending == "pruned"]
     bins = []
     for first, last in STEPS:
-        if inside := [loss for loss in losses if first <= loss.step <= last]:
+        if inside := [parting for parting in partings if first <= parting.step <= last]:
             name = f"{first}" if first == last else f"{first}–{last}" if last < 10**9 else f"{first} and later"
-            rank = statistics.median(loss.rank for loss in inside)
-            bins.append((name, len(inside), rank, statistics.median(loss.margin for loss in inside)))
+            rank = statistics.median(parting.rank for parting in inside)
+            bins.append((name, len(inside), rank, statistics.median(parting.margin for parting in inside)))
     return bins
 
 
@@ -111,7 +112,7 @@ def _histogram(bins: Sequence[tuple[str, int, float, float]]) -> Table:
 
 
 def _widths(missed: Sequence[Record], widths: Sequence[int]) -> str:
-    reached = Counter(record.loss.width for record in missed if record.loss)
+    reached = Counter(record.parting.width for record in missed if record.parting)
     parts = [f"{reached[width]} at width {width}" for width in widths if reached[width]]
     if reached[None]:
         tried = f"none of {', '.join(map(str, widths))}" if widths else "no wider beam was tried"

@@ -44,11 +44,14 @@ class Series:
 
 
 def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
-    """BLEU, missed references and time over the beam, a line for each α (of the time one: it serves all)."""
+    """Deciding score, missed references and time over the beam, a line for each α (of the time one: it serves all)."""
     alphas = sorted({one.alpha for one in made.settings})
     of = {alpha: [one for one in made.settings if one.alpha == alpha] for alpha in alphas}
     quality = [
-        Series(f"α = {alpha:g}", tuple((one.beam, one.bleu.value, one.bleu.low, one.bleu.high) for one in of[alpha]))
+        Series(
+            f"α = {alpha:g}",
+            tuple((one.beam, score.value, score.low, score.high) for one in of[alpha] for score in one.scores[:1]),
+        )
         for alpha in alphas
     ]
     missed = [
@@ -60,7 +63,7 @@ def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
     ]
     time = Series("all α", tuple((one.beam, 1000 * one.seconds, None, None) for one in of[alphas[0]]))
     return [
-        ("BLEU with 95 % intervals", quality),
+        (f"{made.settings[0].deciding.metric.title} with 95 % intervals", quality),
         ("beam verdicts, % of the outputs that differ", missed),
         ("milliseconds a sentence", [time]),
     ]

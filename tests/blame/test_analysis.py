@@ -17,13 +17,18 @@ from support.blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbe
 from support.toys import TableModel, brute_force
 
 import nmtkit.decoding.forced
+from nmtkit.blame import analysis
 from nmtkit.blame.analysis import blame
+from nmtkit.blame.findings import Report
 from nmtkit.blame.fit import TrainingText
-from nmtkit.blame.records import Report, Verdict
+from nmtkit.blame.records import Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.blame.verdicts import Tried
 from nmtkit.decoding.settings import SearchSettings
+from nmtkit.evaluation.metric import Direction
+from nmtkit.evaluation.outside import parse_scores
+from nmtkit.evaluation.threshold import Threshold, parse_threshold
 from nmtkit.specials import EOS, UNK
 from nmtkit.translator import Translator
 
@@ -241,7 +246,7 @@ def test_a_reference_that_the_model_cannot_hold_is_unreachable() -> None:
         (-math.inf, 3, ()),
         (-math.inf, 3, ()),
     ]
-    assert second.divergence is None and second.loss is not None
+    assert second.divergence is None and second.parting is not None
     assert warnings == ["reference longer than any translation, so not scored and unreachable: line 2"]
 
 
@@ -312,14 +317,35 @@ def test_blank_lines() -> None:
 
 def test_rows_thresholds_and_listed_errors() -> None:
     tables, warnings = [GREEDY_IS_BEATEN] * 3, []
-    report = ask(toy(*tables), "b", "aaaa", "a", beam=1, errors={2, 3}, threshold=("chrf", 29), warn=warnings.append)
+    asked = {"errors": {2, 3}, "threshold": parse_threshold("chrf:29"), "warn": warnings.append}
+    report = ask(toy(*tables), "b", "aaaa", "a", beam=1, **asked)
     scores = [CHRF().sentence_score("a", [reference]).score for reference in ("b", "aaaa", "a")]
     assert [record.sentence_score for record in report.records] == scores
     assert scores[0] < 29 < scores[1] < 60
     assert [row.numbers for row in report.rows] == [(1, 2), (1,), (2,)]
-    assert [row.title for row in report.rows][1] == "of these, below chrF 29"
+    assert (report.provenance.scale.title, report.provenance.sentence_threshold) == ("chrF", 29)
     assert warnings == ["listed as errors, but equal to a reference and so not counted: line 3"]
     assert [row.numbers for row in ask(toy(*tables), "b", "aaaa", "a", beam=1).rows] == [(1, 2), (1, 2)]
+
+
+def test_where_lower_is_better_what_is_above_counts() -> None:
+    """TER of b, of which a misses all, of aaaa likewise, and of a."""
+    report = ask(toy(*[GREEDY_IS_BEATEN] * 3), "b", "a a a a", "a", beam=1, threshold=parse_threshold("ter:75"))
+    assert [record.sentence_score for record in report.records] == [100.0, 75.0, 0.0]
+    assert [row.numbers for row in report.rows] == [(1, 2), (1,)], "75 is good enough"
+
+
+def test_scores_of_another_tool_count_for_their_outputs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In windows of two sentences, too; the first that differs is named."""
+    monkeypatch.setattr(analysis, "WINDOW", 2)
+    tables = [GREEDY_IS_BEATEN] * 3
+    scores = parse_scores(["0.5", "-1", "0.25"], "c.txt", ["a", "a", "a"], Direction.HIGHER, "c")
+    report = ask(toy(*tables), "b", "b", "b", beam=1, threshold=Threshold(scores, 0.3))
+    assert [record.sentence_score for record in report.records] == [0.5, -1.0, 0.25]
+    assert report.rows[1].numbers == (2, 3) and report.provenance.scores_file == scores.file
+    other = parse_scores(["0.5", "-1", "0.25"], "c.txt", ["a", "a", "b"], Direction.HIGHER, "c")
+    with pytest.raises(ValueError, match="line 3: the scores of c are of other outputs, here 'b' and not 'a'"):
+        ask(toy(*tables), "b", "b", "b", beam=1, threshold=Threshold(other, 0.3))
 
 
 def test_provenance() -> None:
@@ -346,8 +372,8 @@ def test_a_search_without_result_is_refused() -> None:
 def test_impossible_questions_are_refused_before_the_search() -> None:
     translator = toy(GREEDY_IS_BEATEN)
     translator.search = pytest.fail
-    for change in ({"threshold": ("chr", 60.0)}, {"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
-        with pytest.raises(ValueError, match=r"chrf|sentence 2|tolerance|segmentations"):
+    for change in ({"errors": {2}}, {"tolerance": -1.0}, {"reference_segmentations": 0}):
+        with pytest.raises(ValueError, match=r"sentence 2|tolerance|segmentations"):
             ask(translator, "a", **change)
 
 

@@ -14,8 +14,8 @@ from support.blame_toys import GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, ask, reco
 from support.toys import TableModel
 
 from nmtkit import checkpoint
+from nmtkit.blame.findings import Fit
 from nmtkit.blame.fit import TrainingText, read_training_text
-from nmtkit.blame.records import Fit
 from nmtkit.report.advice import advice
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator

@@ -13,11 +13,13 @@ from support.toys import TableModel
 
 from nmtkit.blame import analysis as blaming
 from nmtkit.blame import search_errors
+from nmtkit.blame.findings import Report
 from nmtkit.blame.keeping import Keeper
 from nmtkit.blame.reading import read_report
-from nmtkit.blame.records import Record, Report
+from nmtkit.blame.records import Record
 from nmtkit.blame.search_errors import Budget
 from nmtkit.decoding.exact import Exact
+from nmtkit.evaluation.threshold import parse_threshold
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
 
@@ -68,7 +70,7 @@ def test_an_interrupted_analysis_goes_on(tmp_path: Path, writes: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         analysis(path, lambda path: Interrupted(path, writes))
     judged, certified = min(10, 4 * (writes - 1)), max(0, min(8, 3 * (writes - 4)))
-    assert str(Interrupted(path, 99)).endswith("0 sentences judged, 0 certified")
+    assert Interrupted(path, 99).counts == (0, 0)
     again, translator = analysis(path)
     assert again == whole
     calls: Any = translator
@@ -124,7 +126,7 @@ def test_what_was_kept_is_said(tmp_path: Path) -> None:
     keepers: list[Interrupted] = []
     with pytest.raises(KeyboardInterrupt):
         analysis(path, lambda path: keepers.append(Interrupted(path, 5)) or keepers[-1])
-    assert str(keepers[0]) == f"{path}: 10 sentences judged, 3 certified"
+    assert keepers[0].counts == (10, 3)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_what_was_kept_is_said(tmp_path: Path) -> None:
         ({"errors": {2}}, ["listed was [], now [2]"]),
         ({"exact": Budget(steps=5, sample=8)}, ["exact_steps was 10000, now 5"]),
         ({"exact": None}, ["exact_sample was 8, now None"]),
-        ({"threshold": ("bleu", 60.0)}, ["sentence_metric was chrf, now bleu"]),
+        ({"threshold": parse_threshold("bleu:60")}, ["sentence_metric was chrf, now bleu"]),
         ({"reference_segmentations": 2}, ["reference_segmentations was 1, now 2"]),
         ({"length_alpha": 0.5}, ["length_alpha was 0.0, now 0.5"]),
         ({"sources": [*"123456789", "9"]}, ["sources_sha256"]),

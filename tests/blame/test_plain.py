@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.blame_toys import GREEDY_IS_BEATEN, SMALL, ask, toy
 
-from nmtkit.blame.plain import from_plain, to_plain
-from nmtkit.blame.records import Provenance, Record
+from nmtkit.blame.findings import Provenance
+from nmtkit.blame.plain import SILENT, from_plain, known_as, to_plain
+from nmtkit.blame.records import Record
 from nmtkit.blame.search_errors import Budget
 
 
@@ -60,7 +61,7 @@ def test_what_was_written_is_read(value: Outer) -> None:
 def test_records_of_an_analysis() -> None:
     """Losses, divergences and certificates too, and log P = −∞."""
     found = ask(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), "b", "abab", beam=1, exact=Budget(steps=1))
-    assert found.records[0].loss and found.records[0].certificate and found.records[0].divergence
+    assert found.records[0].parting and found.records[0].certificate and found.records[0].divergence
     records = (*found.records, *SMALL.records)
     assert any(record.reference.total == -math.inf for record in records)
     for record in records:
@@ -79,6 +80,22 @@ def test_what_an_earlier_version_did_not_write_has_its_default() -> None:
     assert from_plain(Newer, {"numbers": [0.5], "colour": "red"}) == Newer((0.5,), Colour.RED, ())
     with pytest.raises(ValueError, match="'colour' is missing"):
         from_plain(Newer, {"numbers": [0.5]})
+
+
+@dataclass(frozen=True)
+class Keyed:
+    parting: int = field(default=1, metadata=known_as("loss"))
+    origin: str | None = field(default=None, metadata=SILENT)
+    whole: int = 0
+
+
+def test_a_field_has_another_key_or_is_silent_while_it_has_its_default() -> None:
+    assert to_plain(Keyed()) == {"loss": 1, "whole": 0}
+    assert list(to_plain(Keyed(2, "x"))) == ["loss", "origin", "whole"]
+    for value in (Keyed(), Keyed(2, "x", 3)):
+        assert from_plain(Keyed, to_plain(value)) == value
+    assert from_plain(Keyed, {"loss": 5, "parting": 6}) == Keyed(5)
+    assert from_plain(Keyed, {"loss": 5}, whole=7) == Keyed(5, whole=7), "known beforehand"
 
 
 VALID: dict[str, Any] = to_plain(Outer("a", 1, True, Inner((0.5,), Colour.RED), (), None))

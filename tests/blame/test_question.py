@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nmtkit.blame.question import Question, check, read_errors
+from nmtkit.evaluation.threshold import USUAL
 
 
 @pytest.mark.parametrize(
@@ -24,9 +25,6 @@ from nmtkit.blame.question import Question, check, read_errors
         ({"tolerance": 9.9e-6}, "tolerance = 9.9e-06 is not possible"),
         ({"listed": frozenset({2})}, "sentence 2 is listed as an error, but the source has 1 line;"),
         ({"listed": frozenset({0})}, "sentence 0 is listed"),
-        ({"metric": "chr"}, "did you mean 'chrf'"),
-        ({"threshold": 101.0}, "101"),
-        ({"threshold": math.nan}, "nan"),
         ({"segmentations": 0}, "reference_segmentations = 0"),
     ],
 )
@@ -36,8 +34,7 @@ def test_refusals(change: dict[str, Any], message: str) -> None:
         "references": [["a"]],
         "tolerance": 1e-5,
         "listed": frozenset({1}),
-        "metric": "bleu",
-        "threshold": 100.0,
+        "threshold": USUAL,
         "segmentations": 1,
     }
 

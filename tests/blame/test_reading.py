@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.blame_toys import GREEDY_IS_BEATEN, ask, record, toy
 from support.blame_toys import SMALL as ONE_SET
+from support.sweep_toys import scores
 
+from nmtkit.blame.findings import Report
 from nmtkit.blame.reading import MOST, read_report
-from nmtkit.blame.records import Report
 from nmtkit.blame.rows import count
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import Setting, Sweep
-from nmtkit.evaluation.metrics import Score
 from nmtkit.report.blame import to_json
+from nmtkit.report.sweep import to_json as sweep_to_json
 
 SMALL = replace(ONE_SET, provenance=replace(ONE_SET.provenance, references_sha256=("r", "q")))
 """Its records have two references each."""
 
 
 def setting(beam: int, bleu: float, p_value: float | None) -> Setting:
-    score = Score("BLEU", bleu, bleu - 1, bleu + 1, "s")
-    return Setting(beam, 0.7, score, replace(score, metric="chrF"), 5, 1, 1.01, 0.25, p_value)
+    return Setting(beam, 0.7, scores(bleu, bleu), 5, 1, 1.01, 0.25, p_value)
 
 
 SWEEP = Sweep((setting(1, 20.0, None), setting(5, 30.5, 0.004)), 6, 0, 1, 61.5)
@@ -40,14 +40,14 @@ def write(path: Path, value: Any) -> Path:
 
 def written(path: Path, one: Report, made: Sweep | None = None) -> Path:
     """As the command does."""
-    return write(path, {**to_json(one), "sweep": asdict(made) if made else None})
+    return write(path, {**to_json(one), "sweep": sweep_to_json(made) if made else None})
 
 
 def test_a_report_and_its_sweep_come_back(tmp_path: Path) -> None:
     """−∞, every verdict and a text with separators of lines that JSON leaves as they are; proofs are not read."""
     odd = record(7, "model", text="a\u2028b\u0085c\rd")
     records = (*SMALL.records, odd)
-    wanted = replace(SMALL, records=records, rows=count(records, "chrf", 60.0, judged=False))
+    wanted = replace(SMALL, records=records, rows=count(records, judged=False))
     assert any(one.reference.total == -math.inf for one in wanted.records)
     assert read_report(written(tmp_path / "a.json", wanted, SWEEP)) == (wanted, SWEEP)
     assert read_report(written(tmp_path / "b.json", wanted)) == (wanted, None)
@@ -66,7 +66,7 @@ def test_an_analysis_with_losses_and_certificates_comes_back(tmp_path: Path) -> 
 def test_the_rows_are_counted_anew(tmp_path: Path, judged: bool) -> None:
     """From the records, whatever the file says about them, but as many as it has."""
     records = (replace(SMALL.records[1], number=1, listed=True), replace(SMALL.records[2], number=2))
-    value = to_json(replace(SMALL, records=records, rows=count(records, "chrf", 60.0, judged=judged)))
+    value = to_json(replace(SMALL, records=records, rows=count(records, judged=judged)))
     value["rows"][0]["numbers"] = [99]
     back, _ = read_report(write(tmp_path / "a.json", value))
     assert [row.numbers for row in back.rows] == [(1, 2), (1,), (1,)][: 3 if judged else 2]
@@ -105,7 +105,7 @@ def changed(path: str, new: Any) -> Callable[[dict[str, Any]], Any]:
         (changed("records", "gone"), "'records' is missing"),
         (changed("provenance.beam", "five"), "'five' is of another type"),
         (changed("provenance.patience", "gone"), "'patience' is missing"),
-        (changed("provenance.sentence_metric", "ter"), "sentence metric 'ter'"),
+        (changed("provenance.sentence_metric", "meteor"), "sentence metric 'meteor'"),
         (changed("records", []), "no records"),
         (changed("records", {}), "no list"),
         (changed("records.2.number", 4), "record 3 says it is 4"),
@@ -116,6 +116,10 @@ def changed(path: str, new: Any) -> Callable[[dict[str, Any]], Any]:
         (changed("rows", []), "'rows'"),
         (changed("rows", 2), "'rows'"),
         (changed("sweep.settings", "gone"), "'settings' is missing"),
+        (changed("sweep.settings", {}), "'settings' is missing, or no list"),
+        (changed("sweep.settings.0", 3), "3 is no table"),
+        (changed("sweep.settings.0.chrf", "gone"), "'chrf' is missing"),
+        (changed("sweep.settings.1.bleu.low", "gone"), "'low' is missing"),
         (changed("sweep.current", 2), "none of number 2"),
         (changed("sweep.best", -1), "a sweep of 2 settings"),
         (changed("sweep", []), "no table"),
@@ -123,7 +127,7 @@ def changed(path: str, new: Any) -> Callable[[dict[str, Any]], Any]:
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, change: Callable[[Any], Any], said: str) -> None:
-    value = {**to_json(SMALL), "sweep": asdict(SWEEP)}
+    value = {**to_json(SMALL), "sweep": sweep_to_json(SWEEP)}
     path = written(tmp_path / "a.json", SMALL, SWEEP)
     assert read_report(path)[1] == SWEEP
     write(path, change(value))

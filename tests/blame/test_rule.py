@@ -16,8 +16,9 @@ from support.blame_toys import AB, GREEDY_IS_BEATEN, PIECES, SIDES, SYMBOLS, A, 
 from support.search_toys import plain_beam, seeds
 from support.toys import SUPPORT, TableModel, brute_force
 
+from nmtkit.blame.findings import Report
 from nmtkit.blame.model_errors import ALPHAS
-from nmtkit.blame.records import Candidate, Form, Obstacle, Report, Verdict
+from nmtkit.blame.records import Candidate, Form, Obstacle, Verdict
 from nmtkit.blame.rule import Rule, counting, preferable, same_text
 from nmtkit.blame.search_errors import Budget, certify
 from nmtkit.blame.sweep import sweep
@@ -152,14 +153,14 @@ def test_widths_and_certificates(seed: int) -> None:
     for index, record in enumerate(report.records):
         source, limit = record.source, record.limit
         if record.verdict == Verdict.BEAM:
-            assert record.loss is not None
+            assert record.parting is not None
             beaten = {}
             for width in (2, 5, 10, 20, 50):
                 tokens = plain_beam(case.model, sentence(source), limit, width, case.alpha)[0][0]
                 judge = record.reference.total / record.reference.length**case.alpha
                 own = total(case, source, tokens) / len(tokens) ** case.alpha
                 beaten[width] = judge > own + case.tolerance
-            assert record.loss.width == next((width for width, worse in beaten.items() if not worse), None)
+            assert record.parting.width == next((width for width, worse in beaten.items() if not worse), None)
         every = brute_force(case.model, case.model.memory().select(torch.tensor([sentence(source)])), limit)
         top = max(log_p / len(tokens) ** case.alpha for tokens, log_p in every)
         one = record.certificate

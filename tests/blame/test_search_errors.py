@@ -41,23 +41,23 @@ def test_every_loss_is_the_planted_one(seed: int) -> None:
     report = ask(Translator(model, SIDES), *references, beam=beam, length_alpha=alpha, warn=lambda text: None)
     for record in report.records:
         if record.verdict == Verdict.EQUAL:
-            assert record.loss is None
+            assert record.parting is None
             continue
-        assert record.loss is not None
+        assert record.parting is not None
         steps: list = []
         plain_beam(model, record.number, LIMIT, beam, alpha, steps=steps)
         wanted = (*Pieces().encode(references[record.number - 1]), EOS)
-        if record.loss.ending == "too long":
-            assert len(wanted) > LIMIT and record.loss.step == LIMIT - 1
+        if record.parting.ending == "too long":
+            assert len(wanted) > LIMIT and record.parting.step == LIMIT - 1
             continue
-        everything, finished, living = steps[record.loss.step - 1]
-        prefix = wanted[: record.loss.step]
+        everything, finished, living = steps[record.parting.step - 1]
+        prefix = wanted[: record.parting.step]
         total = next(total for total, one in everything if one == prefix)
-        assert record.loss.rank == 1 + sum(other > total for other, _ in everything)
+        assert record.parting.rank == 1 + sum(other > total for other, _ in everything)
         last = min(total for total, one in everything if one in finished | living)
-        assert record.loss.margin == pytest.approx(total - last, abs=1e-9)
+        assert record.parting.margin == pytest.approx(total - last, abs=1e-9)
         where = {"pruned": prefix not in finished | living, "stopped": prefix in living, "finished": prefix in finished}
-        assert where[record.loss.ending]
+        assert where[record.parting.ending]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -128,11 +128,12 @@ def test_the_smallest_width_that_reaches_the_reference_is_found_by_running() -> 
     """Greedy search misses b (0.27) for a (0.154); a beam of 2 finds it."""
     report = ask(toy(GREEDY_IS_BEATEN, GREEDY_IS_BEATEN), "b", "a", beam=1)
     beaten, equal = report.records
-    assert beaten.verdict == Verdict.BEAM and beaten.loss is not None and equal.loss is None
-    assert (beaten.loss.ending, beaten.loss.step, beaten.loss.rank, beaten.loss.width) == ("pruned", 1, 2, 2)
-    assert beaten.loss.margin == pytest.approx(math.log(0.45 / 0.55))
+    assert beaten.verdict == Verdict.BEAM and beaten.parting is not None and equal.parting is None
+    parting = beaten.parting
+    assert (parting.ending, parting.step, parting.rank, parting.width) == ("pruned", 1, 2, 2)
+    assert parting.margin == pytest.approx(math.log(0.45 / 0.55))
     assert report.provenance.widths == (2, 5, 10, 20, 50)
-    assert ask(toy(GREEDY_IS_BEATEN), "bb", beam=2).records[0].loss.width is None  # type: ignore[union-attr]
+    assert ask(toy(GREEDY_IS_BEATEN), "bb", beam=2).records[0].parting.width is None  # type: ignore[union-attr]
 
 
 def test_a_sample_is_asked_and_always_the_same() -> None:
@@ -175,9 +176,9 @@ def test_a_best_of_blank_pieces_is_empty() -> None:
 def test_of_several_references_the_one_that_judges_is_followed() -> None:
     """Greedy search loses b at its first piece; "a?", which comes first but cannot be produced, at its second."""
     (record,) = ask(toy(GREEDY_IS_BEATEN), sets=[["a?"], ["b"]], beam=1).records
-    assert (record.judge, record.verdict) == (1, Verdict.BEAM) and record.loss is not None
-    assert (record.loss.ending, record.loss.step, record.loss.rank) == ("pruned", 1, 2)
-    assert record.loss.margin == pytest.approx(math.log(0.45 / 0.55))
+    assert (record.judge, record.verdict) == (1, Verdict.BEAM) and record.parting is not None
+    assert (record.parting.ending, record.parting.step, record.parting.rank) == ("pruned", 1, 2)
+    assert record.parting.margin == pytest.approx(math.log(0.45 / 0.55))
 
 
 def certified(error: bool, proved: bool, empty: bool = False, steps: int = 9) -> Record:

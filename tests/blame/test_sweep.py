@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from support.blame_toys import SIDES, SYMBOLS, ask
+from support.sweep_toys import scores
 from support.toys import TableModel
 
 from nmtkit.blame.records import Verdict
-from nmtkit.blame.sweep import Setting, Sweep, advice, compared, highest, sweep
+from nmtkit.blame.sweep import Setting, Sweep, best_of, compared, sweep
 from nmtkit.decoding.settings import SearchSettings
-from nmtkit.evaluation.metrics import Score
+from nmtkit.evaluation import metrics
+from nmtkit.evaluation.metric import Metric
+from nmtkit.evaluation.scoring import Score
 from nmtkit.evaluation.significance import paired_bootstrap
 from nmtkit.translator import Translator
 
@@ -52,8 +56,8 @@ def test_every_setting_is_what_a_lone_analysis_finds(
             translator, *references, beam=one.beam, length_alpha=one.alpha, max_length=4, warn=lambda text: None
         )
         outputs = [record.output.text for record in report.records]
-        assert one.bleu.value == pytest.approx(BLEU(force=True).corpus_score(outputs, [references]).score, abs=1e-9)
-        assert one.chrf.value == pytest.approx(CHRF().corpus_score(outputs, [references]).score, abs=1e-9)
+        assert one.deciding.value == pytest.approx(BLEU(force=True).corpus_score(outputs, [references]).score, abs=1e-9)
+        assert one.scores[1].value == pytest.approx(CHRF().corpus_score(outputs, [references]).score, abs=1e-9)
         assert one.different == sum(output != line for output, line in zip(outputs, references, strict=True))
         assert one.beam_errors == sum(record.verdict == Verdict.BEAM for record in report.records)
         lengths = [(record.output.length, record.reference.length) for record in report.records]
@@ -67,7 +71,7 @@ def test_the_best_and_the_oracle(
 ) -> None:
     translator, sources, references, settings, made = measured
     best = made.settings[made.best]
-    assert best.bleu.value == max(one.bleu.value for one in made.settings)
+    assert best.deciding.value == max(one.deciding.value for one in made.settings)
     chosen = replace(settings, beam=best.beam, length_alpha=best.alpha)
     lists = translator.search(sources, replace(chosen, n_best=best.beam))
     metric = CHRF()
@@ -76,7 +80,7 @@ def test_the_best_and_the_oracle(
         for ranked, line in zip(lists, references, strict=True)
     ]
     assert made.oracle == pytest.approx(CHRF().corpus_score(top, [references]).score, abs=1e-9)
-    assert made.oracle >= best.chrf.value
+    assert made.oracle >= best.scores[1].value
 
 
 def test_every_setting_has_its_own_p_value(
@@ -86,8 +90,8 @@ def test_every_setting_has_its_own_p_value(
     translator, sources, references, settings, made = measured
     asked = []
 
-    def told(outputs: list[list[str]], current: int, texts: list[list[str]], resamples: int) -> list[float | None]:
-        asked.append((outputs, current, texts, resamples))
+    def told(metric: Metric, outputs: list[list[str]], *rest: Any) -> list[float | None]:
+        asked.append((metric, outputs, *rest))
         return [place / 10 for place in range(len(outputs))]
 
     monkeypatch.setattr("nmtkit.blame.sweep.compared", told)
@@ -96,7 +100,7 @@ def test_every_setting_has_its_own_p_value(
         translator.translate(sources, **vars(replace(settings, beam=one.beam, length_alpha=one.alpha)))
         for one in made.settings
     ]
-    assert asked == [(outputs, made.current, [references], 20)]
+    assert asked == [(metrics.BLEU, outputs, made.current, [references], 20)]
     assert [one.p_value for one in again.settings] == [place / 10 for place in range(9)]
 
 
@@ -109,45 +113,16 @@ def test_the_p_values_are_corrected_for_the_choice(current: int) -> None:
         [" ".join(word if chance.random() < 0.8 else "x" for word in line.split()) for line in references]
         for _ in range(4)
     ]
-    found = compared(outputs, current, [references], 200)
+    found = compared(metrics.BLEU, outputs, current, [references], 200)
     others = [*outputs[:current], *outputs[current + 1 :]]
-    wanted = [one.p_value for one in paired_bootstrap("bleu", outputs[current], others, [references], 200)]
-    alone = [paired_bootstrap("bleu", outputs[current], [one], [references], 200)[0].p_value for one in others]
+    wanted = [one.p_value for one in paired_bootstrap(metrics.BLEU, outputs[current], others, [references], 200)]
+    alone = [paired_bootstrap(metrics.BLEU, outputs[current], [one], [references], 200)[0].p_value for one in others]
     assert found == [*wanted[:current], None, *wanted[current:]]
     assert min(wanted) > min(alone)
 
 
 def setting(beam: int, alpha: float, bleu: float, p_value: float | None = None, seconds: float = 0.01) -> Setting:
-    score = Score("BLEU", bleu, bleu - 1, bleu + 1, "s")
-    return Setting(beam, alpha, score, replace(score, metric="chrF"), 9, 1, 1.0, seconds, p_value)
-
-
-@pytest.mark.parametrize(
-    ("p_value", "start"),
-    [
-        (0.01, "Use beam 5, α 1: BLEU 31.0 against 30.0 with beam 1"),
-        (0.2, "Keep the present setting, undecided whether beam 5, α 1 is better: BLEU 31.0 against 30.0 with beam 1"),
-    ],
-)
-def test_advice_is_undecided_where_chance_may_decide(p_value: float, start: str) -> None:
-    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 31.0, p_value), setting(10, 1.0, 30.95, 0.3, seconds=0.03))
-    said = advice(Sweep(curve, 100, 0, 1, 40.0))
-    assert said[0].startswith(start) and f"(p = {p_value:.3f}, corrected for the choice among 3)" in said[0]
-    assert "Beyond beam 5" in said[1] and "3.0 times" in said[1]
-    assert "the 5 best" in said[-1] and "40.0" in said[-1]
-
-
-def test_advice_to_keep_what_is_best() -> None:
-    curve = (setting(1, 1.0, 30.0), setting(5, 1.0, 29.0, 0.2), setting(10, 1.0, 28.0, 0.06))
-    said = advice(Sweep(curve, 100, 0, 0, 40.0))
-    assert said[0].startswith("Keep the present setting (beam 1, α 1, BLEU 30.0): none of the other 2 has a higher")
-    assert said[0].endswith("Undecided whether any is worse (lowest p = 0.060, corrected for the choice among 3).")
-    sure = advice(Sweep((*curve[:2], replace(curve[2], p_value=0.01)), 100, 0, 0, 40.0))
-    assert "Worse beyond chance (p < 0.05, corrected for the choice among 3): beam 10, α 1 (BLEU 28.0)" in sure[0]
-    assert sure[0].endswith("; undecided for the other 1.")
-    both = advice(Sweep((curve[0], *(replace(one, p_value=0.01) for one in curve[1:])), 100, 0, 0, 40.0))
-    assert both[0].endswith("beam 5, α 1 (BLEU 29.0), beam 10, α 1 (BLEU 28.0).")
-    assert advice(Sweep(curve[:1], 100, 0, 0, 40.0))[0].startswith("Only the present setting was measured")
+    return Setting(beam, alpha, scores(bleu, bleu), 9, 1, 1.0, seconds, p_value)
 
 
 def test_the_setting_to_use_is_the_present_one_where_chance_may_decide() -> None:
@@ -159,6 +134,15 @@ def test_the_setting_to_use_is_the_present_one_where_chance_may_decide() -> None
     assert Sweep(curve[:1], 100, 0, 0, 40.0).chosen is curve[0]
 
 
+def test_the_best_is_the_lowest_where_lower_is_better() -> None:
+    score = Score(metrics.METRICS["ter"], 50.0, 49.0, 51.0, "s")
+    values = (50.0, 40.0, 60.0)
+    curve = [
+        replace(setting(beam, 1.0, 0.0), scores=(replace(score, value=value),)) for beam, value in enumerate(values)
+    ]
+    assert best_of(curve, 0) == 1
+
+
 def test_of_equal_settings_the_present_one_is_the_best_then_the_narrowest() -> None:
     curve = [setting(1, 1.0, 31.0), setting(5, 0.0, 31.0), setting(5, 1.0, 31.0), setting(9, 1.0, 30.0)]
-    assert [highest(curve, current) for current in range(4)] == [0, 1, 2, 0]
+    assert [best_of(curve, current) for current in range(4)] == [0, 1, 2, 0]

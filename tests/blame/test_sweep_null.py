@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support.null_toys import Pool, counted_once
 
-from nmtkit.blame.sweep import Setting, Sweep, compared, highest
-from nmtkit.evaluation.metrics import evaluate
+from nmtkit.blame.sweep import Setting, Sweep, best_of, compared
+from nmtkit.evaluation.metrics import BLEU
+from nmtkit.evaluation.scoring import evaluate
 from nmtkit.evaluation.significance import paired_bootstrap
 
 pytestmark = pytest.mark.slow
@@ -21,13 +22,13 @@ def swept(pool: Pool, generator: np.random.Generator, planted: bool = False) -> 
     text = pool.text(generator, SENTENCES)
     references = [[pool.references[number] for number in text]]
     outputs = [pool.system(generator, text, 0.3, planted and place == PLANTED) for place in range(SETTINGS)]
-    p_values = compared(outputs, PRESENT, references, RESAMPLES)
+    p_values = compared(BLEU, outputs, PRESENT, references, RESAMPLES)
     settings = tuple(
-        Setting(beam, 1.0, *evaluate(lines, references, resamples=2), 0, 0, 1.0, 1.0, p)
+        Setting(beam, 1.0, tuple(evaluate(lines, references, resamples=2)), 0, 0, 1.0, 1.0, p)
         for beam, (lines, p) in enumerate(zip(outputs, p_values, strict=True), start=1)
     )
-    best = highest(settings, PRESENT)
-    (alone,) = paired_bootstrap("bleu", outputs[PRESENT], [outputs[best]], references, RESAMPLES)
+    best = best_of(settings, PRESENT)
+    (alone,) = paired_bootstrap(BLEU, outputs[PRESENT], [outputs[best]], references, RESAMPLES)
     return Sweep(settings, SENTENCES, PRESENT, best, 50.0), alone.p_value
 
 

@@ -182,9 +182,9 @@ def test_files_and_standard_output(command: list[object], tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "words", "code"),
     [
-        (["--errors-below", "ter:5"], ["'ter:5'", "chrf:60"], 2),
+        (["--errors-below", "meteor:5"], ["'meteor:5'", "chrf:60"], 2),
         (["--errors-below", "chrf:101"], ["'chrf:101'", "0 to 100"], 2),
-        (["--errors-below", "chrf"], ["'chrf'", "chrf:60"], 2),
+        (["--errors-below", "chrf"], ["'chrf'", "chrf:N"], 2),
         (["--tolerance", -1], ["'--tolerance'", "-1.0 is not possible: choose from 1e-05 to"], 2),
         (["--tolerance", 0], ["'--tolerance'", "0.0 is not possible: choose from 1e-05 to"], 2),
         (["--tolerance", "nan"], ["nan is not possible"], 2),

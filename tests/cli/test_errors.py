@@ -164,7 +164,7 @@ def test_out_of_memory_names_no_option_that_the_command_lacks(data: Data, monkey
 
     texts = ["--hypotheses", data.folder / "dev.en", "--reference", data.folder / "dev.en"]
     with monkeypatch.context() as patch:
-        patch.setattr("nmtkit.evaluation.metrics.evaluate", full)
+        patch.setattr("nmtkit.evaluation.scoring.evaluate", full)
         assert refused(run_here("evaluate", *texts, "--resamples", 2000)).endswith("smaller --resamples than 2000\n")
     monkeypatch.setattr("nmtkit.inspection.traces.read_traces", full)
     assert refused(run_here("inspect", "x")).endswith("take smaller files, or a machine with more of it\n")

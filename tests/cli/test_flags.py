@@ -71,6 +71,10 @@ WHERE: dict[str, dict[str, str]] = {
         "--output": "test_a_model_is_scored_by_what_translate_gives",
         "--beam": "test_a_model_is_scored_by_what_translate_gives",
         **dict.fromkeys(["--tokenize", "--resamples", "--seed"], "test_tokenize_resamples_and_seed"),
+        "--metric": "test_evaluate_shows_what_is_asked_for_besides_bleu_and_chrf",
+        **dict.fromkeys(
+            ["--scores-file", "--scores-of", "--scores-direction"], "test_evaluate_has_the_mean_of_the_scores"
+        ),
         "--json": "test_the_screen_shows_value_interval_and_signature",
         "--quiet": "test_the_screen_shows_value_interval_and_signature",
         **dict.fromkeys(
@@ -101,6 +105,11 @@ WHERE: dict[str, dict[str, str]] = {
         "--beam": "test_impossible_values_are_refused",
         "--batch-tokens": "test_the_batch_size_reaches_the_search_and_changes_no_verdict",
         "--errors": "test_sentences_that_a_person_judged",
+        "--metric": "test_a_sweep_has_the_columns_and_blame_compare_the_rows",
+        **dict.fromkeys(
+            ["--scores-file", "--scores-of", "--scores-direction"],
+            "test_scores_of_another_tool_are_the_second_row",
+        ),
         **dict.fromkeys(
             ["--sweep-beams", "--sweep-alphas", "--save-best"],
             "test_a_sweep_measures_settings_and_saves_the_best",
@@ -124,6 +133,7 @@ WHERE: dict[str, dict[str, str]] = {
         **dict.fromkeys(["BEFORE", "AFTER"], "test_the_tables_fit_a_terminal_and_the_arguments_have_an_order"),
         **dict.fromkeys(["--examples", "--config", "--quiet"], "test_as_many_examples_as_asked_for"),
         "--json": "test_json_goes_to_a_file_or_takes_the_place_of_the_tables",
+        "--metric": "test_a_sweep_has_the_columns_and_blame_compare_the_rows",
     },
     "attention": {
         "FOLDERS": "test_lines_are_chosen_in_the_order_asked_for",
@@ -149,6 +159,7 @@ WHERE: dict[str, dict[str, str]] = {
         "FOLDERS": "test_folders_are_compared_with_the_first",
         **dict.fromkeys(["--source", "--reference"], "test_what_does_not_go_together_is_refused"),
         **dict.fromkeys(["--grid", "--output"], "test_a_grid_is_trained_once_and_compared"),
+        "--metric": "test_compare_has_the_columns",
         **dict.fromkeys(["--buckets", "--json", "--plot", "--quiet"], "test_folders_are_compared_with_the_first"),
         **dict.fromkeys(
             [

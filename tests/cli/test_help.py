@@ -49,9 +49,16 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "translate": {"--input": "standard input", "--output": "standard output", "--n-best": 1, **EXACT, **MACHINE},
     "inspect": {"--line": "the first; with --html all", "--steps": 3},
     "score": {"--output": "standard output", "--form": "tsv", **MACHINE},
-    "evaluate": {"--tokenize": "13a", "--resamples": 1000, "--seed": 12345, **MACHINE},
+    "evaluate": {
+        "--tokenize": "13a",
+        "--resamples": 1000,
+        "--seed": 12345,
+        "--scores-direction": "higher",
+        **MACHINE,
+    },
     "blame-analysis": {
         "--errors-below": "chrf:60",
+        "--scores-direction": "higher",
         "--tolerance": BLAME["tolerance"].default,
         "--reference-segmentations": BLAME["reference_segmentations"].default,
         "--sample": "all",
@@ -80,7 +87,7 @@ for name in SEARCHING:
 WITHOUT = {
     *("--config", "--source", "--json", "--html", "--plot", "--output", "--trace", "--attention", "--reference"),
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
-    *("--train-sample", "--sweep-beams", "--sweep-alphas"),
+    *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
 }
 """Options that do nothing where they are not given."""
 
@@ -102,7 +109,7 @@ def test_switches_and_arguments_have_no_type_and_values_a_name(command: str) -> 
         if one.param_type_name == "argument" or getattr(one, "is_flag", False):
             assert not (one.metavar or "") or one.param_type_name == "argument", flag(one)
         else:
-            assert re.fullmatch(r"[A-Z]+|[a-z]+(\|[a-z]+)+|METRIC:X|[NX],[NX],…", one.metavar or ""), flag(one)
+            assert re.fullmatch(r"[A-Z]+|[a-z]+(\|[a-z+]+)+|METRIC:X|[NX],[NX],…", one.metavar or ""), flag(one)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
+from support.metric_toys import SACREBLEUS
 
-from nmtkit.evaluation import bootstrap
+from nmtkit.evaluation import bootstrap, metrics
 from nmtkit.evaluation.bootstrap import Counted, Interval, changed, p_values, resampled
 
 TEXTS = st.lists(st.tuples(*[st.text("ab .", max_size=12)] * 4), min_size=1, max_size=7)
@@ -20,18 +20,21 @@ TEXTS = st.lists(st.tuples(*[st.text("ab .", max_size=12)] * 4), min_size=1, max
 @settings(deadline=None, max_examples=40)
 @given(lines=TEXTS, seed=st.integers(0, 2**32), cells=st.integers(1, 40))
 def test_resamples_are_corpora_of_the_drawn_sentences(lines: list[tuple[str, ...]], seed: int, cells: int) -> None:
-    """Of any text, two references, both metrics; and however many rows are drawn at a time."""
+    """Of any text, two references, all metrics; and however many rows are drawn at a time."""
     first, second, *references = (list(column) for column in zip(*lines, strict=True))
-    metrics = [(BLEU(force=True), first), (BLEU(force=True), second), (CHRF(), first)]
-    counted = [Counted.of(metric, outputs, references) for metric, outputs in metrics]
+    scored = [(metrics.BLEU, second), *((metric, first) for metric in metrics.METRICS.values())]
+    counted = [Counted.of(metric, outputs, references) for metric, outputs in scored]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "CELLS", cells)
         found = resampled(counted, 5, np.random.default_rng(seed))
     draws = np.random.default_rng(seed).choice(len(lines), size=(5, len(lines)), replace=True)
     for drawn, row in zip([range(len(lines)), *draws], found, strict=True):
         texts = [[lines[index] for index in drawn] for lines in references]
-        wanted = [metric.corpus_score([outputs[i] for i in drawn], texts).score for metric, outputs in metrics]
-        assert row.tolist() == pytest.approx(wanted, abs=1e-9) and row.max() <= 100.0
+        wanted = [
+            SACREBLEUS[metric.name]().corpus_score([outputs[i] for i in drawn], texts).score
+            for metric, outputs in scored
+        ]
+        assert row.tolist() == pytest.approx(wanted, abs=1e-9)
 
 
 def test_memory_does_not_grow_with_sentences_times_resamples() -> None:
@@ -46,10 +49,10 @@ def test_memory_does_not_grow_with_sentences_times_resamples() -> None:
 
 def test_a_part_counts_its_sentences_alone() -> None:
     outputs, reference = ["a b c d", "x", "a b c e"], ["a b c d", "y", "a b c d"]
-    text = Counted.of(BLEU(force=True), outputs, [reference])
+    text = Counted.of(metrics.BLEU, outputs, [reference])
     (whole, *_), *_ = resampled([text.only(np.array([False, True, True]))], 2, np.random.default_rng(0))
     assert whole == BLEU(force=True).corpus_score(outputs[1:], [reference[1:]]).score
-    other = Counted.of(BLEU(force=True), ["a b c d", "z", "a b e c"], [reference])
+    other = Counted.of(metrics.BLEU, ["a b c d", "z", "a b e c"], [reference])
     assert changed(text.table, text.table) == 0 and changed(text.table, other.table) == 1, "x and z are both wrong"
 
 

@@ -1,49 +1,77 @@
-"""Scores against sacreBLEU itself, against hand calculation, and for any text."""
+"""Metrics against sacreBLEU itself, against hand calculation, and for any text."""
 
 import math
-import os
-import subprocess
-import sys
 from collections import Counter
 
-import numpy as np
 import pytest
-import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from support.metric_toys import SACREBLEUS
 
 from nmtkit.evaluation import metrics
+from nmtkit.evaluation.metric import Direction
+from nmtkit.evaluation.scoring import evaluate
 
-REFERENCE = [
-    "A man in an orange hat is starring at something.",
-    "A Boston Terrier is running on lush green grass.",
-    "A girl in karate uniform breaking a stick with a front kick.",
-    "Five people wearing winter jackets and helmets stand in the snow.",
-    "People are fixing the roof of a house.",
-]
-OTHER = [line.replace("A ", "One ").replace("is", "was") for line in REFERENCE]
-HYPOTHESIS = [
-    "A man in an orange hat stares at something.",
-    "A terrier is running on green grass.",
-    "A girl in a uniform breaks a stick.",
-    "Five people in winter jackets stand in the snow.",
-    "people fix the roof of a house.",
-]
-LINES = st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), min_size=1, max_size=6)
+TEXT = st.text(max_size=30) | st.lists(st.sampled_from(["a", "b", "c.", "d"]), max_size=9).map(" ".join)
+LINES = st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6)
+ALL = pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=metrics.METRICS)
 
 
-@pytest.mark.parametrize("references", [[REFERENCE], [REFERENCE, OTHER]])
-@pytest.mark.parametrize("lowercase", [False, True])
-def test_corpus_scores_are_those_of_sacrebleu(references, lowercase):
-    bleu, chrf = metrics.evaluate(HYPOTHESIS, references, lowercase=lowercase, resamples=50)
-    assert bleu.value == sacrebleu.corpus_bleu(HYPOTHESIS, references, lowercase=lowercase).score
-    assert chrf.value == sacrebleu.CHRF(lowercase=lowercase).corpus_score(HYPOTHESIS, references).score
-    assert (bleu.metric, chrf.metric) == ("BLEU", "chrF")
-    case = "lc" if lowercase else "mixed"
-    assert f"nrefs:{len(references)}|bs:50|seed:12345|case:{case}" in bleu.signature
-    assert f"version:{sacrebleu.__version__}" in chrf.signature and "bs:50|seed:12345" in chrf.signature
-    if not lowercase:
-        assert metrics.bleu(HYPOTHESIS, references) == bleu.value
+@ALL
+@settings(deadline=None, max_examples=60)
+@given(lines=LINES)
+def test_summed_statistics_have_the_score_of_the_corpus(metric, lines):
+    """sacreBLEU's of the whole text, with two references, from counts of lone sentences."""
+    outputs, *references = (list(side) for side in zip(*lines, strict=True))
+    alone = [
+        metric.statistics([output], [[line] for line in others])[0]
+        for output, *others in zip(outputs, *references, strict=True)
+    ]
+    assert metric.statistics(outputs, references) == alone
+    sums = [[sum(column) for column in zip(*alone, strict=True)]]
+    expected = SACREBLEUS[metric.name]().corpus_score(outputs, references).score
+    assert metric.score(sums * 2) == [pytest.approx(expected, abs=1e-9)] * 2
+    assert metric.corpus_score(outputs, references) == metric.score(sums)[0]
+    assert metric.score(sums)[0] in metric.within
+
+
+@ALL
+@settings(deadline=None, max_examples=60)
+@given(lines=LINES)
+def test_sentence_scores_are_those_of_sacrebleu_one_by_one(metric, lines):
+    outputs, *references = (list(side) for side in zip(*lines, strict=True))
+    scorer = BLEU(effective_order=True) if metric is metrics.BLEU else SACREBLEUS[metric.name]()
+    expected = [scorer.sentence_score(one, others).score for one, *others in zip(outputs, *references, strict=True)]
+    assert metric.sentence_scores(outputs, references) == [min(score, metric.within.high) for score in expected]
+
+
+@ALL
+def test_the_signature_is_the_one_sacrebleu_prints(metric):
+    """Of the same number of references and resamples with the same seed, whether or not the metric counted before."""
+    scorer = SACREBLEUS[metric.name]()
+    scorer.corpus_score(["a b"], [["a c"], ["b"]], n_bootstrap=7)
+    assert metric.signature(2, 7, 12345) == str(scorer.get_signature())
+    assert "nrefs:3|bs:9|seed:0|" in metric.signature(3, 9, 0)
+
+
+def test_which_scores_are_better():
+    """Only of TER, of which a perfect text has none, and a long wrong one more than 100."""
+    assert [metric.name for metric in metrics.METRICS.values() if metric.direction is Direction.LOWER] == ["ter"]
+    for metric in metrics.METRICS.values():
+        perfect, wrong = (metric.corpus_score([text], [["a b c d e"]]) for text in ("a b c d e", "x " * 20))
+        assert metric.direction.gain(perfect, wrong) > 0 > metric.direction.gain(wrong, perfect)
+        assert perfect == pytest.approx(0 if metric.name == "ter" else 100)
+    assert metrics.METRICS["ter"].corpus_score(["x " * 20], [["a b c d e"]]) == 400
+
+
+def test_metrics_by_name():
+    assert metrics.find_metric("bleu") is metrics.BLEU and metrics.find_metric("chrf") is metrics.CHRF
+    assert [metric.title for metric in metrics.with_usual()] == ["BLEU", "chrF"]
+    more = metrics.with_usual(["ter", "bleu", "chrf++", "ter"])
+    assert [metric.title for metric in more] == ["BLEU", "chrF", "TER", "chrF++"], "each once"
+    with pytest.raises(ValueError, match=r"unknown metric 'blue'; did you mean 'bleu'\?"):
+        metrics.find_metric("blue")
 
 
 def ngrams(tokens, n):
@@ -59,7 +87,7 @@ def test_bleu_by_hand():
         total += math.log((found & wanted).total() / found.total()) / 4
     expected = 100 * math.exp(1 - 9 / 7) * math.exp(total)
     assert metrics.bleu([hypothesis], [[reference]]) == pytest.approx(expected, abs=1e-9)
-    assert metrics.sentence_scores("bleu", [hypothesis], [[reference]]) == [pytest.approx(expected, abs=1e-9)]
+    assert metrics.BLEU.sentence_scores([hypothesis], [[reference]]) == [pytest.approx(expected, abs=1e-9)]
 
 
 def test_chrf_by_hand():
@@ -73,98 +101,40 @@ def test_chrf_by_hand():
         recalls.append((found & wanted).total() / wanted.total())
     precision, recall = sum(precisions) / 6, sum(recalls) / 6
     expected = 100 * 5 * precision * recall / (4 * precision + recall)
-    assert metrics.sentence_scores("chrf", [hypothesis], [[reference]]) == [pytest.approx(expected, abs=1e-9)]
+    assert metrics.CHRF.sentence_scores([hypothesis], [[reference]]) == [pytest.approx(expected, abs=1e-9)]
 
 
-def test_the_interval_is_that_of_the_percentiles_of_resampled_corpora():
-    """The sentences that sacreBLEU draws, scored as corpora by sacreBLEU; quantiles by NumPy."""
-    found = metrics.evaluate(HYPOTHESIS, [REFERENCE, OTHER], resamples=40, seed=7)
-    draws = np.random.default_rng(7).choice(5, size=(40, 5), replace=True)
-    for score, corpus in zip(found, (sacrebleu.corpus_bleu, sacrebleu.corpus_chrf), strict=True):
-        drawn = [
-            corpus([HYPOTHESIS[i] for i in draw], [[lines[i] for i in draw] for lines in (REFERENCE, OTHER)]).score
-            for draw in draws
-        ]
-        assert (score.low, score.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=1e-9)
+def test_ter_by_hand():
+    """Snover et al.'s example: a shift of two words and three edits of thirteen words, with the case left out."""
+    reference = "SAUDI ARABIA denied THIS WEEK information published in the AMERICAN new york times"
+    output = "THIS WEEK THE SAUDIS denied information published in the new york times"
+    (found,) = metrics.METRICS["ter"].sentence_scores([output.lower()], [[reference]])
+    assert found == pytest.approx(100 * 4 / 13)
 
 
-def test_the_seed_decides_and_the_environment_does_not(monkeypatch):
-    monkeypatch.setenv("SACREBLEU_SEED", "99")
-    first, again, other = (metrics.evaluate(HYPOTHESIS, [REFERENCE], resamples=30, seed=seed) for seed in (1, 1, 2))
-    assert first == again and first[0].low != other[0].low and first[0].value == other[0].value
-    assert "seed:1|" in first[0].signature and os.environ["SACREBLEU_SEED"] == "99"
-    zero = metrics.evaluate(HYPOTHESIS, [REFERENCE], resamples=30, seed=0)
-    assert zero == metrics.evaluate(HYPOTHESIS, [REFERENCE], resamples=30, seed=0) and "seed:0|" in zero[0].signature
+def test_chrf_plus_plus_by_hand():
+    """chrF's six orders of characters with two of words beside them, of which punctuation stands apart."""
+    hypothesis, reference = "der hund rennt.", "der hund läuft."
+    precisions, recalls = [], []
+    for tokens, orders in ((lambda line: line.replace(" ", ""), 6), (lambda line: [*line[:-1].split(), "."], 2)):
+        for n in range(1, orders + 1):
+            found, wanted = ngrams(tokens(hypothesis), n), ngrams(tokens(reference), n)
+            precisions.append((found & wanted).total() / found.total())
+            recalls.append((found & wanted).total() / wanted.total())
+    precision, recall = sum(precisions) / 8, sum(recalls) / 8
+    expected = 100 * 5 * precision * recall / (4 * precision + recall)
+    assert metrics.METRICS["chrf++"].corpus_score([hypothesis], [[reference]]) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_signature_is_the_one_sacrebleu_prints():
-    """Of the same number of resamples with the same seed; the middle of its interval, the mean, lies in ours."""
-    found = metrics.evaluate(HYPOTHESIS, [REFERENCE], resamples=100)
-    for score, metric in zip(found, (sacrebleu.BLEU(), sacrebleu.CHRF()), strict=True):
-        theirs = metric.corpus_score(HYPOTHESIS, [REFERENCE], n_bootstrap=100)
-        assert score.signature == str(metric.get_signature())
-        assert score.low < theirs._mean < score.high
-
-
-def test_resamples_that_score_zero_do_not_disturb():
-    bleu, chrf = metrics.evaluate(["zzzz", "a b c d", "zzzz"], [["x", "a b c d", "y"]], resamples=50)
-    assert (bleu.low, bleu.high) == (0.0, pytest.approx(100.0)), "neither is rare: each line is left out by 8 of 27"
-    assert chrf.low == 0.0 < chrf.value <= chrf.high
-
-
-def test_one_sentence():
-    for score in metrics.evaluate(["a b c d e"], [["a b c d f"]], resamples=10):
-        assert 0 < score.value < 100
-        assert score.low == score.value == score.high
-
-
-def test_perfect_is_one_hundred():
-    assert [(s.value, s.low, s.high) for s in metrics.evaluate(REFERENCE, [REFERENCE], resamples=20)] == [
-        (100.0, pytest.approx(100, abs=1e-9), 100.0)
-    ] * 2
-
-
-@settings(deadline=None)
-@given(pairs=LINES)
-def test_any_text_has_scores_within_bounds(pairs):
-    hypotheses, references = (list(side) for side in zip(*pairs, strict=True))
-    for score in metrics.evaluate(hypotheses, [references], resamples=3):
-        assert 0.0 <= score.low <= score.high <= 100.0 and 0.0 <= score.value <= 100.0
-    scores = [metrics.bleu(hypotheses, [references])]
-    for metric in metrics.METRICS:
-        scores += metrics.sentence_scores(metric, hypotheses, [references])
-    assert len(scores) == 1 + 2 * len(pairs) and all(0.0 <= score <= 100.0 for score in scores)
-
-
-@settings(deadline=None)
-@given(pairs=LINES)
-def test_sentence_scores_are_those_of_sacrebleu_one_by_one(pairs):
-    hypotheses, references = (list(side) for side in zip(*pairs, strict=True))
-    others = references[::-1]
-    for name, function in (("bleu", sacrebleu.sentence_bleu), ("chrf", sacrebleu.sentence_chrf)):
-        expected = [function(h, [r, o]).score for h, r, o in zip(hypotheses, references, others, strict=True)]
-        found = metrics.sentence_scores(name, hypotheses, [references, others])
-        assert found == [min(score, 100.0) for score in expected]
-
-
-def test_what_cannot_be_scored():
-    for function in (metrics.evaluate, metrics.bleu, lambda h, r: metrics.sentence_scores("chrf", h, r)):
-        with pytest.raises(ValueError, match="reference 2 has 1 line but the hypothesis has 2"):
-            function(["a", "b"], [["a", "b"], ["a"]])
-        with pytest.raises(ValueError, match="nothing to score"):
-            function([], [[]])
-        with pytest.raises(ValueError, match="no references"):
-            function(["a"], [])
-    with pytest.raises(ValueError, match=r"unknown BLEU tokenisation '13b'; did you mean '13a'\?"):
-        metrics.evaluate(["a"], [["a"]], tokenize="13b")
-    with pytest.raises(ValueError, match=r"unknown metric 'blue'; did you mean 'bleu'\?"):
-        metrics.sentence_scores("blue", ["a"], [["a"]])
-    with pytest.raises(ValueError, match="resamples = 1 is not possible: choose from 2 to 100,000, usually 1000"):
-        metrics.evaluate(["a"], [["a"]], resamples=1)
-    with pytest.raises(ValueError, match="resamples = 100,001 is not possible|resamples = 100001 is not possible"):
-        metrics.evaluate(["a"], [["a"]], resamples=100_001)
-    with pytest.raises(ValueError, match="seed = -1 is not possible: choose from 0 to 4,294,967,295"):
-        metrics.evaluate(["a"], [["a"]], seed=-1)
+def test_lower_case_and_warnings_are_a_matter_of_reading(caplog):
+    lines = (["A b C d ."] * 100, [["a b c d ."] * 100])
+    for name in metrics.METRICS:
+        plain, lower = (metrics.find_metric(name, lowercase=choice).corpus_score(*lines) for choice in (False, True))
+        assert lower == pytest.approx(0 if name == "ter" else 100)
+        assert plain == lower if name == "ter" else plain < lower
+    assert not caplog.messages
+    metrics.find_metric("bleu", warns=True).corpus_score(*lines)
+    assert "tokenized period" in caplog.messages[0]
 
 
 def test_a_tokenisation_that_cannot_run_is_one_clear_line(monkeypatch):
@@ -173,67 +143,18 @@ def test_a_tokenisation_that_cannot_run_is_one_clear_line(monkeypatch):
         def fail(*args, error=error, **kwargs):
             raise error
 
-        fail.TOKENIZERS = metrics.BLEU.TOKENIZERS
         with monkeypatch.context() as patch:
-            patch.setattr(metrics, "BLEU", fail)
+            patch.setattr(BLEU, "__init__", fail)
             with pytest.raises(ValueError, match="'spm' does not work here") as caught:
-                metrics.evaluate(["a"], [["a"]], tokenize="spm")
+                evaluate(["a"], [["a"]], metrics.with_usual(tokenize="spm"))
         assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"unknown BLEU tokenisation '13b'; did you mean '13a'\?"):
+        evaluate(["a"], [["a"]], metrics.with_usual(tokenize="13b"))
 
 
 def test_tokenisation_is_used_and_shown():
-    plain, _ = metrics.evaluate(["你好世界吗"], [["你好世界啊"]], resamples=2)
-    chinese, _ = metrics.evaluate(["你好世界吗"], [["你好世界啊"]], tokenize="zh", resamples=2)
+    texts = ["你好世界吗"], [["你好世界啊"]]
+    (plain, _), (chinese, _) = (
+        evaluate(*texts, metrics.with_usual(tokenize=name), resamples=2) for name in (None, "zh")
+    )
     assert plain.value == 0.0 and chinese.value > 50 and "tok:zh" in chinese.signature
-
-
-def test_segmentation_marks():
-    assert metrics.segmentation_marks([]) is None
-    assert metrics.segmentation_marks(["a@@b", "me@@example.org", "@", "@@@ x"[:1]]) is None
-    assert metrics.segmentation_marks(["fine", "▁a ▁dog", "x@@ y"]).startswith(
-        "line 2 still has the subword mark ▁: '▁a"
-    )
-    assert "line 2 still has the subword mark @@: 'x@@ y'" in metrics.segmentation_marks(["fine", "x@@ y"])
-    assert metrics.segmentation_marks(["low@@"]).startswith("line 1 ")
-    assert len(metrics.segmentation_marks(["▁" + "x" * 10_000])) < 300
-
-
-@given(lines=st.lists(st.text()))
-def test_segmentation_marks_of_any_text(lines):
-    marked = [i for i, line in enumerate(lines, start=1) if "▁" in line or "@@ " in line or line.endswith("@@")]
-    found = metrics.segmentation_marks(lines)
-    assert (found is None) == (not marked)
-    assert found is None or found.startswith(f"line {marked[0]} ")
-
-
-def test_thresholds():
-    assert metrics.parse_threshold("chrf:60") == ("chrf", 60.0)
-    assert metrics.parse_threshold("bleu:0.5") == ("bleu", 0.5)
-    for text in ("", "chrf", "60", "chrf:", "chrf:x", "ter:60", "chrf:-1", "chrf:101", "chrf:nan", "chrf:6:0"):
-        with pytest.raises(ValueError, match="is no threshold; write bleu:N or chrf:N"):
-            metrics.parse_threshold(text)
-
-
-@given(text=st.text(), value=st.floats(0, 100), metric=st.sampled_from(metrics.METRICS))
-def test_any_text_is_a_threshold_or_a_clear_error(text, value, metric):
-    assert metrics.parse_threshold(f"{metric}:{value!r}") == (metric, value)
-    for candidate in (text, f"{metric}:{text}"):
-        try:
-            name, number = metrics.parse_threshold(candidate)
-            assert name in metrics.METRICS and 0 <= number <= 100
-        except ValueError as error:
-            assert "is no threshold" in str(error)
-
-
-def test_evaluation_loads_neither_torch_nor_sentencepiece():
-    code = (
-        "import sys\n"
-        "from nmtkit.evaluation import metrics, significance\n"
-        "metrics.evaluate(['a'], [['a']], resamples=2)\n"
-        "significance.paired_bootstrap('chrf', ['a'], [['b']], [['a']], resamples=2)\n"
-        "sys.exit(str(sorted({'torch', 'sentencepiece'} & set(sys.modules))) if "
-        "{'torch', 'sentencepiece'} & set(sys.modules) else 0)"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from support.null_toys import Pool, counted_once
 
-from nmtkit.evaluation.metrics import evaluate
+from nmtkit.evaluation.metric import Metric
+from nmtkit.evaluation.metrics import CHRF, USUAL
+from nmtkit.evaluation.scoring import evaluate
 from nmtkit.evaluation.significance import paired_bootstrap
 
 pytestmark = pytest.mark.slow
@@ -19,10 +21,10 @@ def test_equal_systems_differ_no_more_often_than_chance_has_it(share: float) -> 
     """From a dozen sentences that differ to nearly all: p < 0.05 in 6 % at most, and p < 0.5 in about half."""
     pool, generator, comparisons = Pool(), np.random.default_rng(11), 1000
     with counted_once():
-        for metric in ("bleu", "chrf"):
+        for metric in USUAL:
             found = np.array([compared(pool, generator, metric, share) for _ in range(comparisons)])
             rate = (found < 0.05).mean()
-            print(f"{metric}, {share:.0%} redrawn: p < 0.05 in {rate:.1%} of {comparisons}")
+            print(f"{metric.name}, {share:.0%} redrawn: p < 0.05 in {rate:.1%} of {comparisons}")
             assert rate <= 0.06 and 0.45 < (found < 0.5).mean() < 0.6, "nor is it merely shy"
 
 
@@ -30,7 +32,7 @@ def test_equal_systems_differ_no_more_often_than_chance_has_it(share: float) -> 
 def test_a_few_sentences_prove_no_more_than_they_can(sentences: int) -> None:
     pool, generator, comparisons = Pool(), np.random.default_rng(13), 1000
     with counted_once():
-        found = np.array([compared(pool, generator, "chrf", 1.0, sentences=sentences) for _ in range(comparisons)])
+        found = np.array([compared(pool, generator, CHRF, 1.0, sentences=sentences) for _ in range(comparisons)])
     print(f"chrf, {sentences} sentences: p < 0.05 in {(found < 0.05).mean():.1%} of {comparisons}")
     assert (found < 0.05).mean() <= 0.06
 
@@ -38,7 +40,7 @@ def test_a_few_sentences_prove_no_more_than_they_can(sentences: int) -> None:
 def compared(
     pool: Pool,
     generator: np.random.Generator,
-    metric: str,
+    metric: Metric,
     share: float,
     *,
     better: bool = False,
@@ -55,9 +57,9 @@ def compared(
 def test_planted_gains_are_found() -> None:
     pool, generator = Pool(gain=0.1), np.random.default_rng(3)
     with counted_once():
-        for metric in ("bleu", "chrf"):
+        for metric in USUAL:
             found = np.array([compared(pool, generator, metric, 0.3, better=True) for _ in range(300)])
-            print(f"planted gain, {metric}: p < 0.05 in {(found < 0.05).mean():.1%} of 300")
+            print(f"planted gain, {metric.name}: p < 0.05 in {(found < 0.05).mean():.1%} of 300")
             assert (found < 0.05).mean() > 0.8
 
 

@@ -8,6 +8,7 @@ import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmtkit.evaluation import metrics
 from nmtkit.evaluation.significance import paired_bootstrap, wilson
 
 REFERENCE = [
@@ -54,13 +55,13 @@ def test_more_confidence_is_wider():
     assert wilson(3, 10, 0.99)[0] < wilson(3, 10, 0.9)[0] < 0.3 < wilson(3, 10, 0.9)[1] < wilson(3, 10, 0.99)[1]
 
 
-@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+@pytest.mark.parametrize("metric", [metrics.BLEU, metrics.CHRF], ids=["BLEU", "chrF"])
 def test_paired_bootstrap_against_numpy(metric):
     """The same draws scored as whole corpora; p counts differences as far from the real one as that is from zero.
 
     That is, if they had the variance of Student's t: 6 sentences stretch them by √(6 / 3), 30 by √(30 / 27).
     """
-    corpus = sacrebleu.corpus_bleu if metric == "bleu" else sacrebleu.corpus_chrf
+    corpus = sacrebleu.corpus_bleu if metric is metrics.BLEU else sacrebleu.corpus_chrf
     (found,) = paired_bootstrap(metric, BASELINE, [SYSTEM], [REFERENCE], resamples=200, seed=5)
     draws = np.random.default_rng(5).choice(6, size=(200, 6), replace=True)
 
@@ -77,7 +78,7 @@ def test_paired_bootstrap_against_numpy(metric):
         pytest.approx(corpus(SYSTEM, [REFERENCE]).score),
     )
     assert "bs:200|seed:5|" in found.signature
-    assert found.metric == {"bleu": "BLEU", "chrf": "chrF"}[metric]
+    assert found.metric == metric and found.gain == found.delta
     (many,) = paired_bootstrap(metric, BASELINE * 5, [SYSTEM * 5], [REFERENCE * 5], resamples=200, seed=5)
     draws = np.random.default_rng(5).choice(30, size=(200, 30), replace=True) % 6
     away = (30 / 27) ** 0.5 * np.abs(scores(SYSTEM) - scores(BASELINE) - delta)
@@ -88,34 +89,37 @@ def test_paired_bootstrap_against_numpy(metric):
 def test_systems_compared_at_once_are_corrected_for_it():
     """Never below what each has alone, the same where it is alone, and in their order."""
     rivals = [SYSTEM * 5, BASELINE * 5, [*REFERENCE * 4, *BASELINE]]
-    together = paired_bootstrap("bleu", BASELINE * 5, rivals, [REFERENCE * 5], resamples=100)
-    alone = [paired_bootstrap("bleu", BASELINE * 5, [one], [REFERENCE * 5], resamples=100)[0] for one in rivals]
+    together = paired_bootstrap(metrics.BLEU, BASELINE * 5, rivals, [REFERENCE * 5], resamples=100)
+    alone = [paired_bootstrap(metrics.BLEU, BASELINE * 5, [one], [REFERENCE * 5], resamples=100)[0] for one in rivals]
     assert [one.delta for one in together] == [one.delta for one in alone]
     assert all(one.p_value >= other.p_value for one, other in zip(together, alone, strict=True))
     assert together[1].p_value == 1.0 and together[2].p_value == 1 / 101
-    assert paired_bootstrap("bleu", BASELINE, [], [REFERENCE], resamples=2) == []
+    assert paired_bootstrap(metrics.BLEU, BASELINE, [], [REFERENCE], resamples=2) == []
 
 
 def test_a_system_against_itself_and_the_other_way_round():
     def one(metric, baseline, system):
         return paired_bootstrap(metric, baseline, [system], [REFERENCE], resamples=50)[0]
 
-    same = one("chrf", SYSTEM, SYSTEM)
+    same = one(metrics.CHRF, SYSTEM, SYSTEM)
     assert same.delta == 0.0 and same.p_value == 1.0
-    assert one("bleu", ["x"] * 6, ["y"] * 6).p_value == 1.0, "0 and 0"
-    there, back = one("bleu", BASELINE, SYSTEM), one("bleu", SYSTEM, BASELINE)
+    assert one(metrics.BLEU, ["x"] * 6, ["y"] * 6).p_value == 1.0, "0 and 0"
+    there, back = one(metrics.BLEU, BASELINE, SYSTEM), one(metrics.BLEU, SYSTEM, BASELINE)
     assert there.delta == -back.delta > 0 and there.p_value == back.p_value
 
 
+def test_where_lower_is_better_a_fall_is_a_gain():
+    (found,) = paired_bootstrap(metrics.METRICS["ter"], BASELINE, [REFERENCE], [REFERENCE], resamples=50)
+    assert found.system == 0.0 < found.baseline == found.gain == -found.delta
+
+
 def test_one_sentence_says_nothing():
-    (found,) = paired_bootstrap("bleu", BASELINE[1:2], [SYSTEM[1:2]], [REFERENCE[1:2]], resamples=50)
+    (found,) = paired_bootstrap(metrics.BLEU, BASELINE[1:2], [SYSTEM[1:2]], [REFERENCE[1:2]], resamples=50)
     assert found.delta > 0 and found.p_value == 1.0
 
 
 def test_what_cannot_be_compared():
     with pytest.raises(ValueError, match="reference 1 has 6 lines but the hypothesis has 5"):
-        paired_bootstrap("bleu", BASELINE, [SYSTEM[:5]], [REFERENCE])
-    with pytest.raises(ValueError, match="unknown metric 'ter'"):
-        paired_bootstrap("ter", BASELINE, [SYSTEM], [REFERENCE])
+        paired_bootstrap(metrics.BLEU, BASELINE, [SYSTEM[:5]], [REFERENCE])
     with pytest.raises(ValueError, match="resamples = 0 is not possible"):
-        paired_bootstrap("bleu", BASELINE, [SYSTEM], [REFERENCE], resamples=0)
+        paired_bootstrap(metrics.BLEU, BASELINE, [SYSTEM], [REFERENCE], resamples=0)

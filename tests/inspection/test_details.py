@@ -38,9 +38,9 @@ def test_everything_comes_from_elsewhere_too(model: Path, data: Data, beam: int)
         assert detail.output == tuple(target.pieces(record.output.tokens)) and detail.output[-1] == "</s>"
         assert "".join(detail.reference[:-1]).replace("▁", " ").strip() == record.reference.text
         [(_, traced)] = trace(translator, [record.source], settings, [record.reference.text])
-        assert record.loss is not None and traced.reference is not None
+        assert record.parting is not None and traced.reference is not None
         lost = len(traced.reference.ranks)
-        assert lost == record.loss.step
+        assert lost == record.parting.step
         wanted = traced.steps[max(0, lost - 2) : lost + 1]
         assert [step.length for step in detail.steps] == [step.length for step in wanted]
         for mine, theirs, prefixes in zip(detail.steps, wanted, detail.prefixes, strict=True):

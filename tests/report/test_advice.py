@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nmtkit.blame.records import Bounds, Candidate, Obstacle, Proofs, Provenance, Record, Report, Verdict
+from nmtkit.blame.findings import Bounds, Proofs, Provenance, Report
+from nmtkit.blame.records import Candidate, Obstacle, Record, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.evaluation.significance import wilson
 from nmtkit.report.advice import advice, main_verdict
@@ -47,7 +48,7 @@ def report(
         for number, (kind, obstacle) in enumerate(kinds, start=1)
     ]
     values = {**PROVENANCE.__dict__, "beam": width}
-    return Report(tuple(records), count(records, "chrf", 60.0, judged=listed is not None), Provenance(**values))
+    return Report(tuple(records), count(records, judged=listed is not None), Provenance(**values))
 
 
 def sentence(sentences: list[str], start: str) -> str:

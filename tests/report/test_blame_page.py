@@ -14,15 +14,17 @@ from support.blame_toys import SMALL, record, report
 from support.browser import Reader, check_offline, cut, data_in, drawn
 from support.sweep_toys import MADE
 
-from nmtkit.blame.records import Candidate, Certificate, Divergence, Fit, Frequency, Parting, Report, Verdict
+from nmtkit.blame.findings import Fit, Frequency, Report
+from nmtkit.blame.records import Candidate, Certificate, Divergence, Parting, Verdict
 from nmtkit.blame.rows import count
-from nmtkit.blame.sweep import advice as sweep_advice
 from nmtkit.inspection.details import Detail
 from nmtkit.inspection.traces import Candidate as Prefix
 from nmtkit.inspection.traces import Step
 from nmtkit.report import blame_page
 from nmtkit.report.advice import advice
 from nmtkit.report.blame_page import LEVELS, page
+from nmtkit.report.rows import title
+from nmtkit.report.sweep import advice as sweep_advice
 
 NASTY = "</script><!-- <b>bold</b> &amp; \"'`${1}\\ \u2028\u2029 /*REPORT*/null <!--SUMMARY--> ]]> é😀"
 TOKENS = {"tokens": (4, 5, 3), "log_probs": (-0.5, -math.inf, -0.25)}
@@ -42,7 +44,7 @@ def full() -> Report:
         replace(
             one,
             source=f"Jane visite l'Afrique {one.number}.",
-            loss=lost.get(one.number),
+            parting=lost.get(one.number),
             source_pieces=7 + one.number,
             divergence=Divergence(2, "▁visits", "▁is", 1.0, 0.5) if one.number > 1 else None,
             output=replace(one.output, **TOKENS),
@@ -56,7 +58,7 @@ def full() -> Report:
         for one in SMALL.records
     ]
     fit = Fit(50, 1.0, 3.0, 2 / 3, 0.6, 0.7, 10, 20, (Frequency(0, 0, 4, 9.5, 1), Frequency(1000, None, 99, 0.5, 7)))
-    return replace(SMALL, records=tuple(records), rows=count(records, "chrf", 60.0, judged=True), fit=fit)
+    return replace(SMALL, records=tuple(records), rows=count(records, judged=True), fit=fit)
 
 
 FULL = full()
@@ -87,7 +89,7 @@ def test_the_page_needs_no_network() -> None:
 
 def test_the_data_are_those_of_the_records() -> None:
     data = data_in(page(FULL, None, [DETAIL]))
-    assert data["sentences"] == 6 and data["metric"] == "chrF" and data["threshold"] == 60
+    assert data["sentences"] == 6 and data["metric"] == "chrF" and data["worse"] == "below chrF 60"
     lines = {line["n"]: line for line in data["lines"]}
     assert list(lines) == [1, 2, 3, 4, 5, 6]
     assert [line["v"] for line in data["lines"]] == ["equal", "beam", "model", "unreachable", "model", "model"]
@@ -108,8 +110,8 @@ def test_the_data_are_those_of_the_records() -> None:
     assert said[5] == "The reference is among the finished translations, but not the best of them."
     assert lines[3]["c"] == ["better", 0, 0.5, 99, 8, "Jane flies.", -2.0, 4, -0.75]
     assert lines[5]["c"][:5] == ["best", 1, 0.0, 12, 20] and lines[6]["c"][:5] == ["open", 0, 1.25, 100, 0]
-    too_long = replace(FULL.records[1], loss=Parting("too long", 4, 1, 0.0), limit=20)
-    beaten = replace(FULL.records[1], number=3, loss=Parting("pruned", 4, 7, -math.inf, None))
+    too_long = replace(FULL.records[1], parting=Parting("too long", 4, 1, 0.0), limit=20)
+    beaten = replace(FULL.records[1], number=3, parting=Parting("pruned", 4, 7, -math.inf, None))
     odd = data_in(page(replace(FULL, records=(too_long, beaten)), None, []))["lines"]
     assert odd[0]["lost"].startswith(
         "The reference is longer than the limit of 20 pieces. No wider beam that was tried"
@@ -167,7 +169,7 @@ def test_the_summary_needs_no_script() -> None:
     answers = [visible.index(sentence) for sentence in (*advice(FULL), *sweep_advice(MADE))]
     assert answers == sorted(answers) and answers[-1] < visible.index("Who is to blame"), "the answer comes first"
     for row in FULL.rows:
-        assert row.title in visible
+        assert title(row, FULL.provenance) in visible
         for share in row.shares:
             assert f"{share.count} ({100 * share.share:.1f} %)" in visible
     assert "A piece of the references costs 3.00 nats, one of the training text 1.00 (50 pairs)" in visible
@@ -298,7 +300,7 @@ def test_a_browser_shades_both_maps_on_one_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["W" * 14, "日本語の文章を書く", "▁a"])
 def test_a_browser_cuts_no_name(tmp_path: Path, name: str) -> None:
-    late = replace(FULL.records[1], loss=Parting("pruned", 23, 7, -1.0))
+    late = replace(FULL.records[1], parting=Parting("pruned", 23, 7, -1.0))
     named = replace(DETAIL, source=("a", "b", name), output=(name, "b", "c"), reference=("a", "b", name))
     text = page(replace(FULL, records=(*FULL.records[:1], late, *FULL.records[2:])), MADE, [named])
     assert "17 and later" in text

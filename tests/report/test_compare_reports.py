@@ -12,9 +12,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.blame_toys import SMALL, record
 
-from nmtkit.blame.records import Candidate, Record, Report, Verdict
+from nmtkit.blame.findings import Report
+from nmtkit.blame.records import Candidate, Record, Verdict
 from nmtkit.blame.rows import count
-from nmtkit.comparison.reports import advice, compare
+from nmtkit.comparison.reports import compare_reports
+from nmtkit.report.compare_advice import advice
 from nmtkit.report.compare_reports import render, telling, to_json
 
 NASTY = "tab\there [bold]x[/bold] \\t line\nfeed\r\x85\u2028 :smile: \x1b[31mred \U0001f600"
@@ -27,7 +29,7 @@ def changed(number: int, verdict: str, output: str = "Jane goes.", score: float 
 
 def report(*records: Record, **facts: object) -> Report:
     provenance = replace(SMALL.provenance, references_sha256=("r", "q"), **facts)  # type: ignore[arg-type]
-    return Report(records, count(records, "chrf", 60.0, judged=False), provenance)
+    return Report(records, count(records, judged=False), provenance)
 
 
 BEFORE = report(*SMALL.records)
@@ -43,7 +45,7 @@ AFTER = report(
 
 
 def printed(before: Report = BEFORE, after: Report = AFTER, examples: int = 5, width: int = 80) -> str:
-    difference = compare(before, after, None, resamples=10)
+    difference = compare_reports(before, after, None, resamples=10)
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
     for part in render(difference, before, after, examples):
         console.print(part)
@@ -73,11 +75,11 @@ def test_settings_transitions_and_scores() -> None:
         ["errors", "below", "chrF", "60", "1", "1", "+0", "1", "1", "1.000"],
     ):
         assert row in lines, row
-    difference = compare(BEFORE, AFTER, None, resamples=10)
+    difference = compare_reports(BEFORE, AFTER, None, resamples=10)
     bleu, chrf = difference.scores
     for score in (bleu, chrf):
         figures = [f"{score.baseline:.2f}", f"{score.system:.2f}", f"{score.delta:+.2f}", f"{score.p_value:.3f}"]
-        assert [score.metric, *figures] in lines
+        assert [score.metric.title, *figures] in lines
     assert f"{bleu.signature}\n" in text and f"{chrf.signature}\n" in text
     assert ["mean", "J", "+0.2500"] in lines
     words = " ".join(text.split())
@@ -86,7 +88,7 @@ def test_settings_transitions_and_scores() -> None:
 
 def test_the_answer_comes_first_and_the_longest_table_last() -> None:
     words = " ".join(printed().split())
-    parts = [*(f"• {' '.join(one.split())}" for one in advice(compare(BEFORE, AFTER, None, resamples=10)))]
+    parts = [*(f"• {' '.join(one.split())}" for one in advice(compare_reports(BEFORE, AFTER, None, resamples=10)))]
     parts += ["differs before after", "Verdicts of 6", "before after change", "ŷ before"]
     assert words.startswith("• ") and [words.index(part) for part in parts] == sorted(map(words.index, parts))
 
@@ -101,7 +103,7 @@ def test_a_report_beside_itself_and_beside_another_model() -> None:
 @pytest.mark.parametrize(("most", "numbers"), [(0, []), (1, [3]), (2, [2, 3]), (3, [2, 3, 4]), (9, [2, 3, 4, 6])])
 def test_sentences_whose_score_changed_most(most: int, numbers: list[int]) -> None:
     """From 1/3: to 100, 90, 20 and 10; line 5 changed its score but not its verdict."""
-    difference = compare(BEFORE, AFTER, None, resamples=2)
+    difference = compare_reports(BEFORE, AFTER, None, resamples=2)
     assert [old.number for old, _ in telling(difference, BEFORE, AFTER, most)] == numbers
     text = printed(examples=most)
     assert text.count("ŷ before") == text.count("ŷ after") == len(numbers)
@@ -146,7 +148,7 @@ def test_texts_are_shown_as_they_are() -> None:
 
 
 def test_json_round_trip() -> None:
-    difference = compare(BEFORE, AFTER, None, resamples=10)
+    difference = compare_reports(BEFORE, AFTER, None, resamples=10)
     value = to_json(difference)
     back = json.loads(json.dumps(value, allow_nan=False))
     assert back == value

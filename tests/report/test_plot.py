@@ -17,11 +17,11 @@ def test_every_measurement_is_in_the_picture() -> None:
     lines = [line for line in quality.lines if str(line.get_label()).startswith("α")]
     for alpha, line, bars in zip((0.0, 0.7), lines, quality.containers, strict=True):
         measured = [one for one in MADE.settings if one.alpha == alpha]
-        assert list(zip(*line.get_data(), strict=True)) == [(one.beam, one.bleu.value) for one in measured]
+        assert list(zip(*line.get_data(), strict=True)) == [(one.beam, one.deciding.value) for one in measured]
         drawn: Any = bars
         (segments,) = (one.get_segments() for one in drawn[2])
         for segment, one in zip(segments, measured, strict=True):
-            assert (segment[0][1], segment[1][1]) == pytest.approx((one.bleu.low, one.bleu.high))
+            assert (segment[0][1], segment[1][1]) == pytest.approx((one.deciding.low, one.deciding.high))
             assert segment[0][0] == pytest.approx(one.beam, rel=0.02)
     assert not missed.containers and not time.containers, "no intervals there"
     shares = [100 * one.beam_errors / one.different for one in MADE.settings if one.alpha == 0]

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from support.blame_toys import SMALL, record
 
-from nmtkit.blame.records import Bounds, Parting, Proofs, Report
+from nmtkit.blame.findings import Bounds, Proofs, Report
+from nmtkit.blame.records import Parting
 from nmtkit.report.search_errors import bounds, certificates, render
 
 
@@ -34,7 +35,7 @@ def test_where_when_and_which_width() -> None:
     ]
     verdicts = ["beam", "beam", "beam", "model", "unreachable"]
     records = tuple(
-        replace(record(number, verdict), loss=loss)
+        replace(record(number, verdict), parting=loss)
         for number, (verdict, loss) in enumerate(zip(verdicts, losses, strict=True), start=1)
     )
     text = printed(replace(SMALL, records=records))
@@ -44,7 +45,7 @@ def test_where_when_and_which_width() -> None:
     assert [row[:4] for row in rows] == [["1", "1", "6", "-0.50"], ["3–4", "2", "8", "-2.00"]]
     assert len(rows[1][4]) == 2 * len(rows[0][4])
     assert "of the 3 beam verdicts is reached first: 2 at width 10, 1 at none of 10, 20, 50." in words
-    assert printed(replace(SMALL, records=tuple(replace(one, loss=None) for one in records))) == ""
+    assert printed(replace(SMALL, records=tuple(replace(one, parting=None) for one in records))) == ""
 
 
 def test_bounds_over_all_come_before_what_was_proved() -> None:
@@ -84,7 +85,7 @@ def test_where_nothing_or_all_is_proved() -> None:
 
 @pytest.mark.parametrize("widths", [(), (50,)])
 def test_widths_none_of_which_helped(widths: tuple[int, ...]) -> None:
-    lost = replace(record(1, "beam"), loss=Parting("pruned", 3, 7, -1.0))
+    lost = replace(record(1, "beam"), parting=Parting("pruned", 3, 7, -1.0))
     text = " ".join(
         printed(replace(SMALL, records=(lost,), provenance=replace(SMALL.provenance, widths=widths))).split()
     )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from nmtkit.blame.analysis import blame
-from nmtkit.blame.records import Candidate, Obstacle, Provenance, Record, Report, Verdict
+from nmtkit.blame.findings import Provenance, Report
+from nmtkit.blame.records import Candidate, Obstacle, Record, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.specials import EOS, UNK
@@ -131,7 +132,7 @@ def report(*records: Record) -> Report:
         ("r",),
         rescoring_difference=1e-6,
     )
-    return Report(records, count(records, "chrf", 60.0, judged=False), facts)
+    return Report(records, count(records, judged=False), facts)
 
 
 SMALL = report(

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from sacrebleu.metrics.base import Metric
 
 from nmtkit.evaluation.bootstrap import Counted
+from nmtkit.evaluation.metric import Metric
 
 WORDS = np.array([f"w{number}" for number in range(400)])
 DRAFTS = 8
@@ -53,8 +53,13 @@ def counted_once() -> Iterator[None]:
     rows: dict[tuple[str, str, str], np.ndarray] = {}
     count = Counted.of
 
-    def of(metric: Metric, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Counted:
-        keys = [(type(metric).__name__, *pair) for pair in zip(outputs, *references, strict=True)]
+    def of(
+        metric: Metric,
+        outputs: Sequence[str],
+        references: Sequence[Sequence[str]],
+        sources: Sequence[str] | None = None,
+    ) -> Counted:
+        keys = [(metric.name, *pair) for pair in zip(outputs, *references, strict=True)]
         new = [key for key in dict.fromkeys(keys) if key not in rows] or keys[:1]
         fresh = count(metric, [output for _, output, _ in new], [[reference for *_, reference in new]])
         rows.update(zip(new, fresh.table, strict=True))

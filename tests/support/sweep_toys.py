@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from nmtkit.blame.sweep import Setting, Sweep
-from nmtkit.evaluation.metrics import Score
+from nmtkit.evaluation.metrics import BLEU, CHRF
+from nmtkit.evaluation.scoring import Score
+
+
+def scores(bleu: float, chrf: float, low: float = 2.0, high: float = 3.0) -> tuple[Score, Score]:
+    """Both with intervals from so much below to so much above."""
+    pairs = ((BLEU, bleu), (CHRF, chrf))
+    first, second = (Score(metric, value, value - low, value + high, "s") for metric, value in pairs)
+    return first, second
 
 
 def setting(beam: int, alpha: float, bleu: float, missed: int, seconds: float, p: float | None = 0.2) -> Setting:
-    scores = (
-        Score(name, bleu + more, bleu + more - 2, bleu + more + 3, "s") for name, more in (("BLEU", 0), ("chrF", 20))
-    )
     counts = {"different": 80, "beam_errors": missed, "length_ratio": 0.95}
-    return Setting(beam, alpha, *scores, **counts, seconds=seconds, p_value=p)
+    return Setting(beam, alpha, scores(bleu, bleu + 20), **counts, seconds=seconds, p_value=p)
 
 
 MADE = Sweep(

@@ -1,0 +1,41 @@
+"""Scores of metrics: lines for a terminal, JSON, and words for what is better and what is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from nmtkit.evaluation.metric import Direction, Scale
+from nmtkit.evaluation.scoring import Score
+
+BEST = {Direction.HIGHER: "highest", Direction.LOWER: "lowest"}
+IMPROVE = {Direction.HIGHER: "rise", Direction.LOWER: "fall"}
+WORSEN = {Direction.HIGHER: "falls", Direction.LOWER: "rises"}
+
+
+def lines(one: Score) -> Iterator[str]:
+    """The score with its interval, and its signature."""
+    value, low, high = (figure(number, one.metric, more=1) for number in (one.value, one.low, one.high))
+    yield f"{one.metric.title} {value} (95 % percentile interval {low} to {high})"
+    yield f"  {one.signature}"
+
+
+def figure(value: float, scale: Scale, more: int = 0) -> str:
+    """A score with its usual decimals, and more where there is room."""
+    return f"{value:.{scale.decimals + more}f}"
+
+
+def listed(titles: Iterable[str]) -> str:
+    """BLEU, chrF and TER."""
+    *others, last = titles
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def to_json(one: Score) -> dict[str, Any]:
+    """Every figure."""
+    return {**vars(one), "metric": one.metric.title}
+
+
+def by_name(scores: Iterable[Score]) -> dict[str, Any]:
+    """Scores by the names of their metrics."""
+    return {one.metric.name: to_json(one) for one in scores}
