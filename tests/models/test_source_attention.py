@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.focus import Extent, Global, Monotonic, Place, Predictive, Sigmoid, Softmax, Window
+from nmtkit.models.focus import Extent, Global, Monotonic, Normaliser, Place, Predictive, Sigmoid, Softmax, Window
 from nmtkit.models.fused.shared_matrix import SharedMatrix
 from nmtkit.models.hard import HardChoice
 from nmtkit.models.scores import AdditiveScore, DotScore, LocationScore
@@ -108,11 +108,15 @@ def test_a_shared_matrix_sums_like_its_values() -> None:
     torch.testing.assert_close(totals[0][1:], totals[1][1:])
 
 
-def test_a_score_that_knows_few_positions_gives_the_others_nothing() -> None:
-    attention = SourceAttention(LocationScore(2), Global(), Softmax(), None, HeadSizes(1, 2, 1))
+@pytest.mark.parametrize(("normaliser", "weights"), [(Softmax(), [1 / 4, 3 / 4]), (Sigmoid(bias=True), [1 / 3, 3 / 5])])
+def test_a_score_that_knows_few_positions_gives_the_others_nothing(
+    normaliser: Normaliser, weights: list[float]
+) -> None:
+    """Nor do they count for the bias of a sigmoid: x / (x + 2)."""
+    attention = SourceAttention(LocationScore(2), Global(), normaliser, None, HeadSizes(1, 2, 1))
     query, keys = torch.tensor([[[math.log(1.0), math.log(3.0)]]]), KEYS[..., :0]
     look = attention.look(query, Place(query, torch.tensor([0])), keys, VALUES, MASK_BS)
-    assert look.weights_BHWS.flatten().tolist() == pytest.approx([1 / 4, 3 / 4, 0.0, 0.0])
+    assert look.weights_BHWS.flatten().tolist() == pytest.approx([*weights, 0.0, 0.0])
 
 
 def test_several_heads_look_each_with_its_own_part() -> None:
