@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.fused import split_linear
+from nmtkit.models.fused.linear import split_linear
+from nmtkit.models.fused.switch import is_plain
 
 
 def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -74,21 +75,35 @@ class MultiHeadAttention(nn.Module):
         mask: Tensor | None = None,
         causal: bool = False,
     ) -> Tensor:
-        """Vectors (B, T, D). `mask`: True where attention may go, broadcastable to (B, H, T, S)."""
-        mixed_BHTC = nn.functional.scaled_dot_product_attention(
-            query_BHTC,
-            keys_BHSC,
-            values_BHSC,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal,
-        )
+        """softmax(q kᵀ / √C) v of each head, and a linear map of all heads: vectors (B, T, D).
+
+        Args:
+            mask: True where attention may go, broadcastable to (B, H, T, S).
+            causal: each position sees itself and those before it (and there is no mask).
+        """
+        if is_plain():
+            if causal:
+                length, source = query_BHTC.shape[2], keys_BHSC.shape[2]
+                mask = torch.ones(length, source, dtype=torch.bool, device=query_BHTC.device).tril()
+            weights_BHTS = self.weights(query_BHTC, keys_BHSC, mask)
+            mixed_BHTC = nn.functional.dropout(weights_BHTS, self.dropout, self.training) @ values_BHSC
+        else:
+            mixed_BHTC = nn.functional.scaled_dot_product_attention(
+                query_BHTC,
+                keys_BHSC,
+                values_BHSC,
+                attn_mask=mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=causal,
+            )
         vectors: Tensor = self.output(mixed_BHTC.transpose(1, 2).flatten(2))
         return vectors
 
     @staticmethod
-    def weights(query_BHTC: Tensor, keys_BHSC: Tensor, mask: Tensor) -> Tensor:
+    def weights(query_BHTC: Tensor, keys_BHSC: Tensor, mask: Tensor | None) -> Tensor:
         """The attention weights (B, H, T, S) that `attend` uses, written out."""
         energies = query_BHTC @ keys_BHSC.transpose(-1, -2) * query_BHTC.shape[-1] ** -0.5
-        weights: Tensor = energies.masked_fill(~mask, -torch.inf).softmax(-1)
+        if mask is not None:
+            energies = energies.masked_fill(~mask, -torch.inf)
+        weights: Tensor = energies.softmax(-1)
         return weights

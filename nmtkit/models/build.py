@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from nmtkit.models.bahdanau import BahdanauDecoder
 from nmtkit.models.convolutional import Convolutional
 from nmtkit.models.focus import Extent, Global, Monotonic, Normaliser, Predictive, Sigmoid, Softmax, Sparse
+from nmtkit.models.fronts import Embeddings, FeatureFront, TokenFront, embedding
+from nmtkit.models.hard import HardChoice
 from nmtkit.models.interface import Model
-from nmtkit.models.layers import FeatureFront, TokenFront, embedding
+from nmtkit.models.luong import LuongDecoder
 from nmtkit.models.options import ConvolutionalOptions, ModelOptions, RecurrentOptions, TransformerOptions
 from nmtkit.models.recurrent import Recurrent
-from nmtkit.models.recurrent_decoders import BahdanauDecoder, LuongDecoder, PlainDecoder, RecurrentDecoder, Sizes
+from nmtkit.models.recurrent_decoder import DecoderSizes, RecurrentDecoder
 from nmtkit.models.scores import (
     AdditiveScore,
     ContentScore,
@@ -24,94 +27,71 @@ from nmtkit.models.scores import (
     Score,
     UniformScore,
 )
-from nmtkit.models.source_attention import SourceAttention
+from nmtkit.models.source_attention import HeadSizes, SourceAttention
+from nmtkit.models.sutskever import SutskeverDecoder
 from nmtkit.models.transformer import Transformer
-from nmtkit.settings import to_mapping
 
 
-def _score(score: str, units: int, annotation: int, attention: int, strength: float, max_positions: int) -> Score:
-    """A score of one head.
-
-    Args:
-        units: width of the query, where the score reads the state itself.
-        annotation: width of what the keys are made of.
-    """
-    made: dict[str, Callable[[], Score]] = {
-        "additive": lambda: AdditiveScore(annotation, attention),
+def _score(options: RecurrentOptions) -> Score:
+    """Of one head. A single head compares the decoder's states with the annotations themselves; each of several heads
+    compares projections of them, as wide as its part of `attention`."""
+    several, part = options.heads > 1, options.attention // options.heads
+    query, read, width = (part, part, part) if several else (options.units, options.annotation, options.attention)
+    scores: dict[str, Callable[[], Score]] = {
+        "additive": lambda: AdditiveScore(read, width),
         "dot": lambda: DotScore(1.0),
-        "scaled-dot": lambda: DotScore(annotation**-0.5),
-        "general": lambda: GeneralScore(annotation, units),
-        "cosine": lambda: ContentScore(strength or None),
-        "location": lambda: LocationScore(max_positions),
+        "scaled-dot": lambda: DotScore(read**-0.5),
+        "general": lambda: GeneralScore(read, query),
+        "cosine": lambda: ContentScore(options.strength or None),
+        "location": lambda: LocationScore(options.max_positions),
         "uniform": UniformScore,
     }
-    return made[score]()
+    return scores[options.score]()
 
 
-def _attention(options: RecurrentOptions) -> SourceAttention:
-    several, part = options.heads > 1, options.attention // options.heads
-    widths = (part, part, part) if several else (options.units, options.annotation, options.attention)
+def _extent(options: RecurrentOptions) -> Extent:
     extents: dict[str, Callable[[], Extent]] = {
         "global": Global,
         "local-m": lambda: Monotonic(options.window),
         "local-p": lambda: Predictive(options.window, options.units),
     }
+    return extents[options.extent]()
+
+
+def _normaliser(options: RecurrentOptions) -> Normaliser:
     normalisers: dict[str, Callable[[], Normaliser]] = {
         "softmax": Softmax,
         "sparsemax": lambda: Sparse(2.0),
         "entmax": lambda: Sparse(1.5),
         "sigmoid": lambda: Sigmoid(options.sigmoid_bias),
     }
-    return SourceAttention(
-        _score(options.score, *widths, options.strength, options.max_positions),
-        extents[options.extent](),
-        normalisers[options.normaliser](),
-        annotation=options.annotation,
-        heads=options.heads,
-        width=options.attention,
-        positions=options.max_positions if options.score == "location" else None,
-        hard=options.hard,
-        expected_share=options.expected_share,
+    return normalisers[options.normaliser]()
+
+
+def _attention(options: RecurrentOptions) -> SourceAttention:
+    hard = HardChoice(options.expected_share) if options.hard else None
+    sizes = HeadSizes(options.heads, options.annotation, options.attention)
+    return SourceAttention(_score(options), _extent(options), _normaliser(options), hard, sizes)
+
+
+def _decoder(options: RecurrentOptions) -> RecurrentDecoder:
+    context = 0 if options.order == "none" else options.annotation
+    sizes = DecoderSizes(
+        options.cell, options.embedding, context, options.units, options.decoder_layers, options.dropout
     )
+    decoders: dict[str, Callable[[], RecurrentDecoder]] = {
+        "none": lambda: SutskeverDecoder(sizes),
+        "bahdanau": lambda: BahdanauDecoder(sizes, _attention(options)),
+        "luong": lambda: LuongDecoder(sizes, _attention(options), options.input_feeding),
+    }
+    return decoders[options.order]()
 
 
-def _recurrent(front: nn.Module, target: nn.Embedding, output: nn.Parameter, **rest: Any) -> Model:
-    """The decoder that the options ask for, and the encoder around it."""
-    options = RecurrentOptions(**rest)
-    attends = options.order != "none"
-    sizes = Sizes(
-        options.cell,
-        options.embedding,
-        options.annotation if attends else 0,
-        options.units,
-        options.decoder_layers,
-        options.dropout,
-    )
-    decoder: RecurrentDecoder
-    if not attends:
-        decoder = PlainDecoder(sizes)
-    elif options.order == "luong":
-        decoder = LuongDecoder(sizes, _attention(options), options.input_feeding)
-    else:
-        decoder = BahdanauDecoder(sizes, _attention(options))
-    return Recurrent(
-        front,
-        target,
-        output,
-        decoder,
-        kind=options.cell,
-        embedding=options.embedding,
-        units=options.encoder_units or options.units,
-        layers=options.encoder_layers,
-        bidirectional=options.bidirectional,
-        whole=not attends,
-        dropout=options.dropout,
-        reward_weight=options.reward_weight,
-        entropy_weight=options.entropy_weight,
-    )
+def _recurrent(embeddings: Embeddings, options: RecurrentOptions) -> Recurrent:
+    return Recurrent(embeddings, options, _decoder(options))
 
 
-_FAMILIES: dict[str, tuple[Callable[..., Model], float | None]] = {
+_FAMILIES: dict[str, tuple[Callable[[Embeddings, Any], Model], float | None]] = {
     TransformerOptions.family: (Transformer, None),
     RecurrentOptions.family: (_recurrent, 0.25),
     ConvolutionalOptions.family: (Convolutional, None),
@@ -133,16 +113,14 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
         features: the source is feature vectors instead of ids.
     """
     make, std = _FAMILIES[options.family]
-    rest: dict[str, Any] = to_mapping(options)
-    tie_source, tie_output = rest.pop("tie_source"), rest.pop("tie_output")
-    width: int = options.embedding  # type: ignore[attr-defined]  # which every family has
+    width = options.embedding
     std = std or width**-0.5
     target = embedding(target_size, width, std)
-    if features and tie_source:
+    if features and options.tie_source:
         raise ValueError("tie_source needs a source of ids, but this one is feature vectors: set it to false")
     if features:
         front: nn.Module = FeatureFront(source_size, width, std)
-    elif tie_source:
+    elif options.tie_source:
         if source_size != target_size:
             raise ValueError(
                 "tie_source needs one vocabulary for both sides: train a joint tokenizer or set it to false"
@@ -150,8 +128,8 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
         front = TokenFront(target)
     else:
         front = TokenFront(embedding(source_size, width, std))
-    output = target.weight if tie_output else embedding(target_size, width, std).weight
-    model = make(front, target, output, **rest)
+    output = target.weight if options.tie_output else embedding(target_size, width, std).weight
+    model = make(Embeddings(front, target, output), options)
     model.longest = options.longest
     return model
 

@@ -1,7 +1,7 @@
-"""Recurrent units, plain, gated and with long short-term memory: over known inputs, and step by step.
+"""Recurrent units: Elman's (1990), gated (Cho et al. 2014) and long short-term memories (Hochreiter, Schmidhuber 1997).
 
 A unit's state is one vector: that of a long short-term memory is its output and its cell side by side. Over known
-inputs PyTorch's fused kernels run; where an input hangs on the step before (attention), a cell goes step by step.
+inputs PyTorch's fused kernels run; where an input depends on the step before (attention), a cell goes step by step.
 
 Shape key: N rows, T positions, E input width, U units, Z state width, G gates of a unit.
 """
@@ -15,10 +15,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.fused import SharedMatrix, gated_unit, long_short_term_unit
+from nmtkit.models.fused.shared_matrix import SharedMatrix
+from nmtkit.models.fused.switch import is_plain
+from nmtkit.models.fused.units import gated_unit, long_short_term_unit
 
 
-def plain_unit(input_gate: Tensor, state_gate: Tensor, hidden: Tensor) -> Tensor:
+def tanh_unit(input_gate: Tensor, state_gate: Tensor, hidden: Tensor) -> Tensor:
     """tanh(W x + U h), Elman 1990: the state's own share has come in already."""
     return torch.tanh(input_gate + state_gate)
 
@@ -41,7 +43,7 @@ class Unit:
 
 
 UNITS = {
-    "rnn": Unit(1, 1, plain_unit, nn.RNN),
+    "rnn": Unit(1, 1, tanh_unit, nn.RNN),
     "gru": Unit(3, 1, gated_unit, nn.GRU),  # Cho et al. 2014
     "lstm": Unit(4, 2, long_short_term_unit, nn.LSTM),  # Hochreiter and Schmidhuber 1997, with a forget gate
 }
@@ -62,9 +64,23 @@ class Layer(nn.Module):
 
     def forward(self, vectors_NTE: Tensor, state_NZ: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (N, T, U), and the state after the last input (N, Z)."""
+        if is_plain():
+            return self._step_by_step(vectors_NTE, state_NZ)
         parts = [part.contiguous() for part in state_NZ.unsqueeze(0).chunk(self.unit.parts, dim=2)]
         outputs, last = self.inner(vectors_NTE, parts[0] if len(parts) == 1 else tuple(parts))
         return outputs, (last if len(parts) == 1 else torch.cat(last, dim=2)).squeeze(0)
+
+    def _step_by_step(self, vectors_NTE: Tensor, state_NZ: Tensor) -> tuple[Tensor, Tensor]:
+        """The plain formula: W x + b for all inputs, then step by step U h + b and the unit."""
+        weight, bias, state_weight, state_bias = (
+            self.inner.get_parameter(f"{name}_l0") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+        )
+        outputs = []
+        for input_gates in nn.functional.linear(vectors_NTE, weight, bias).unbind(1):
+            state_gates = nn.functional.linear(state_NZ[:, : self.units], state_weight, state_bias)
+            state_NZ = self.unit.advance(input_gates, state_gates, state_NZ)
+            outputs.append(state_NZ[:, : self.units])
+        return torch.stack(outputs, dim=1), state_NZ
 
 
 class Encoder(nn.Module):
@@ -102,7 +118,7 @@ def _reordered(vectors_BSE: Tensor, order_BS: Tensor) -> Tensor:
 
 
 class Cell(nn.Module):
-    """A recurrent unit fed by a word and by what the step before it or its attention found.
+    """A recurrent unit that reads a word and a second input: the context of attention, or the output before.
 
     The word's share of the gates is computed for all steps beforehand; the state's share comes with a projected query
     out of one product.

@@ -11,7 +11,6 @@ of the blocks, E embedding width, Q = W·T queries of a sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from nmtkit.models.attention import masked_softmax
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
+from nmtkit.models.dropout import Dropout
+from nmtkit.models.fronts import Embeddings
 from nmtkit.models.interface import Maps, Model, Rows
-from nmtkit.models.layers import Dropout
+from nmtkit.models.modules import Modules
+from nmtkit.models.options import ConvolutionalOptions
 from nmtkit.models.positions import make_positions
 
 SQRT_HALF = 0.5**0.5
@@ -133,42 +135,20 @@ class DecoderBlock(nn.Module):
 
 
 class Convolutional(Model):
-    """Encoder and decoder blocks.
+    """Encoder and decoder blocks."""
 
-    Args:
-        front: source ids or features to vectors of width `embedding`.
-        target_embedding: V × embedding table of the decoder's input.
-        output_weight: V × embedding output embeddings (the same parameter as the table's when tied).
-        positions: "learned" or "sinusoidal".
-        max_positions: rows of the tables of learned positions, one table a side.
-    """
-
-    def __init__(
-        self,
-        front: nn.Module,
-        target_embedding: nn.Embedding,
-        output_weight: nn.Parameter,
-        *,
-        width: int,
-        embedding: int,
-        kernel: int,
-        encoder_layers: int,
-        decoder_layers: int,
-        positions: str,
-        max_positions: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, embeddings: Embeddings, options: ConvolutionalOptions) -> None:
         super().__init__()
-        self.front, self.target_embedding, self.output_weight = front, target_embedding, output_weight
+        width, embedding, kernel, dropout = options.width, options.embedding, options.kernel, options.dropout
+        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
         self.source_positions, self.target_positions = (
-            make_positions(positions, embedding, embedding, max_positions) for _ in range(2)
+            make_positions(options.positions, embedding, embedding, options.max_positions) for _ in range(2)
         )
         self.dropout, self.width, self.kernel, self.scale = Dropout(dropout), width, kernel, embedding**-0.5
-        kept = 1 - dropout
-        self.source_input, self.target_input = (_linear(embedding, width, gain=kept) for _ in range(2))
+        self.source_input, self.target_input = (_linear(embedding, width, gain=1 - dropout) for _ in range(2))
         self.source_output, self.target_output = (_linear(width, embedding) for _ in range(2))
-        self.encoder = nn.ModuleList(EncoderBlock(width, kernel, dropout) for _ in range(encoder_layers))
-        self.decoder = nn.ModuleList(DecoderBlock(width, embedding, kernel, dropout) for _ in range(decoder_layers))
+        self.encoder = Modules(EncoderBlock(width, kernel, dropout) for _ in range(options.encoder_layers))
+        self.decoder = Modules(DecoderBlock(width, embedding, kernel, dropout) for _ in range(options.decoder_layers))
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> ConvolutionalMemory:
         embedded_BSE = self._enter(self.front(source), self.source_positions, 0)
@@ -206,18 +186,13 @@ class Convolutional(Model):
         position_N = torch.zeros(rows, dtype=torch.int64, device=nothing.device)
         return ConvolutionalState(position_N, (nothing,) * len(self.decoder))
 
-    def _decoder_blocks(self) -> Iterator[DecoderBlock]:
-        for block in self.decoder:
-            assert isinstance(block, DecoderBlock)
-            yield block
-
     def _advance(
         self, target_in_NT: Tensor, start: int, inputs: tuple[Tensor, ...], memory: ConvolutionalMemory
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Read T tokens, the first at position `start`: hidden (N, T, E), and by block new inputs and weights."""
         embedded_NTE = self._enter(self.target_embedding(target_in_NT), self.target_positions, start)
         vectors_NTD, last, weights = self.target_input(embedded_NTE), [], []
-        for block, past_NKD in zip(self._decoder_blocks(), inputs, strict=True):
+        for block, past_NKD in zip(self.decoder, inputs, strict=True):
             vectors_NTD, past_NKD, weights_BQS = block(vectors_NTD, past_NKD, embedded_NTE, memory)
             last.append(past_NKD)
             weights.append(weights_BQS)

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.fused import projected_cross_entropy
+from nmtkit.models.fused.loss import projected_cross_entropy
+from nmtkit.models.fused.switch import is_plain
 from nmtkit.specials import BOS, PAD
 
 FIRST = 2
@@ -66,8 +67,11 @@ class ProjectedLogProbs(LogProbs):
 
     def top(self, k: int) -> tuple[Tensor, Tensor]:
         k = min(k, self.weight.shape[0])
+        if is_plain():
+            values, places = self._logits(self.hidden).log_softmax(-1).topk(k)
+            return values, places + FIRST
         parts = [_top(self._logits(hidden), k) for hidden in self.hidden.flatten(0, -2).split(self.CACHED)]
-        values, ids = (torch.cat(one).unflatten(0, self.hidden.shape[:-1]) for one in zip(*parts, strict=True))
+        values, ids = (torch.cat(tensors).unflatten(0, self.hidden.shape[:-1]) for tensors in zip(*parts, strict=True))
         return values, ids + FIRST
 
     def at(self, ids: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An ensemble is a model: the mean of its members' probabilities.
+"""An ensemble of models is a model (Hansen and Salamon 1990): the mean of its members' probabilities.
 
 Shape key: B sentences, S source positions, N hypotheses, T target positions, V vocabulary.
 """
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmtkit.models.distribution import FIRST, LogProbs
-from nmtkit.models.interface import Maps, Model, Rows, Stepper
+from nmtkit.models.interface import Maps, Model, Rows
+from nmtkit.models.modules import Modules
 from nmtkit.specials import PAD
 
 
@@ -56,22 +57,21 @@ class Ensemble(Model):
 
     def __init__(self, members: Sequence[Model]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
-        self._steppers: tuple[Stepper[Any, Any], ...] = tuple(members)
+        self.members = Modules(members)
         self.longest = min((member.longest for member in members if member.longest is not None), default=None)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
-        return Members(tuple(member.encode(source, mask_BS) for member in self._steppers))
+        return Members(tuple(member.encode(source, mask_BS) for member in self.members))
 
     def start(self, memory: Members) -> Members:
         return Members(tuple(member.start(own) for member, own in self._with(memory)))
 
-    def _with(self, memory: Members) -> Iterator[tuple[Stepper[Any, Any], Any]]:
+    def _with(self, memory: Members) -> Iterator[tuple[Model, Any]]:
         """Each member with its own memory."""
-        return zip(self._steppers, memory.members, strict=True)
+        return zip(self.members, memory.members, strict=True)
 
     def step(self, token_N: Tensor, state: Members, memory: Members) -> tuple[LogProbs, Members]:
-        triples = zip(self._steppers, state.members, memory.members, strict=True)
+        triples = zip(self.members, state.members, memory.members, strict=True)
         results = [member.step(token_N, own, read) for member, own, read in triples]
         return MeanLogProbs([result[0] for result in results]), Members(tuple(result[1] for result in results))
 
@@ -84,5 +84,5 @@ class Ensemble(Model):
         return Maps(cross, tuple(layer for member_maps in maps for layer in member_maps.decoder))
 
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        maps = (member.encoder_attention(source, mask_BS) for member in self._steppers)
+        maps = (member.encoder_attention(source, mask_BS) for member in self.members)
         return tuple(layer for member_maps in maps for layer in member_maps)

@@ -1,4 +1,4 @@
-"""From energies to weights: which positions may be looked at, how they are normalised, and soft or hard choice.
+"""From energies to weights: which positions may be looked at (Luong et al. 2015), and how these are normalised.
 
 Shape key: B sentences, H heads, W queries of a sentence, S source positions, U width of the decoder's state.
 """
@@ -76,19 +76,32 @@ class Sigmoid(Normaliser):
         return energies.sigmoid().masked_fill(~allowed, 0.0)
 
 
+@dataclass(frozen=True)
+class Window:
+    """What an extent allows a query.
+
+    Attributes:
+        allowed_BWS: True where it may look; one row may stand for all queries.
+        factor_BWS: what the weights are multiplied by; None: by nothing.
+    """
+
+    allowed_BWS: Tensor
+    factor_BWS: Tensor | None = None
+
+
 class Extent(nn.Module, ABC):
     """Which positions may be looked at."""
 
     @abstractmethod
-    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Allowed positions, broadcastable to (B, W, S), and factors (B, W, S) of the weights or None."""
+    def window(self, place: Place, mask_BS: Tensor) -> Window:
+        """The window of each query; `mask_BS` is True where there is a source position."""
 
 
 class Global(Extent):
     """All of the source."""
 
-    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
-        return mask_BS.unsqueeze(1), None
+    def window(self, place: Place, mask_BS: Tensor) -> Window:
+        return Window(mask_BS.unsqueeze(1))
 
 
 class Monotonic(Extent):
@@ -101,12 +114,12 @@ class Monotonic(Extent):
         super().__init__()
         self.reach = reach
 
-    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+    def window(self, place: Place, mask_BS: Tensor) -> Window:
         last_B1 = mask_BS.sum(1, keepdim=True) - 1
         centre_BW = torch.minimum(place.position.reshape(1, -1), last_B1)
         source_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
         near_BWS = (source_S - centre_BW.unsqueeze(2)).abs() <= self.reach
-        return near_BWS & mask_BS.unsqueeze(1), None
+        return Window(near_BWS & mask_BS.unsqueeze(1))
 
 
 class Predictive(Extent):
@@ -121,10 +134,10 @@ class Predictive(Extent):
         self.reach = reach
         self.inner, self.vector = nn.Linear(units, units, bias=False), nn.Linear(units, 1, bias=False)
 
-    def window(self, place: Place, mask_BS: Tensor) -> tuple[Tensor, Tensor | None]:
+    def window(self, place: Place, mask_BS: Tensor) -> Window:
         length_B1 = mask_BS.sum(1, keepdim=True)
         centre_BW = length_B1 * self.vector(torch.tanh(self.inner(place.state_BWU))).sigmoid().squeeze(2)
         source_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
         distance_BWS = source_S - centre_BW.unsqueeze(2)
         allowed_BWS = (distance_BWS.abs() <= self.reach) & mask_BS.unsqueeze(1)
-        return allowed_BWS, torch.exp(-2 * (distance_BWS / self.reach) ** 2)
+        return Window(allowed_BWS, torch.exp(-2 * (distance_BWS / self.reach) ** 2))

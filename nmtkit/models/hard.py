@@ -1,63 +1,101 @@
-"""The loss of a model that draws the positions it looks at (hard attention, Xu et al. 2015, section 4.1).
+"""Hard attention (Xu et al. 2015, section 4.1): one position is drawn, and the loss learns from what it brought.
 
 The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
 which one sample is taken (REINFORCE), its second part weighed by λ_r: with λ_r = 1 and no label smoothing, which the
 reward does not know, the estimate is unbiased; with less of it the noise of the draws drowns the first part less. A
 position drawn at step t bears only on y_t and what follows, so its reward is the log P of the rest, or of y_t alone
 where nothing is handed on to the next step; what the other sentences of the batch have there on average, a piece, is
-the baseline, which leaves the expectation as it is since it does not hang on the sentence's own draws. The paper's
+the baseline, which leaves the expectation as it is since it does not depend on the sentence's own draws. The paper's
 baseline is a moving average.
 
 As in the paper some draws are replaced by the expected context, the weighted sum of soft attention, whose gradient has
 no noise; here a coin is thrown for every word, there for every sentence.
 
-Shape key: N targets, T target positions, D hidden width, V vocabulary.
+Shape key: B sentences, H heads, W queries of a sentence, S source positions, N targets, T target positions, D hidden
+width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.specials import PAD
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Of positions that were drawn, (B, W) or (N, T).
+
+    Attributes:
+        log_p: in nats, summed over heads, with a gradient; 0 where the context is the expected one.
+        entropy: of the distributions that they were drawn from, in nats.
+    """
+
+    log_p: Tensor
+    entropy: Tensor
+
+
+class HardChoice(nn.Module):
+    """One position of each row: the heaviest, and in training one drawn from the weights.
+
+    Args:
+        expected_share: of the queries, for all heads alike, that keep all positions in training, as in soft attention.
+    """
+
+    def __init__(self, expected_share: float) -> None:
+        super().__init__()
+        self.expected_share = expected_share
+
+    def forward(self, p_BHWS: Tensor) -> tuple[Tensor, Draws | None]:
+        """Weights like `p_BHWS`, and in training what was drawn."""
+        if not self.training:
+            return nn.functional.one_hot(p_BHWS.argmax(-1), p_BHWS.shape[-1]).to(p_BHWS.dtype), None
+        drawn_BHW1 = torch.multinomial(p_BHWS.detach().flatten(0, 2), 1).view(*p_BHWS.shape[:3], 1)
+        expected_B1W1 = torch.rand_like(p_BHWS[:, :1, :, :1]) < self.expected_share
+        chosen_BHWS = torch.where(expected_B1W1, p_BHWS, torch.zeros_like(p_BHWS).scatter_(3, drawn_BHW1, 1.0))
+        log_p_BW = p_BHWS.gather(3, drawn_BHW1).squeeze(3).log().sum(1) * ~expected_B1W1[:, 0, :, 0]
+        logs_BHWS = p_BHWS.masked_fill(p_BHWS == 0, 1.0).log()  # 0 log 0 is 0, and so is its gradient
+        return chosen_BHWS, Draws(log_p_BW, -(p_BHWS * logs_BHWS).sum(3).sum(1))
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """What the loss adds to the cross-entropy.
+
+    Attributes:
+        draws: weight of the gradient of the draws (λ_r).
+        entropy: reward for an undecided distribution (λ_e), in nats a step.
+    """
+
+    draws: float
+    entropy: float
+
+
 class SampledLogProbs(ProjectedLogProbs):
-    """Distributions that hang on drawn positions; only the loss knows of it.
+    """Distributions that depend on drawn positions; only the loss knows of it.
 
     Args:
         hidden: (N, T, D).
-        log_p_NT: of the positions drawn for each step, with a gradient; 0 where the context is the expected one.
-        entropy_NT: of the distributions they were drawn from, in nats.
-        reward_weight: of the gradient of the draws (λ_r).
-        entropy_weight: reward for an undecided distribution (λ_e), in nats a step.
+        draws: (N, T).
         lasting: whether a position drawn at a step bears on later steps, too.
     """
 
-    def __init__(
-        self,
-        hidden: Tensor,
-        weight_VD: Tensor,
-        log_p_NT: Tensor,
-        entropy_NT: Tensor,
-        *,
-        reward_weight: float,
-        entropy_weight: float,
-        lasting: bool,
-    ) -> None:
+    def __init__(self, hidden: Tensor, weight_VD: Tensor, draws: Draws, rewards: Rewards, lasting: bool) -> None:
         super().__init__(hidden, weight_VD)
-        self.log_p_NT, self.entropy_NT = log_p_NT, entropy_NT
-        self.reward_weight, self.entropy_weight, self.lasting = reward_weight, entropy_weight, lasting
+        self.draws, self.rewards, self.lasting = draws, rewards, lasting
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """The value is that of the cross-entropy; the gradient adds that of the draws."""
         wanted_NT = target != PAD
         with torch.no_grad():
             advantage_NT = advantages(self.at(target), wanted_NT, self.lasting)
-        drawn = (advantage_NT * self.log_p_NT * wanted_NT).sum()
-        undecided = (self.entropy_NT * wanted_NT).sum()
-        extra = -(self.reward_weight * drawn + self.entropy_weight * undecided)
+        drawn = (advantage_NT * self.draws.log_p * wanted_NT).sum()
+        undecided = (self.draws.entropy * wanted_NT).sum()
+        extra = -(self.rewards.draws * drawn + self.rewards.entropy * undecided)
         return super().loss(target, smoothing) + extra - extra.detach()
 
 

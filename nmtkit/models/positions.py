@@ -1,17 +1,42 @@
-"""Where a word stands: the ways to tell it to a Transformer, whose attention alone knows no order.
+"""Where a word stands: sinusoids (Vaswani et al. 2017, 3.5) and learned positions (Gehring et al. 2017, 3.1).
 
-Each module takes the vectors of the positions `start` … `start + T − 1`, (B, T, E), and returns what enters the stack,
-(B, T, D): the vectors times √E (Vaswani et al. 2017, 3.4) and their positions.
+Attention alone knows no order. Each module takes the vectors of the positions `start` … `start + T − 1`, (B, T, E),
+and returns what enters the stack, (B, T, D): the vectors times √E (Vaswani et al. 2017, 3.4) and their positions.
 
 Shape key: B sentences or hypotheses, T positions, E embedding width, P channels of a position, D = E or E + P width.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.layers import Positions
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """PE(pos, 2i) = sin(pos / 10000^(2i/d)), PE(pos, 2i+1) = cos(…) in float64, (length, width). Vaswani 2017, 3.5."""
+    position = torch.arange(length, dtype=torch.float64).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(10000.0) / width))
+    table = torch.zeros(length, width, dtype=torch.float64)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate[: width // 2])
+    return table
+
+
+class Sinusoids(nn.Module):
+    """Sinusoidal positions for any length: the table grows when a longer one is asked for."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.table = sinusoids(256, width).float()  # no buffer: a change of precision must start from float64 again
+
+    def forward(self, start: int, length: int, like: Tensor) -> Tensor:
+        """Positions start … start + length − 1, (length, D), in the precision and on the device of `like`."""
+        if start + length > self.table.shape[0] or self.table.dtype != like.dtype or self.table.device != like.device:
+            size = max(self.table.shape[0], 2 * (start + length))
+            self.table = sinusoids(size, self.table.shape[1]).to(like)
+        return self.table[start : start + length]
 
 
 class AddedSinusoids(nn.Module):
@@ -19,7 +44,7 @@ class AddedSinusoids(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.positions, self.scale = Positions(width), width**0.5
+        self.positions, self.scale = Sinusoids(width), width**0.5
 
     def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
         positions_TE = self.positions(start, vectors_BTE.shape[1], vectors_BTE)
@@ -31,7 +56,7 @@ class ConcatenatedSinusoids(nn.Module):
 
     def __init__(self, embedding: int, position_width: int) -> None:
         super().__init__()
-        self.positions, self.scale = Positions(position_width), embedding**0.5
+        self.positions, self.scale = Sinusoids(position_width), embedding**0.5
 
     def forward(self, vectors_BTE: Tensor, start: int) -> Tensor:
         positions_TP = self.positions(start, vectors_BTE.shape[1], vectors_BTE)

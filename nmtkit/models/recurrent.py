@@ -16,52 +16,30 @@ from torch import Tensor, nn
 
 from nmtkit.models.cells import Encoder
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
-from nmtkit.models.hard import SampledLogProbs
+from nmtkit.models.dropout import Dropout
+from nmtkit.models.fronts import Embeddings
+from nmtkit.models.hard import Rewards, SampledLogProbs
 from nmtkit.models.interface import Maps, Model
-from nmtkit.models.layers import Dropout
-from nmtkit.models.recurrent_decoders import RecurrentDecoder, RecurrentMemory, RecurrentState
+from nmtkit.models.modules import Modules
+from nmtkit.models.options import RecurrentOptions
+from nmtkit.models.recurrent_decoder import RecurrentDecoder, RecurrentMemory, RecurrentState
 
 
 class Recurrent(Model):
-    """Encoder layers, bridge and decoder.
+    """Encoder layers, bridge and decoder."""
 
-    Args:
-        front: source ids or features to vectors of width `embedding`.
-        target_embedding: V × embedding table of the decoder's input.
-        output_weight: V × embedding output embeddings (the same parameter as the table's when tied).
-        units: of each direction of the encoder.
-        whole: the bridge reads the last states of both directions; otherwise that of the direction that ended at the
-            first word, if there are two (Bahdanau et al. 2015, appendix A.2.2).
-        reward_weight, entropy_weight: of hard attention, see `SampledLogProbs`.
-    """
-
-    def __init__(
-        self,
-        front: nn.Module,
-        target_embedding: nn.Embedding,
-        output_weight: nn.Parameter,
-        decoder: RecurrentDecoder,
-        *,
-        kind: str,
-        embedding: int,
-        units: int,
-        layers: int,
-        bidirectional: bool,
-        whole: bool,
-        dropout: float,
-        reward_weight: float,
-        entropy_weight: float,
-    ) -> None:
+    def __init__(self, embeddings: Embeddings, options: RecurrentOptions, decoder: RecurrentDecoder) -> None:
         super().__init__()
-        annotation = units * (1 + bidirectional)
-        self.front, self.target_embedding, self.output_weight = front, target_embedding, output_weight
-        self.dropout, self.units = Dropout(dropout), units
-        self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
-        self.bidirectional, self.whole = bidirectional, whole
-        self.encoder = nn.ModuleList(
-            Encoder(kind, annotation if layer else embedding, units, bidirectional) for layer in range(layers)
-        )
-        self.bridge = nn.Linear(annotation if whole else units, decoder.depth * decoder.state_width)
+        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
+        self.units, self.bidirectional = options.encoder_units or options.units, options.bidirectional
+        self.whole = options.order == "none"
+        """The bridge reads what both directions ended with; otherwise the one that ended at the first word, if there
+        are two (Bahdanau et al. 2015, appendix A.2.2)."""
+        self.dropout, self.rewards = Dropout(options.dropout), Rewards(options.reward_weight, options.entropy_weight)
+        widths = [options.embedding] + [options.annotation] * (options.encoder_layers - 1)
+        self.encoder = Modules(Encoder(options.cell, width, self.units, self.bidirectional) for width in widths)
+        ended = options.annotation if self.whole else self.units
+        self.bridge = nn.Linear(ended, decoder.depth * decoder.state_width)
         self.decoder = decoder
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> RecurrentMemory:
@@ -82,27 +60,18 @@ class Recurrent(Model):
         return torch.cat((from_left, from_right), dim=1) if self.whole else from_right
 
     def start(self, memory: RecurrentMemory) -> RecurrentState:
-        rows = memory.size()
-        fed = memory.first_BLZ.new_zeros(rows, self.decoder.fed)
-        return RecurrentState(memory.first_BLZ, fed, torch.zeros(rows, dtype=torch.int64, device=fed.device))
+        return self.decoder.start(memory, memory.size())
 
     def step(self, token_N: Tensor, state: RecurrentState, memory: RecurrentMemory) -> tuple[LogProbs, RecurrentState]:
         output_NE, next_state = self.decoder.step(self.dropout(self.target_embedding(token_N)), state, memory)
         return ProjectedLogProbs(output_NE, self.output_weight), next_state
 
     def decode(self, memory: RecurrentMemory, target_in_NT: Tensor) -> LogProbs:
-        found = self.decoder.unroll(self.dropout(self.target_embedding(target_in_NT)), memory)
-        if found.log_p_NT is None or found.entropy_NT is None:
-            return ProjectedLogProbs(found.hidden_NTE, self.output_weight)
-        return SampledLogProbs(
-            found.hidden_NTE,
-            self.output_weight,
-            found.log_p_NT,
-            found.entropy_NT,
-            reward_weight=self.reward_weight,
-            entropy_weight=self.entropy_weight,
-            lasting=self.decoder.lasting,
-        )
+        outputs = self.decoder.unroll(self.dropout(self.target_embedding(target_in_NT)), memory)
+        if outputs.draws is None:
+            return ProjectedLogProbs(outputs.hidden_NTE, self.output_weight)
+        lasting = self.decoder.lasting
+        return SampledLogProbs(outputs.hidden_NTE, self.output_weight, outputs.draws, self.rewards, lasting)
 
     def attention(self, memory: RecurrentMemory, target_in_NT: Tensor) -> Maps:
         weights_NHTS = self.decoder.unroll(self.target_embedding(target_in_NT), memory).weights_NHTS

@@ -1,4 +1,4 @@
-"""How well a decoder state (query) and a source annotation (key) fit: every score of the lectures.
+"""How well a decoder state (query) and a source annotation (key) fit: the scores of Bahdanau, Luong and others.
 
 Each is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
 are scored against them. A score with `columns` reads a query that was projected to so many columns (a decoder forms
@@ -20,7 +20,7 @@ class Score(nn.Module, ABC):
 
     Attributes:
         columns: of a projected query; None: the query is read as it is.
-        reads_keys: whether energies hang on the annotations at all.
+        reads_keys: whether energies depend on the annotations at all.
     """
 
     columns: int | None = None
@@ -33,6 +33,10 @@ class Score(nn.Module, ABC):
     @abstractmethod
     def score(self, query: Tensor, keys: Tensor) -> Tensor:
         """Energies (…, W, S) of queries (…, W, Q) against keys (…, S, K)."""
+
+    def known(self, mask_BS: Tensor) -> Tensor:
+        """Of the source positions, True in the mask, those that have an energy."""
+        return mask_BS
 
 
 class AdditiveScore(Score):
@@ -111,7 +115,10 @@ class LocationScore(Score):
 
     def __init__(self, positions: int) -> None:
         super().__init__()
-        self.columns = positions
+        self.columns = self.positions = positions
+
+    def known(self, mask_BS: Tensor) -> Tensor:
+        return mask_BS & (torch.arange(mask_BS.shape[1], device=mask_BS.device) < self.positions)
 
     def prepare(self, annotations: Tensor) -> Tensor:
         return annotations[..., :0]

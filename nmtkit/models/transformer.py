@@ -5,19 +5,22 @@ Shape key: B sentences, S source positions, N = W·B hypotheses, T target positi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.attention import MultiHeadAttention, neighbours
+from nmtkit.models.attention import neighbours
+from nmtkit.models.cache import Cache
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
-from nmtkit.models.fused import rectified_network
+from nmtkit.models.dropout import Dropout
+from nmtkit.models.fronts import Embeddings
 from nmtkit.models.interface import Maps, Model, Rows
-from nmtkit.models.layers import Cache, Dropout
-from nmtkit.models.norms import NORMS, Norm, PreNorm
+from nmtkit.models.modules import Modules
+from nmtkit.models.norms import NORMS
+from nmtkit.models.options import TransformerOptions
 from nmtkit.models.positions import make_positions
+from nmtkit.models.transformer_layers import DecoderLayer, EncoderLayer, LayerSizes
 
 
 @dataclass(frozen=True)
@@ -36,117 +39,6 @@ class TransformerState(Rows):
     caches: tuple[Cache, ...]
 
 
-@dataclass(frozen=True)
-class LayerSizes:
-    """Of a layer.
-
-    Attributes:
-        width, feedforward, heads: D, the width of the feed-forward network's hidden layer, and H.
-        dropout, attention_dropout, activation_dropout: probabilities.
-        norm: what stands around each sublayer.
-    """
-
-    width: int
-    feedforward: int
-    heads: int
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
-    norm: Norm = PreNorm
-
-
-class FeedForward(nn.Module):
-    """max(0, x W₁ + b₁) W₂ + b₂. Vaswani et al. 2017, equation 2."""
-
-    def __init__(self, width: int, feedforward: int, dropout: float) -> None:
-        super().__init__()
-        self.inner, self.outer = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
-        self.dropout = Dropout(dropout)
-        for linear in (self.inner, self.outer):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        mask = self.dropout.scaled_mask(vectors, *vectors.shape[:-1], self.inner.out_features)
-        return rectified_network(vectors, self.inner, self.outer, mask)
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward network, each with layer norm and a skip connection around."""
-
-    def __init__(self, sizes: LayerSizes) -> None:
-        super().__init__()
-        width = sizes.width
-        self.self_norm, self.feedforward_norm = sizes.norm(width), sizes.norm(width)
-        self.self_attention = MultiHeadAttention(width, sizes.heads, sizes.attention_dropout)
-        self.feedforward = FeedForward(width, sizes.feedforward, sizes.activation_dropout)
-        self.dropout = Dropout(sizes.dropout)
-
-    def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
-        """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
-        return self._feed(self._mix(vectors_BSD, mask))
-
-    def self_weights(self, vectors_BSD: Tensor, mask: Tensor) -> Tensor:
-        """The weights of the self-attention, (B, H, S, S)."""
-        query, keys, _ = self.self_attention.project(self.self_norm.before(vectors_BSD))
-        return self.self_attention.weights(query, keys, mask)
-
-    def _mix(self, vectors_BSD: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
-        projected = self.self_attention.project(self.self_norm.before(vectors_BSD))
-        mixed_BSD = self.self_attention.attend(*projected, mask=mask, causal=causal)
-        return self.self_norm.after(self.dropout.add(vectors_BSD, mixed_BSD))
-
-    def _feed(self, vectors_BSD: Tensor) -> Tensor:
-        norm = self.feedforward_norm
-        return norm.after(self.dropout.add(vectors_BSD, self.feedforward(norm.before(vectors_BSD))))
-
-
-class DecoderLayer(EncoderLayer):
-    """An encoder layer with cross-attention between its two sublayers; its self-attention looks back only."""
-
-    def __init__(self, sizes: LayerSizes) -> None:
-        super().__init__(sizes)
-        self.cross_norm = sizes.norm(sizes.width)
-        self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
-
-    def parallel(
-        self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
-    ) -> Tensor:
-        """All target positions at once. `past_TT`: where the self-attention may go; None: the whole past."""
-        return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask_BS)
-
-    def look_back(self, vectors_NTD: Tensor, past_TT: Tensor | None = None) -> Tensor:
-        """All target positions behind the self-attention."""
-        return self._mix(vectors_NTD, past_TT, causal=past_TT is None)
-
-    def step(
-        self,
-        vectors_N1D: Tensor,
-        cache: Cache,
-        keys: Tensor,
-        values: Tensor,
-        mask_BS: Tensor,
-        recent: slice = slice(None),
-    ) -> tuple[Tensor, Cache]:
-        """One target position, given the cache of those before, of which (itself among them) it sees the `recent`."""
-        query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm.before(vectors_N1D))
-        cache = cache.append(pair_N2HC)
-        past = cache.keys()[:, :, recent], cache.values()[:, :, recent]
-        vectors_N1D = self.self_norm.after(vectors_N1D + self.self_attention.attend(query_NH1C, *past))
-        return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
-
-    def cross_query(self, vectors_NTD: Tensor, sentences: int) -> Tensor:
-        """Queries of all positions of all hypotheses of a sentence in one row: (B, H, W·T, C)."""
-        read_NTD = self.cross_norm.before(vectors_NTD)
-        return self.cross_attention.query(read_NTD.reshape(sentences, -1, read_NTD.shape[-1]))
-
-    def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
-        query = self.cross_query(vectors_NTD, mask_BS.shape[0])
-        mixed = self.cross_attention.attend(query, keys, values, mask=mask_BS[:, None, None])
-        vectors_NTD = self.cross_norm.after(self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape)))
-        return self._feed(vectors_NTD)
-
-
 def readout(width: int, embedding: int) -> nn.Linear:
     """From the stack to vectors as wide as the output embeddings, where these are narrower."""
     linear = nn.Linear(width, embedding)
@@ -159,53 +51,34 @@ class Transformer(Model):
     """Encoder and decoder stacks.
 
     Args:
-        front: source ids or features to vectors as wide as the embeddings.
-        target_embedding: V × E table of the decoder's input. E = width, or less where positions are concatenated.
-        output_weight: V × E output embeddings (the same parameter as the table's when tied).
-        norm: and all below: see `TransformerOptions`.
+        embeddings: as wide as the stacks, or less where positions are concatenated.
+        options: all sizes.
     """
 
-    def __init__(
-        self,
-        front: nn.Module,
-        target_embedding: nn.Embedding,
-        output_weight: nn.Parameter,
-        *,
-        width: int,
-        feedforward: int,
-        heads: int,
-        encoder_layers: int,
-        decoder_layers: int,
-        dropout: float,
-        attention_dropout: float,
-        activation_dropout: float,
-        norm: str,
-        positions: str,
-        position_width: int,
-        max_positions: int,
-        neighbourhood: int | None,
-    ) -> None:
+    def __init__(self, embeddings: Embeddings, options: TransformerOptions) -> None:
         super().__init__()
-        around, last = NORMS[norm]
-        self.front, self.target_embedding, self.output_weight = front, target_embedding, output_weight
-        embedding = target_embedding.embedding_dim
+        width, dropout = options.width, options.dropout
+        around, last = NORMS[options.norm]
+        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
         self.source_positions, self.target_positions = (
-            make_positions(positions, embedding, position_width, max_positions) for _ in range(2)
+            make_positions(options.positions, options.embedding, options.position_width, options.max_positions)
+            for _ in range(2)
         )
         self.dropout = Dropout(dropout)
-        sizes = LayerSizes(width, feedforward, heads, dropout, attention_dropout, activation_dropout, around)
-        self.encoder = nn.ModuleList(EncoderLayer(sizes) for _ in range(encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(sizes) for _ in range(decoder_layers))
+        probabilities = (dropout, options.attention_dropout, options.activation_dropout)
+        sizes = LayerSizes(width, options.feedforward, options.heads, *probabilities, around)
+        self.encoder = Modules(EncoderLayer(sizes) for _ in range(options.encoder_layers))
+        self.decoder = Modules(DecoderLayer(sizes) for _ in range(options.decoder_layers))
         self.encoder_norm, self.decoder_norm = last(width), last(width)
-        self.readout = nn.Identity() if embedding == width else readout(width, embedding)
-        self.neighbourhood = neighbourhood
+        self.readout = nn.Identity() if options.embedding == width else readout(width, options.embedding)
+        self.neighbourhood = options.neighbourhood
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> TransformerMemory:
         vectors, mask = self._read(source), self._encoder_mask(mask_BS)
         for layer in self.encoder:
             vectors = layer(vectors, mask)
         vectors = self.encoder_norm(vectors)
-        prepared = (layer.cross_attention.prepare(vectors) for layer in self._decoder_layers())
+        prepared = (layer.cross_attention.prepare(vectors) for layer in self.decoder)
         keys, values = zip(*prepared, strict=True)
         return TransformerMemory(mask_BS, keys, values)
 
@@ -231,11 +104,6 @@ class Transformer(Model):
         near_TT = neighbours(length, self.neighbourhood, device)
         return None if near_TT is None else near_TT.tril()
 
-    def _decoder_layers(self) -> Iterator[DecoderLayer]:
-        for layer in self.decoder:
-            assert isinstance(layer, DecoderLayer)
-            yield layer
-
     def start(self, memory: TransformerMemory) -> TransformerState:
         rows, heads, _, channels = memory.keys[0].shape
         return TransformerState(tuple(Cache.empty(rows, heads, channels, memory.keys[0]) for _ in self.decoder))
@@ -245,10 +113,8 @@ class Transformer(Model):
     ) -> tuple[LogProbs, TransformerState]:
         vectors = self._write(token_N.unsqueeze(1), state.caches[0].length)
         recent, caches = slice(None if self.neighbourhood is None else -self.neighbourhood - 1, None), []
-        for layer, cache, keys, values in zip(
-            self._decoder_layers(), state.caches, memory.keys, memory.values, strict=True
-        ):
-            vectors, cache = layer.step(vectors, cache, keys, values, memory.mask_BS, recent)
+        for layer, past, keys, values in zip(self.decoder, state.caches, memory.keys, memory.values, strict=True):
+            vectors, cache = layer.step(vectors, past, keys, values, memory.mask_BS, recent)
             caches.append(cache)
         hidden_ND = self._leave(vectors).squeeze(1)
         return ProjectedLogProbs(hidden_ND, self.output_weight), TransformerState(tuple(caches))
@@ -256,7 +122,7 @@ class Transformer(Model):
     def decode(self, memory: TransformerMemory, target_in_NT: Tensor) -> LogProbs:
         vectors = self._write(target_in_NT, 0)
         past_TT = self._past(target_in_NT.shape[1], vectors.device)
-        for layer, keys, values in zip(self._decoder_layers(), memory.keys, memory.values, strict=True):
+        for layer, keys, values in zip(self.decoder, memory.keys, memory.values, strict=True):
             vectors = layer.parallel(vectors, keys, values, memory.mask_BS, past_TT)
         return ProjectedLogProbs(self._leave(vectors), self.output_weight)
 
@@ -270,7 +136,7 @@ class Transformer(Model):
         past_TT = self._past(length, vectors.device)
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=vectors.device).tril()
         cross, decoder = [], []
-        for layer, keys, values in zip(self._decoder_layers(), memory.keys, memory.values, strict=True):
+        for layer, keys, values in zip(self.decoder, memory.keys, memory.values, strict=True):
             decoder.append(layer.self_weights(vectors, causal_TT if past_TT is None else past_TT))
             query = layer.cross_query(layer.look_back(vectors, past_TT), sentences)
             weights_BHQS = layer.cross_attention.weights(query, keys, memory.mask_BS[:, None, None])
@@ -283,7 +149,6 @@ class Transformer(Model):
         vectors, mask = self._read(source), self._encoder_mask(mask_BS)
         maps = []
         for layer in self.encoder:
-            assert isinstance(layer, EncoderLayer)
             maps.append(layer.self_weights(vectors, mask))
             vectors = layer(vectors, mask)
         return tuple(maps)

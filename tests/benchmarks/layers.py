@@ -28,7 +28,7 @@ from nmtkit.models.cells import Encoder
 from nmtkit.models.convolutional import EncoderBlock
 from nmtkit.models.interface import stack_targets
 from nmtkit.models.options import preset
-from nmtkit.models.transformer import EncoderLayer
+from nmtkit.models.transformer_layers import EncoderLayer, LayerSizes
 
 REACH, KERNEL = 8, 3
 LENGTHS, WIDTHS = (64, 128, 256, 512, 1024, 2048), (64, 128, 256, 512, 1024)
@@ -51,7 +51,7 @@ class SelfAttention(EncoderLayer):
     """The self-attention sublayer alone."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(width, 1, max(1, width // 64), 0.0, 0.0, 0.0)
+        super().__init__(LayerSizes(width, 1, max(1, width // 64)))
 
     def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
         return self._mix(vectors_BSD, mask)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmtkit.models.build import average, build, parameters
 from nmtkit.models.ensemble import Ensemble
@@ -239,6 +239,23 @@ def test_a_model_knows_how_much_it_can_hold() -> None:
         positions = torch.full((1, longest or 40), 4)
         memory = ensemble.encode(positions, torch.ones_like(positions, dtype=torch.bool))
         assert ensemble.decode(memory, positions).dense().shape == (*positions.shape, 9)
+
+
+def test_shared_parameters_count_once() -> None:
+    """By hand, of any module: a map of 3 to 2 with its bias has 8 numbers, however often it stands in a model."""
+    linear, other = nn.Linear(3, 2), nn.Linear(2, 2, bias=False)
+    assert parameters(linear) == 8
+    assert parameters(nn.ModuleList([linear, other, linear])) == 8 + 4
+    other.weight = nn.Parameter(torch.zeros(5, 2))
+    assert parameters(nn.ModuleList([linear, other])) == 8 + 10
+    assert parameters(nn.ModuleList()) == 0
+
+
+def test_an_ensemble_counts_what_its_members_do_not_share() -> None:
+    one, other = make(RECURRENT, seed=1), make(RECURRENT, seed=2)
+    assert parameters(Ensemble([one, other])) == 2 * parameters(one)
+    assert parameters(Ensemble([one, one])) == parameters(one)
+    assert parameters(nn.BatchNorm1d(3)) == 6  # 3 weights, 3 biases; what it only remembers is not trained
 
 
 def test_average() -> None:

@@ -149,3 +149,20 @@ def test_each_gate_begins_orthogonal(kind: str) -> None:
     cell = Cell(kind, 3, 2, 5, 4)
     for gate in cell.state.weight[: cell.gates].split(5):
         assert np.abs(numpy(gate @ gate.T) - np.eye(5)).max() < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [[4, 1, 3], [2, 2], [1]])
+def test_bidirectional_layer_is_the_gru_of_pytorch(lengths: list[int]) -> None:
+    """`nn.GRU` over packed sequences: whatever stands at the padding, the states at the words are the same."""
+    torch.manual_seed(sum(lengths))
+    ours, theirs = Encoder("gru", 3, 5, True).double(), nn.GRU(3, 5, batch_first=True, bidirectional=True).double()
+    assert ours.right is not None
+    with torch.no_grad():
+        for layer, end in ((ours.left, ""), (ours.right, "_reverse")):
+            for name, parameter in layer.inner.named_parameters():
+                getattr(theirs, f"{name}{end}").copy_(parameter)
+    vectors = torch.randn(len(lengths), max(lengths), 3, dtype=torch.float64)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    packed = nn.utils.rnn.pack_padded_sequence(vectors, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True)
+    torch.testing.assert_close(ours(vectors, mask)[mask], expected[mask], atol=1e-12, rtol=0)

@@ -123,7 +123,8 @@ def random_place(queries: int, units: int = 4, seed: int = 0) -> Place:
 
 
 def assert_window(extent: Any, name: str, reach: int, place: Place, weights: dict[str, np.ndarray]) -> None:
-    allowed, factors = extent.window(place, MASK_BS)
+    window_ = extent.window(place, MASK_BS)
+    allowed, factors = window_.allowed_BWS, window_.factor_BWS
     queries = place.state_BWU.shape[1]
     allowed = allowed.expand(len(LENGTHS), queries, MASK_BS.shape[1])
     positions = place.position.expand(queries).tolist()
@@ -150,7 +151,7 @@ def test_local_m(reach: int) -> None:
 
 
 def test_local_m_by_hand() -> None:
-    allowed, _ = Monotonic(1).window(random_place(9), MASK_BS)
+    allowed = Monotonic(1).window(random_place(9), MASK_BS).allowed_BWS
     of_longest, of_third = ([row.nonzero().flatten().tolist() for row in allowed[b]] for b in (0, 2))
     assert of_longest == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], *[[3, 4]] * 5]
     assert of_third == [[0, 1], [0, 1, 2], *[[1, 2]] * 7]
@@ -178,9 +179,9 @@ def test_local_p_by_hand() -> None:
     """σ(0) = 1/2 of four positions is 2: factors exp(−d² · 2 / D²), 1 at the centre and e⁻² at the edge."""
     extent = Predictive(2, 4).double()
     mask = torch.tensor([[True] * 4 + [False] * 3])
-    allowed, factors = extent.window(Place(torch.zeros(1, 1, 4).double(), torch.tensor([0])), mask)
-    assert allowed.tolist() == [[[True] * 4 + [False] * 3]] and factors is not None
-    assert factors[0, 0, :4].tolist() == pytest.approx(np.exp([-2.0, -0.5, 0.0, -0.5]).tolist())
+    found = extent.window(Place(torch.zeros(1, 1, 4).double(), torch.tensor([0])), mask)
+    assert found.allowed_BWS.tolist() == [[[True] * 4 + [False] * 3]] and found.factor_BWS is not None
+    assert found.factor_BWS[0, 0, :4].tolist() == pytest.approx(np.exp([-2.0, -0.5, 0.0, -0.5]).tolist())
 
 
 def test_local_p_is_learned() -> None:
@@ -192,7 +193,7 @@ def test_local_p_is_learned() -> None:
         return extent.vector(torch.tanh(extent.inner(place.state_BWU))).sigmoid().detach()[0]
 
     before = centre()
-    _, factors = extent.window(place, MASK_BS)
+    factors = extent.window(place, MASK_BS).factor_BWS
     assert factors is not None
     (-factors[0, 0, 4]).backward()
     with torch.no_grad():

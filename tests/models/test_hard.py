@@ -166,8 +166,8 @@ def test_expectation_of_the_gradient_is_that_of_the_bound(name: str) -> None:
             whole.add_(one, alpha=probability)
         with forced(draws):
             log_probs, _ = tiny.decode(model)
-        torch.testing.assert_close(log_probs.log_p_NT, p_BTH.log().sum(2), atol=1e-12, rtol=0)
-        bound = bound + log_probs.log_p_NT[wanted].sum().exp() * log_probs.at(target).sum()
+        torch.testing.assert_close(log_probs.draws.log_p, p_BTH.log().sum(2), atol=1e-12, rtol=0)
+        bound = bound + log_probs.draws.log_p[wanted].sum().exp() * log_probs.at(target).sum()
         total, count = total + probability, count + 1
     assert total == pytest.approx(1.0, abs=1e-9) and count > 10
     for (place, _), one, other in zip(model.named_parameters(), estimate, gradients(model, -bound), strict=True):
@@ -219,12 +219,12 @@ def test_expectation_where_some_words_read_the_expected_context(name: str) -> No
             with forced(draws), tossed(coins, share):
                 log_probs, target = tiny.decode(model)
             wanted = target != PAD
-            probability = chance * log_probs.log_p_NT[wanted].sum().exp()
+            probability = chance * log_probs.draws.log_p[wanted].sum().exp()
             for whole, one in zip(estimate, gradients(model, log_probs.loss(target)), strict=True):
                 whole.add_(one, alpha=probability.item())
             with forced(draws), tossed(coins, share):
                 log_probs, _ = tiny.decode(model)
-            bound = bound + chance * log_probs.log_p_NT[wanted].sum().exp() * log_probs.at(target).sum()
+            bound = bound + chance * log_probs.draws.log_p[wanted].sum().exp() * log_probs.at(target).sum()
             total += probability.item()
     assert total == pytest.approx(1.0, abs=1e-9)
     for (place, _), one, other in zip(model.named_parameters(), estimate, gradients(model, -bound), strict=True):
@@ -274,7 +274,7 @@ def test_as_many_expected_contexts_as_asked_for(order: str) -> None:
     for _ in range(count):
         with torch.no_grad():
             log_probs, target = tiny.decode(model)
-        found += (log_probs.log_p_NT == 0) / count
+        found += (log_probs.draws.log_p == 0) / count
     assert (found[target != PAD] - 0.3).abs().max() < 5 * (0.3 * 0.7 / count) ** 0.5
 
 
@@ -302,7 +302,7 @@ def test_the_loss_is_that_of_the_drawn_model(order: str) -> None:
 
 @EACH
 def test_draws_follow_the_weights(order: str) -> None:
-    """Never on padding; as often as p says at the first step, which hangs on no draw before it."""
+    """Never on padding; as often as p says at the first step, which depends on no draw before it."""
     tiny = Tiny(ORDERS[order], *BOTH)
     model = tiny.build()
     found, times = np.zeros((2, 3)), 300
@@ -311,7 +311,7 @@ def test_draws_follow_the_weights(order: str) -> None:
             log_probs, _ = tiny.decode(model)
         p_BTHS = by_step(asked, [[[0]] * 3] * 2)
         assert not p_BTHS[0, :, :, 2].any()
-        chosen = (log_probs.log_p_NT[:, 0, None].exp() - p_BTHS[:, 0, 0]).abs().argmin(1)
+        chosen = (log_probs.draws.log_p[:, 0, None].exp() - p_BTHS[:, 0, 0]).abs().argmin(1)
         found[[0, 1], chosen] += 1 / times
     expected = numpy(p_BTHS[:, 0, 0])
     assert np.abs(found - expected).max() < 5 * (0.25 / times) ** 0.5
@@ -400,7 +400,7 @@ def test_a_baseline_lowers_the_variance() -> None:
             wanted = target != PAD
             log_p = log_probs.at(target).detach()
             rest = advantages(log_p, wanted, lasting=True) if baseline else log_p.flip(1).cumsum(1).flip(1)
-            found.append(torch.cat([one.flatten() for one in gradients(model, (rest * log_probs.log_p_NT).sum())]))
+            found.append(torch.cat([one.flatten() for one in gradients(model, (rest * log_probs.draws.log_p).sum())]))
         spreads.append(torch.stack(found).var(0).sum().item())
     assert spreads[0] < 0.5 * spreads[1]
 

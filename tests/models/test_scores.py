@@ -114,9 +114,9 @@ def test_attention_of_a_model(score: str, heads: int, strength: float, positions
     keys, values = attention.prepare(annotations)
     assert keys.shape[:3] == values.shape[:3] == (3, heads, 4) and values.shape[3] == 6 // heads
     place = Place(states, torch.arange(5))
-    look = attention.look(queries, place, keys, MASK_BS, lambda weights_BHWS: weights_BHWS @ values)
+    look = attention.look(queries, place, keys, values, MASK_BS)
     assert look.weights_BHWS.shape == (3, heads, 5, 4) and look.context_BWD.shape == (3, 5, 6)
-    assert look.log_p_BW is None and look.entropy_BW is None
+    assert look.draws is None
 
     def of_head(vector: Tensor, linear: nn.Linear | None, head: int) -> np.ndarray:
         whole = numpy(vector) if linear is None else numpy(linear.weight) @ numpy(vector) + numpy(linear.bias)

@@ -28,7 +28,8 @@ from nmtkit.models.interface import Model, stack_targets
 from nmtkit.models.norms import PostNorm
 from nmtkit.models.options import TransformerOptions, options_from_mapping, preset
 from nmtkit.models.options.transformer import NORMS, POSITIONS
-from nmtkit.models.transformer import DecoderLayer, EncoderLayer, LayerSizes, Transformer
+from nmtkit.models.transformer import Transformer
+from nmtkit.models.transformer_layers import DecoderLayer, EncoderLayer, LayerSizes
 
 Array = npt.NDArray[np.float64]
 Weights = dict[str, Array]

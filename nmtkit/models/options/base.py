@@ -46,6 +46,11 @@ class ModelOptions:
         DROPOUT.check("dropout", self.dropout)
 
     @property
+    def embedding(self) -> int:
+        """Width of the embeddings."""
+        raise NotImplementedError
+
+    @property
     def longest(self) -> int | None:
         """Most positions on either side, end of sentence counted; None: any number."""
         return None

