@@ -87,11 +87,13 @@ WITHOUT_TORCH = (
 
 @dataclass(frozen=True)
 class Import:
-    """One import: which part of nmtkit, in which line, imports which module (nmtkit.settings, torch.nn, …)."""
+    """One import: which part of nmtkit, in which line, imports which module (nmtkit.settings, torch.nn, …), and in
+    which module it stands."""
 
     part: str
     line: str
     module: str
+    origin: str
 
     @property
     def target(self) -> str | None:
@@ -112,16 +114,17 @@ def imports_of(path: Path) -> Iterator[Import]:
     """All imports of a file, those inside functions and under TYPE_CHECKING too."""
     inside = path.relative_to(PACKAGE)
     part = inside.parts[0].removesuffix(".py")
+    origin = ".".join(("nmtkit", *inside.with_suffix("").parts)).removesuffix(".__init__")
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         line = f"nmtkit/{inside}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
-            yield from (Import(part, line, name.name) for name in node.names)
+            yield from (Import(part, line, name.name, origin) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, f"{line}: imports are absolute here"
             for name in node.names:
                 full = f"{node.module}.{name.name}"
                 inner = node.module.split(".")[0] == "nmtkit" and is_module(full)
-                yield Import(part, line, full if inner else node.module)
+                yield Import(part, line, full if inner else node.module, origin)
 
 
 IMPORTS = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
@@ -257,3 +260,62 @@ def test_facts_are_told_elsewhere(part: str) -> None:
         if (found := sentences(path.read_text(encoding="utf-8")))
     }
     assert not wrong, "words for people belong to nmtkit/report/"
+
+
+LONGEST_FUNCTION, LONGEST_FILE = 60, 300
+"""Lines."""
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    """Every function of nmtkit with its lines, decorators not counted."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno is not None
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    assert not [f"{where}: {lines} lines" for where, lines in functions() if lines > LONGEST_FUNCTION]
+
+
+def test_no_file_holds_two_ideas() -> None:
+    sizes = {path: path.read_bytes().count(b"\n") for path in sorted(PACKAGE.rglob("*.py"))}
+    assert not [f"{path.relative_to(ROOT)}: {lines} lines" for path, lines in sizes.items() if lines > LONGEST_FILE]
+
+
+def test_there_is_no_cycle_inside_a_package_either() -> None:
+    """Module by module, imports inside functions and for types among them."""
+    graph: dict[str, set[str]] = {}
+    for found in IMPORTS:
+        if found.module.split(".")[0] == "nmtkit":
+            graph.setdefault(found.origin, set()).add(found.module)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"cycle: {' -> '.join(error.args[1])}")
+
+
+def test_nobody_asks_what_a_model_is() -> None:
+    """Values that come from outside (files, options) may be asked; models, searches and sources may not."""
+    wrong = []
+    for part in ("models", "decoding", "batches"):
+        for path in sorted((PACKAGE / part).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    of_a_model = node.func.id == "isinstance" and not _plain(node.args[1])
+                    if node.func.id == "hasattr" or of_a_model:
+                        wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not wrong
+
+
+PLAIN = {
+    *("int", "float", "str", "bool", "bytes", "dict", "list", "tuple", "type", "Mapping", "Sequence", "Path"),
+    *("Tensor", "Exception", "MemoryError", "RuntimeError", "OSError", "StrEnum", "MISSING"),
+}
+"""Types of plain data."""
+
+
+def _plain(kinds: ast.expr) -> bool:
+    names = {node.id for node in ast.walk(kinds) if isinstance(node, ast.Name)}
+    return names <= PLAIN or "kind" in names
