@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 import sys
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ import nmtkit
 from nmtkit import checkpoint, files
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.console import note, warn
-from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build, parameters
@@ -28,11 +26,12 @@ from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
-from nmtkit.training.loop import Scores, Trainer, Weights
+from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.state import RunState
-from nmtkit.training.validation import DevSet, validate
-from nmtkit.translator import Translator
+from nmtkit.training.task import Scores
+from nmtkit.training.translation import TranslationTask, validation_settings
+from nmtkit.training.validation import DevSet
 from nmtkit.words import counted
 
 CONTINUED = ("command", "started", "nmtkit", "torch", "threads", "device")
@@ -198,7 +197,7 @@ def _begin_folder(
         pairs: as many as the model can hold of the data.
     """
     tokenizer.save(run.output)
-    defaults = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
+    defaults = validation_settings(run.training)
     provenance = {**_provenance(run), "pairs": dict(pairs)}
     options = {**configuration, "defaults": to_mapping(defaults), "provenance": provenance}
     checkpoint.save_options(run.output, options)
@@ -310,20 +309,15 @@ def _corpora(run: Run, texts: Mapping[str, list[str]], tokenizer: Tokenizer) -> 
 def _trainer(
     run: Run, options: Mapping[str, Any], tokenizer: Tokenizer, model: Model, corpus: Corpus, dev: DevSet
 ) -> Trainer:
-    """The trainer, with validation and keeping on a second copy of the model that holds the averaged weights."""
-    settings = SearchSettings(beam=run.training.valid_beam, length_alpha=run.training.valid_length_alpha)
-    translator = Translator(copy.deepcopy(model).eval(), tokenizer, settings)
-
-    def validate_weights(weights: Weights) -> Scores:
-        checkpoint.load_weights(translator.model, weights)
-        return validate(translator, dev, settings, run.training.batch_tokens)
+    """The trainer, which keeps weights in the model's folder."""
 
     def keep(weights: Weights, scores: Scores, step: int, best: bool) -> None:
         digest = checkpoint.model_hash(options["model"], tokenizer, weights)
         for name in (checkpoint.LAST, *((checkpoint.BEST,) if best else ())):
             checkpoint.save_weights(run.output / name, weights, digest, step, scores)
 
-    return Trainer(model, corpus, run.training, run.output, validate_weights, keep, folder.run_hash(options))
+    task = TranslationTask(corpus, dev, tokenizer, run.training)
+    return Trainer(model, task, run.training, run.output, keep, folder.run_hash(options))
 
 
 def _say_where(run: Run, trainer: Trainer, size: int) -> None:
