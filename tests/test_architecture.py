@@ -21,7 +21,8 @@ LEVELS: tuple[frozenset[str], ...] = (
         {"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices", "interrupts"}
     ),
     frozenset({"tokenizer", "models"}),
-    frozenset({"batches", "decoding", "checkpoint"}),
+    frozenset({"batches", "decoding"}),
+    frozenset({"checkpoint"}),
     frozenset({"translator", "interop"}),
     frozenset({"training", "blame", "serving"}),
     frozenset({"inspection", "comparison"}),

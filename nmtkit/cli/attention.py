@@ -28,6 +28,7 @@ from nmtkit.words import counted
 if TYPE_CHECKING:
     from nmtkit.evaluation.alignment import Gold
     from nmtkit.inspection.attention_maps import AttentionMap, Choice
+    from nmtkit.translator import Translator
 
 KINDS = ("cross", "decoder", "encoder")
 WHICH, OUTPUT = "Which map", "Output"
@@ -99,7 +100,7 @@ def attention(
     if plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
-    _say_who_has_none(folders, chosen.kind)
+    _say_who_has_none(folders, translator, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
     asked = [lines[number - 1] for number in numbers]
     if others:
@@ -129,13 +130,10 @@ def attention(
                 console.print(part)
 
 
-def _say_who_has_none(folders: Sequence[Path], kind: str) -> None:
+def _say_who_has_none(folders: Sequence[Path], translator: Translator, kind: str) -> None:
     """Of an ensemble, whose map is that of the members which have one."""
-    from nmtkit.checkpoint import read_options
-
-    for folder in folders if len(folders) > 1 else []:
-        options = read_options(folder)["model"]
-        if options["family"] != "transformer" and (kind != "cross" or options.get("order") == "none"):
+    for folder, kinds in zip(folders, translator.model.attends, strict=True):
+        if kind not in kinds and len(folders) > 1:
             note(f"{folder} has no such attention: what is shown is that of the others")
 
 

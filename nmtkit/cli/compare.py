@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +30,7 @@ from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
+    from nmtkit.checkpoint import FolderOptions
     from nmtkit.comparison.models import Run
 
 GRID, OUTPUT = "Grid", "Output"
@@ -157,7 +158,7 @@ class Translators:
 
     def __init__(self, search: Options, model: Options) -> None:
         self._search, self._model = search, model
-        self._first: Mapping[str, Any] | None = None
+        self._first: FolderOptions | None = None
 
     def run(self, name: str, folder: Path, sources: list[str]) -> Run:
         """Load a model and let it translate."""
@@ -179,27 +180,23 @@ class Translators:
             parameters=parameters(translator.model),
             updates=max((int(line["step"]) for line in history), default=0),
             trained=sum(speeds) / len(speeds) if speeds else 0.0,
-            dev_loss=scores.get("loss") if self._comparable(folder, translator.options) else None,
+            dev_loss=scores.get("loss") if self._comparable(folder, checkpoint.read_options(folder)) else None,
         )
 
-    def _comparable(self, folder: Path, options: Mapping[str, Any]) -> bool:
+    def _comparable(self, folder: Path, options: FolderOptions) -> bool:
         """Whether its dev loss is of the same pieces of the same text as the first one's."""
         first = self._first = self._first or options
-        languages = [one.get("languages", {}) for one in (first, options)]
-        if languages[0] != languages[1]:
-            ways = [f"{one.get('source')} to {one.get('target')}" for one in languages]
+        if first.languages != options.languages:
+            ways = [f"{one.languages.source} to {one.languages.target}" for one in (first, options)]
             warn(f"{folder} was trained to translate {ways[1]}, the first {ways[0]}: is it the same text for both?")
-        facts = [
-            (one.get("tokenizer", {}).get("sha256"), *(one.get("data", {}).get(f"dev {side}") for side in SIDES))
-            for one in (first, options)
-        ]
-        pairs = [one.get("provenance", {}).get("pairs") for one in (first, options)]
-        if None not in pairs and pairs[0] != pairs[1]:
-            used = [f"{counted(one['train'], 'pair')} and validated on {one['dev']}" for one in pairs]
+        facts = [(one.tokenizer.sha256, *(one.data.get(f"dev {side}") for side in SIDES)) for one in (first, options)]
+        before, pairs = first.provenance.pairs, options.provenance.pairs
+        if before and pairs and before != pairs:
+            used = [f"{counted(one.train, 'pair')} and validated on {one.dev}" for one in (before, pairs)]
             warn(
                 f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
             )
-        comparable = facts[0] == facts[1] and (None in pairs or pairs[0]["dev"] == pairs[1]["dev"])
+        comparable = facts[0] == facts[1] and (not before or not pairs or before.dev == pairs.dev)
         if not comparable:
             note(f"{folder}: no dev loss is shown, for its pieces or its dev pairs are not those of the first")
         return comparable

@@ -112,6 +112,8 @@ def train(
     """
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training import recipe
+    from nmtkit.training.data import Data
+    from nmtkit.training.run import Run
 
     given_tables = tables(context)
     of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
@@ -122,8 +124,8 @@ def train(
         if tokenizer and of_tokenizer:
             named = ", ".join(of_tokenizer)
             raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
-        data = recipe.Data(train, dev, source_lang, target_lang)
-    run = recipe.Run(
+        data = Data(train, dev, source_lang, target_lang)
+    run = Run(
         data=data,
         output=output,
         model=model,

@@ -56,6 +56,7 @@ class Ensemble(Model):
     def __init__(self, members: Sequence[Model]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.attends = tuple(kinds for member in members for kinds in member.attends)
         self.longest = min((one.longest for one in members if one.longest is not None), default=None)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:

@@ -171,9 +171,11 @@ class Model(nn.Module, ABC):
 
     Attributes:
         longest: most positions on either side, end of sentence counted; None: any number.
+        attends: the kinds of attention that it has ("cross", "decoder", "encoder"), of an ensemble for each member.
     """
 
     longest: int | None = None
+    attends: tuple[frozenset[str], ...] = (frozenset({"cross"}),)
 
     @property
     def device(self) -> torch.device:

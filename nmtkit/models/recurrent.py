@@ -62,6 +62,7 @@ class Recurrent(Model):
         )
         self.bridge = nn.Linear(annotation if whole else units, decoder.depth * decoder.state_width)
         self.decoder = decoder
+        self.attends = (frozenset({"cross"} if decoder.attends else ()),)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> RecurrentMemory:
         annotations = self.front(source)

@@ -86,11 +86,13 @@ class RecurrentDecoder(nn.Module, ABC):
     Attributes:
         fed: width of the output that is fed to the next step; 0: none is.
         lasting: whether what is looked at in a step bears on later steps.
+        attends: whether it looks at the source at all.
         state_width, depth: Z and L.
     """
 
     fed = 0
     lasting = True
+    attends = True
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -148,6 +150,8 @@ class _Stack(nn.Module):
 
 class PlainDecoder(RecurrentDecoder):
     """Without attention: all it knows of the source is its first state (Sutskever et al. 2014)."""
+
+    attends = False
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)

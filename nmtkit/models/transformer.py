@@ -164,6 +164,8 @@ class Transformer(Model):
         norm: and all below: see `TransformerOptions`.
     """
 
+    attends = (frozenset({"cross", "decoder", "encoder"}),)
+
     def __init__(
         self,
         front: nn.Module,

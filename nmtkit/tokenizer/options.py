@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from nmtkit.settings import Within, check_bounds, nearest
+from nmtkit.settings import Within, check_bounds, nearest, to_mapping
 
 KINDS = ("unigram", "bpe")
 COVERAGE = Within(0.98, 1)
@@ -32,3 +32,8 @@ class TokenizerOptions:
         check_bounds(self)
         if self.kind not in KINDS:
             raise ValueError(f"kind = {self.kind!r} is not known;{nearest(self.kind, KINDS)}")
+
+
+def made_by_to_mapping(options: TokenizerOptions) -> dict[str, Any]:
+    """The options as a model folder has them."""
+    return to_mapping(options)

@@ -117,7 +117,7 @@ class RunState:
     """The training folder of a run: its state files and snapshots.
 
     Args:
-        run: what the run is known by (`folder.run_hash`); a file of another one is refused.
+        run: what the run is known by (`FolderOptions.run_hash`); a file of another one is refused.
     """
 
     def __init__(self, folder: Path, run: str = "") -> None:
