@@ -161,8 +161,9 @@ COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
 """Their callbacks do what they say; no command receives their values."""
 
 
-def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command whose parameter `name` is a group of options: it gets their values as a mapping.
+def takes(**groups: Options | type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose parameter `name` is a group of options: it gets their values as a mapping or, where the group is
+    a dataclass whose fields are annotated, as one of these.
 
     The command line, its help and --config see the options one by one, those that all commands have at the end. The
     files that they name are checked before the command begins.
@@ -173,7 +174,7 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
         parameters: dict[str, inspect.Parameter] = {}
         for parameter in [*inspect.signature(command).parameters.values()]:
             if parameter.name in groups:
-                parameters |= {name: _keyword(name, hint) for name, hint in groups[parameter.name].items()}
+                parameters |= {name: _keyword(name, hint) for name, hint in _hints(groups[parameter.name]).items()}
             else:
                 parameters[parameter.name] = parameter.replace(
                     annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
@@ -191,7 +192,10 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
             paths.check(uses, values)
             for name in COMMON_OPTIONS:
                 values.pop(name)
-            chosen = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
+            chosen = {
+                name: _group(group, {option: values.pop(option) for option in _hints(group)})
+                for name, group in groups.items()
+            }
             command(**values, **chosen)
 
         run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -201,6 +205,15 @@ def takes(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., No
         return run
 
     return decorate
+
+
+def _hints(group: Options | type) -> Options:
+    """The options of a group by name."""
+    return get_type_hints(group, include_extras=True) if isinstance(group, type) else group
+
+
+def _group(group: Options | type, values: Options) -> Any:
+    return group(**values) if isinstance(group, type) else values
 
 
 def _documented(hint: Any, default: Any) -> Any:

@@ -8,7 +8,8 @@ from nmtkit import checkpoint, files
 from nmtkit.checkpoint import Call, FolderOptions
 from nmtkit.console import warn
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
-from nmtkit.training.loop import HISTORY, Trainer
+from nmtkit.training.history import HISTORY
+from nmtkit.training.loop import Trainer
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.state import RunState
 

@@ -23,13 +23,13 @@ from nmtkit.checkpoint import load_weights
 from nmtkit.console import Progress, note, stderr_console, warn
 from nmtkit.files import write_text
 from nmtkit.models.interface import Model
+from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.state import Meter, Position, RunState
 from nmtkit.training.task import Scores, Task, TaskLoss
 from nmtkit.words import counted
 
-HISTORY = "history.jsonl"
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -213,30 +213,6 @@ class Trainer:
         position.history.append(json.dumps({**when, **facts}))
         with self.history.open("a", encoding="utf-8") as stream:
             stream.write(position.history[-1] + "\n")
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a history file; what a killed run left unfinished is dropped, and a damaged line with a warning."""
-    if not path.exists():
-        return []
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
-        line = _facts(text)
-        if line is None:
-            warn(f"{path}, line {number}: damaged; left out")
-        else:
-            found.append(line)
-    return found
-
-
-def _facts(text: str) -> dict[str, float] | None:
-    """A line of a history, or None for what is none."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    numbers = isinstance(line, dict) and all(type(value) in (int, float) for value in line.values())
-    return line if numbers and type(line.get("step")) is int else None
 
 
 def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:

@@ -10,7 +10,7 @@ import torch
 from nmtkit import checkpoint
 from nmtkit.checkpoint import Configuration, FolderOptions, Languages, TokenizerFacts
 from nmtkit.console import warn
-from nmtkit.devices import pick_device, set_threads
+from nmtkit.devices import pick_device
 from nmtkit.files import open_text, sha256
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import ModelOptions
@@ -70,20 +70,19 @@ def resolve(run: Run) -> Plan:
         ValueError, OSError: for a device or a file that is not there, a folder that holds something else or is gone on
             with otherwise than it was begun, and options that do not fit together.
     """
-    device = pick_device(run.device)
-    if run.threads is not None:
-        set_threads(run.threads)
+    ready, device = run.ready(), pick_device(run.device)
     for path in run.data.paths().values():
         open_text(path).close()
-    stored, tokenizer = None, run.ready
+    stored, tokenizer = None, ready
     if folder.begun(run.output):
         folder.refuse_lost(run.output)
         stored = checkpoint.read_options(run.output)
         tokenizer = folder.own_tokenizer(stored)
-        given = run.ready or tokenizer
+        given = ready or tokenizer
         refuse_changes(stored, _configuration(run, _tied(run.model, given.joint), given))
+        _warn_of_threads(stored, run.threads or torch.get_num_threads())
     else:
-        folder.refuse_new(run.output, run.ready)
+        folder.refuse_new(run.output, ready)
     joint, sizes = _vocabulary(run, tokenizer)
     model = _tied(run.model, joint)
     if model.tie_source and not joint:
@@ -108,12 +107,12 @@ def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
             f"{stored.path.parent} was begun with another configuration: {'; '.join(differences)}. "
             "Go on with the old one, or choose another --output"
         )
-    threads = stored.provenance.threads
-    if threads is not None and threads != torch.get_num_threads():
-        warn(
-            f"begun with {counted(threads, 'thread')}, now {torch.get_num_threads()}: the weights may differ in the "
-            "last bits"
-        )
+
+
+def _warn_of_threads(stored: FolderOptions, now: int) -> None:
+    before = stored.provenance.threads
+    if before is not None and before != now:
+        warn(f"begun with {counted(before, 'thread')}, now {now}: the weights may differ in the last bits")
 
 
 def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Configuration:

@@ -21,6 +21,7 @@ import nmtkit
 from nmtkit import checkpoint, files
 from nmtkit.checkpoint import FolderOptions, Pairs, Provenance
 from nmtkit.console import note
+from nmtkit.devices import set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import parameters
 from nmtkit.tokenizer.build import train_tokenizer
@@ -39,6 +40,8 @@ from nmtkit.words import counted
 def train(run: Run) -> None:
     """Train, or go on with, the model in `run.output`."""
     keep_freed_memory()
+    if run.threads is not None:
+        set_threads(run.threads)
     plan = resolve(run)
     texts = Texts.read(run.data.paths())
     tokenizer = plan.tokenizer or _make_tokenizer(run, texts)

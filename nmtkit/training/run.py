@@ -19,7 +19,7 @@ class Run:
     Attributes:
         data: the parallel text.
         output: the model folder.
-        tokenizer: a ready one, or how to make one.
+        tokenizer: a ready one, where one is, or how to make one.
         device: as for `Translator.load`.
         threads: CPU threads; None: torch's default.
         command: the command line, for the provenance.
@@ -29,17 +29,18 @@ class Run:
     output: Path
     model: ModelOptions
     training: TrainingOptions
-    tokenizer: Tokenizer | TokenizerOptions
+    tokenizer: Tokenizer | Path | TokenizerOptions
     device: str = "auto"
     threads: int | None = None
     command: str = ""
 
     @property
-    def ready(self) -> Tokenizer | None:
-        """The tokenizer, where a ready one was given."""
-        return self.tokenizer if isinstance(self.tokenizer, Tokenizer) else None
-
-    @property
     def made_by(self) -> TokenizerOptions | None:
-        """How to make the tokenizer, where none was given."""
+        """How to make the tokenizer; None: it is ready."""
         return self.tokenizer if isinstance(self.tokenizer, TokenizerOptions) else None
+
+    def ready(self) -> Tokenizer | None:
+        """The tokenizer, loaded if need be; None: it is to be made."""
+        if isinstance(self.tokenizer, TokenizerOptions):
+            return None
+        return Tokenizer.load(self.tokenizer) if isinstance(self.tokenizer, Path) else self.tokenizer

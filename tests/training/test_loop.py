@@ -23,7 +23,8 @@ from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.checkpoint import unique_weights
 from nmtkit.models.interface import Model
 from nmtkit.specials import PAD
-from nmtkit.training.loop import Trainer, add_gradients, make_optimizer, read_history
+from nmtkit.training.history import read_history
+from nmtkit.training.loop import Trainer, add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.task import TaskLoss

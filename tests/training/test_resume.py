@@ -25,7 +25,7 @@ from support.training_toys import (
 )
 
 from nmtkit import checkpoint
-from nmtkit.training.loop import read_history
+from nmtkit.training.history import read_history
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.recipe import train
 from nmtkit.training.run import Run
