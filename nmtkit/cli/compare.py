@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +25,6 @@ from nmtkit.cli.parameters import (
 from nmtkit.cli.streams import write_result
 from nmtkit.comparison.bounds import BUCKETS
 from nmtkit.console import note, stdout_console, warn
-from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ def compare(
             SearchSettings(**given(**search))  # before hours of training
         read = paths.named(grid=grid, source=source, reference=reference, config=config_of(context))
         paths.keep_apart(read, paths.named(output=wanted.configurations(output), json=json_file, plot=plot))
-        train_all(wanted, output, note, partial(_check, grid))
+        train_all(wanted, output, note)
         groups = wanted.folders(output)
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
@@ -110,25 +108,6 @@ def compare(
 def _name(folder: Path, folders: Sequence[Path]) -> str:
     """The folder's own name, or its path where two have the same."""
     return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
-
-
-def _check(grid: Path, words: Sequence[str]) -> None:
-    """Refuse a training of a grid that would fail: what `nmtkit WORDS --check` says."""
-    import typer.main
-
-    from nmtkit.cli.main import app
-
-    name, *rest = words
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    try:
-        with command.make_context(f"nmtkit {name}", [*rest, "--check"]) as context:
-            command.invoke(context)
-    except typer.BadParameter as error:
-        raise ValueError(f"{grid}: nmtkit {' '.join(words)}: {error.message}") from None
-    except typer.Exit as end:
-        if end.exit_code == INTERRUPTED:
-            raise
-        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above") from None
 
 
 def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:
@@ -165,7 +144,7 @@ class Translators:
         from nmtkit import checkpoint
         from nmtkit.comparison.models import run
         from nmtkit.models.build import parameters
-        from nmtkit.training.loop import read_history
+        from nmtkit.training.history import read_history
 
         translator = load_translator([folder], self._model)
         history = read_history(folder / "history.jsonl")
