@@ -63,7 +63,7 @@ def _segmentations(translator: Translator, text: str, settings: SearchSettings, 
     if number == 1 or not translator.holds(standard, settings):
         return [standard]
     joined = translator.decode_target(standard)
-    others = [(*ids, EOS) for ids in translator.tokenizer.target.nbest(text, number)]
+    others = [(*ids, EOS) for ids in translator.tokenizer.target.segmentations(text, number)]
     same = [one for one in others if translator.holds(one, settings) and translator.decode_target(one) == joined]
     return list(dict.fromkeys([standard, *same]))[:number]
 

@@ -65,6 +65,14 @@ class TokenizerFlags:
             show_default="--joint-vocab",
         ),
     ]
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A text that is always one piece, such as a tag; repeat for several.",
+            rich_help_panel=TOKENIZER,
+        ),
+    ]
 
 
 @dataclass(frozen=True)

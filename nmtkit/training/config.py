@@ -36,6 +36,7 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "vocab_size": ("tokenizer", "vocab_size"),
     "tokenizer_kind": ("tokenizer", "kind"),
     "joint_vocab": ("tokenizer", "joint"),
+    "symbols": ("tokenizer", "symbols"),
     "dropout": ("model", "dropout"),
     **{name: ("training", name) for name in OF_TRAINING},
 }
