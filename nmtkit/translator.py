@@ -31,7 +31,6 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Stepper
-from nmtkit.settings import from_mapping
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.words import counted
@@ -53,7 +52,7 @@ class Translator:
         model: anything that steps; a `Model` is in evaluation mode.
         tokenizer: of source and target.
         defaults: used where `translate` is not told otherwise.
-        options: the model folder's options.json (of an ensemble the first's); empty for a model that has none.
+        options: what the model folder says (of an ensemble the first's); None for a model that has none.
         folder_hash: SHA-256 over options, tokenizer and weights, of an ensemble joined by "+"; empty likewise.
         features: numbers a position, where the source is vectors; None: it is text.
     """
@@ -63,12 +62,12 @@ class Translator:
         model: Stepper[Any, Any],
         tokenizer: Tokenizer,
         defaults: SearchSettings | None = None,
-        options: dict[str, Any] | None = None,
+        options: checkpoint.FolderOptions | None = None,
         folder_hash: str = "",
         features: int | None = None,
     ) -> None:
         self.model, self.tokenizer, self.defaults = model, tokenizer, defaults or SearchSettings()
-        self.options, self.folder_hash, self.features = options or {}, folder_hash, features
+        self.options, self.folder_hash, self.features = options, folder_hash, features
 
     @classmethod
     def load(
@@ -91,9 +90,7 @@ class Translator:
         if threads is not None:
             set_threads(threads)
         loaded = checkpoint.load_ensemble(folders, weights=weights, device=place)
-        where = f"{Path(folders[0]) / checkpoint.OPTIONS}: defaults"
-        defaults = from_mapping(SearchSettings, loaded.options["defaults"], where)
-        return cls(loaded.model, loaded.tokenizer, defaults, loaded.options, loaded.hash)
+        return cls(loaded.model, loaded.tokenizer, loaded.options.defaults, loaded.options, loaded.hash)
 
     def translate(self, lines: Sequence[str], **settings: Any) -> list[str]:
         """The best translation of each line, in order; a blank line gives an empty one.

@@ -34,7 +34,8 @@ LEVELS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"tokenizer", "models"}),
-    frozenset({"batches", "decoding", "checkpoint"}),
+    frozenset({"batches", "decoding"}),
+    frozenset({"checkpoint"}),
     frozenset({"translator", "interop"}),
     frozenset({"training", "blame", "serving"}),
     frozenset({"inspection", "comparison"}),

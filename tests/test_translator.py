@@ -616,7 +616,11 @@ def test_loading_gives_the_weights_asked_for_and_says_whose_they_are(tmp_path: P
     loaded = Translator.load(str(tmp_path), device="cpu", weights="last")
     expected = Translator(made, tokenizer()).search(LINES, QUICK)
     assert loaded.search(LINES, QUICK) == expected
-    assert re.fullmatch("[0-9a-f]{64}", loaded.folder_hash) and loaded.options["format"] == 1
+    assert (
+        re.fullmatch("[0-9a-f]{64}", loaded.folder_hash)
+        and loaded.options is not None
+        and loaded.options.written["format"] == 1
+    )
     with pytest.raises(ValueError, match=r"'beast'.*'best'"):
         Translator.load(tmp_path, device="cpu", weights="beast")
     with pytest.raises(ValueError, match="no such model folder"):

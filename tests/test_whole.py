@@ -118,6 +118,6 @@ def test_the_wheel_works_in_an_environment_of_its_own(wheel: Path, model: Path, 
     where = run("python", "-c", "import nmtkit; print(nmtkit.__file__)").decode().strip()
     assert Path(where).is_relative_to(site)
     assert run("nmtkit", "translate", model, "--max-length", 4, stdin=b"Oui.\n\n").count(b"\n") == 2
-    recipes = "from nmtkit.cli.config import recipes; print(*recipes())"
+    recipes = "from nmtkit.training.config import recipes; print(*recipes())"
     expected = sorted(path.stem for path in (ROOT / "nmtkit" / "training" / "recipes").glob("*.toml"))
     assert run("python", "-c", recipes).decode().split() == expected

@@ -14,7 +14,7 @@ from torch import Tensor
 from nmtkit.features import matrix_of, refuse_vectors
 from nmtkit.ragged import Ragged
 from nmtkit.specials import EOS
-from nmtkit.tokenizer.subwords import Subwords
+from nmtkit.tokenizer.vocabulary import Vocabulary
 
 
 class Source(Protocol):
@@ -61,16 +61,16 @@ class Lines:
     def __init__(
         self,
         lines: Sequence[str],
-        subwords: Subwords,
+        vocabulary: Vocabulary,
         most: int,
         first: int = 1,
         cut: Callable[[int, int], None] = lambda number, pieces: None,
     ) -> None:
-        self._lines, self._subwords, self.first = lines, subwords, first
+        self._lines, self._vocabulary, self.first = lines, vocabulary, first
         ids = []
         for number, line in enumerate(lines, start=first):
             refuse_vectors(line, f"line {number}")
-            pieces = subwords.encode(line)
+            pieces = vocabulary.encode(line)
             if len(pieces) > most:
                 cut(number, len(pieces))
             ids.append([*pieces[:most], EOS])
@@ -92,7 +92,7 @@ class Lines:
 
     def names(self, index: int) -> tuple[str, ...]:
         """The pieces that are read."""
-        return tuple(self._subwords.pieces(self._ids[index].tolist()))
+        return tuple(self._vocabulary.pieces(self._ids[index].tolist()))
 
 
 class Vectors:

@@ -64,12 +64,15 @@ def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
     """The files of the text that a model folder names, source and target, or those of a prefix.
 
     Raises:
-        ValueError: where the folder's are no longer there.
+        ValueError: where the folder names none, or its files are no longer there.
     """
     options = checkpoint.read_options(folder)
+    languages, files = options.languages, options.provenance.files
+    if not (languages.source and languages.target if prefix else {*ROLES} <= files.keys()):
+        raise ValueError(f"{options.path}: does not say what the model was trained on; restore a copy")
     if prefix:
-        return [Path(f"{prefix}.{options['languages'][side]}") for side in ("source", "target")]
-    paths = [Path(options["provenance"]["files"][role]) for role in ROLES]
+        return [Path(f"{prefix}.{language}") for language in (languages.source, languages.target)]
+    paths = [Path(files[role]) for role in ROLES]
     if missing := [path for path in paths if not path.exists()]:
         raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
     return paths
@@ -90,7 +93,7 @@ def read_training_text(
     paths = training_paths(folder, prefix)
     sources, targets = read_parallel(*paths)
     for path, role in zip(paths, ROLES, strict=True):
-        if sha256(path) != options["data"][role]:
+        if sha256(path) != options.data.get(role):
             warn(f"{path}: is not the text that the model was trained on, or has changed since")
     updates = (checkpoint.updates(folder, which) for which in (weights, "last"))
     return TrainingText(sources, targets, sample, *updates)

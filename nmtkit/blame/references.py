@@ -56,7 +56,7 @@ def given(translator: Translator, text: str, settings: SearchSettings, segmentat
         return Given(text, spelled, (), standard)
     if segmentations == 1:
         return Given(text, spelled, (standard,))
-    others = [(*ids, EOS) for ids in translator.tokenizer.target.nbest(text, segmentations)]
+    others = [(*ids, EOS) for ids in translator.tokenizer.target.segmentations(text, segmentations)]
     joined = translator.decode_target(standard)
     same = [ids for ids in others if translator.holds(ids, settings) and translator.decode_target(ids) == joined]
     return Given(text, spelled, tuple(dict.fromkeys([standard, *same]))[:segmentations])

@@ -107,7 +107,7 @@ def attention(
     if outputs.plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
-    _say_who_has_none(folders, chosen.kind)
+    _say_who_has_none(folders, translator, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
     first_line = None if line or target else 1  # a warning would number chosen lines from 1 on
     asked = translator.read([lines[number - 1] for number in numbers], settings, first_line)
@@ -176,13 +176,10 @@ def _write_page(
     write_result(path, page(maps, title), counted(len(maps), "map"))
 
 
-def _say_who_has_none(folders: Sequence[Path], kind: str) -> None:
+def _say_who_has_none(folders: Sequence[Path], translator: Translator, kind: str) -> None:
     """Of an ensemble, whose map is that of the members which have one."""
-    from nmtkit.checkpoint import read_options
-
-    for folder in folders if len(folders) > 1 else []:
-        options = read_options(folder)["model"]
-        if options["family"] != "transformer" and (kind != "cross" or options.get("order") == "none"):
+    for folder, kinds in zip(folders, translator.model.attends, strict=True):
+        if kind not in kinds and len(folders) > 1:
             note(f"{folder} has no such attention: what is shown is that of the others")
 
 

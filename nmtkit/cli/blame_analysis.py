@@ -213,16 +213,16 @@ def _kept(keeper: Keeper | None) -> Iterator[None]:
 
 def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
     """Make the best setting of a sweep the default of a model folder."""
-    from nmtkit.checkpoint import save_defaults
+    from nmtkit.checkpoint import ChosenOn, save_defaults
 
     best = made.chosen
-    chosen_on = {
-        "sources_sha256": facts.sources_sha256,
-        "references_sha256": list(facts.references_sha256),
-        "sentences": made.sentences,
-        best.deciding.metric.name: best.deciding.value,
-        "signature": best.deciding.signature,
-    }
+    chosen_on = ChosenOn(
+        facts.sources_sha256,
+        tuple(facts.references_sha256),
+        made.sentences,
+        best.deciding.value,
+        best.deciding.signature,
+    )
     save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
     why = "" if best is made.settings[made.best] else ", for no other is better beyond chance"
     note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now{why}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -26,10 +25,10 @@ from nmtkit.cli.parameters import (
 from nmtkit.cli.streams import write_result
 from nmtkit.comparison.bounds import BUCKETS
 from nmtkit.console import note, stdout_console, warn
-from nmtkit.interrupts import INTERRUPTED
 from nmtkit.words import counted
 
 if TYPE_CHECKING:
+    from nmtkit.checkpoint import FolderOptions
     from nmtkit.comparison.models import ModelComparison, Run
 
 GRID, OUTPUT = "Grid", "Output"
@@ -89,7 +88,7 @@ def compare(
             SearchSettings(**given(**search))  # before hours of training
         read = paths.named(grid=grid, source=source, reference=reference, config=config_of(context))
         paths.keep_apart(read, paths.named(output=wanted.configurations(output), json=json_file, plot=plot))
-        train_all(wanted, output, note, partial(_check, grid))
+        train_all(wanted, output, note)
         groups = wanted.folders(output)
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
@@ -119,25 +118,6 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
 
 
-def _check(grid: Path, words: Sequence[str]) -> None:
-    """Refuse a training of a grid that would fail: what `nmtkit WORDS --check` says."""
-    import typer.main
-
-    from nmtkit.cli.main import app
-
-    name, *rest = words
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    try:
-        with command.make_context(f"nmtkit {name}", [*rest, "--check"]) as context:
-            command.invoke(context)
-    except typer.BadParameter as error:
-        raise ValueError(f"{grid}: nmtkit {' '.join(words)}: {error.message}") from None
-    except typer.Exit as end:
-        if end.exit_code == INTERRUPTED:
-            raise
-        raise ValueError(f"{grid}: nothing was trained, for nmtkit {' '.join(words)} would fail, see above") from None
-
-
 def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:
     """Of what, with what and by what models were compared.
 
@@ -165,7 +145,7 @@ class Translators:
 
     def __init__(self, search: Options, model: Options) -> None:
         self._search, self._model = search, model
-        self._first: Mapping[str, Any] | None = None
+        self._first: FolderOptions | None = None
 
     def run(self, name: str, folder: Path, sources: list[str]) -> Run:
         """Load a model and let it translate."""
@@ -173,7 +153,7 @@ class Translators:
         from nmtkit.comparison.models import run
         from nmtkit.models.build import parameters
         from nmtkit.models.interface import Model
-        from nmtkit.training.loop import read_history
+        from nmtkit.training.history import read_history
 
         translator = load_translator([folder], self._model)
         history = read_history(folder / "history.jsonl")
@@ -188,27 +168,23 @@ class Translators:
             parameters=parameters(cast(Model, translator.model)),
             updates=max((int(line["step"]) for line in history), default=0),
             trained=sum(speeds) / len(speeds) if speeds else 0.0,
-            dev_loss=scores.get("loss") if self._comparable(folder, translator.options) else None,
+            dev_loss=scores.get("loss") if self._comparable(folder, checkpoint.read_options(folder)) else None,
         )
 
-    def _comparable(self, folder: Path, options: Mapping[str, Any]) -> bool:
+    def _comparable(self, folder: Path, options: FolderOptions) -> bool:
         """Whether its dev loss is of the same pieces of the same text as the first one's."""
         first = self._first = self._first or options
-        languages = [one.get("languages", {}) for one in (first, options)]
-        if languages[0] != languages[1]:
-            ways = [f"{one.get('source')} to {one.get('target')}" for one in languages]
+        if first.languages != options.languages:
+            ways = [f"{one.languages.source} to {one.languages.target}" for one in (first, options)]
             warn(f"{folder} was trained to translate {ways[1]}, the first {ways[0]}: is it the same text for both?")
-        facts = [
-            (one.get("tokenizer", {}).get("sha256"), *(one.get("data", {}).get(f"dev {side}") for side in SIDES))
-            for one in (first, options)
-        ]
-        pairs = [one.get("provenance", {}).get("pairs") for one in (first, options)]
-        if None not in pairs and pairs[0] != pairs[1]:
-            used = [f"{counted(one['train'], 'pair')} and validated on {one['dev']}" for one in pairs]
+        facts = [(one.tokenizer.sha256, *(one.data.get(f"dev {side}") for side in SIDES)) for one in (first, options)]
+        before, pairs = first.provenance.pairs, options.provenance.pairs
+        if before and pairs and before != pairs:
+            used = [f"{counted(one.train, 'pair')} and validated on {one.dev}" for one in (before, pairs)]
             warn(
                 f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
             )
-        comparable = facts[0] == facts[1] and (None in pairs or pairs[0]["dev"] == pairs[1]["dev"])
+        comparable = facts[0] == facts[1] and (not before or not pairs or before.dev == pairs.dev)
         if not comparable:
             note(f"{folder}: no dev loss is shown, for its pieces or its dev pairs are not those of the first")
         return comparable

@@ -7,19 +7,15 @@ also be the name of a recipe that comes with nmtkit.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from nmtkit.files import STANDARD, open_text, read_toml
 from nmtkit.settings import nearest
 
-TABLES = ("model", "training", "tokenizer")
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
 
 
@@ -27,17 +23,14 @@ def load_config(context: typer.Context, name: Path | None) -> Path | None:
     """Callback of --config: its values become the defaults of the command's options."""
     if name is None or context.resilient_parsing:
         return name
-    from nmtkit.cli.main import COMMANDS
+    from nmtkit.training.config import read_values, take_tables
 
-    command = str(context.command.name)
+    command, own = str(context.command.name), context.command.callback
+    assert own is not None
     try:
-        values = {key.replace("_", "-"): value for key, value in _read(str(name)).items()}
-        known = flags(COMMANDS[command])
-        own = [key for key in TABLES if command == "train" and not (key in known and isinstance(values.get(key), str))]
-        tables = {key: values.pop(key, {}) for key in own}
-        for key, table in tables.items():
-            if not isinstance(table, dict):
-                raise ValueError(f"{name}: {key} = {table!r} is not a table; write [{key}] and its keys below")
+        values = {key.replace("_", "-"): value for key, value in read_values(str(name)).items()}
+        known = flags(own)
+        tables = take_tables(values, str(name)) if command == "train" else {}
         for key in values:
             if key not in known:
                 raise ValueError(f"{name}: unknown key {key!r};{nearest(key, [*known, *tables])}")
@@ -57,8 +50,7 @@ def origin(context: typer.Context, option: typer.CallbackParam) -> str:
 
 def tables(context: typer.Context) -> dict[str, dict[str, Any]]:
     """The tables of the configuration file by name, empty where there is none."""
-    given = context.meta.get("nmtkit.tables", {})
-    return {name: dict(given.get(name, {})) for name in TABLES}
+    return dict(context.meta.get("nmtkit.tables", {}))
 
 
 def config_of(context: typer.Context) -> Path | None:
@@ -79,12 +71,6 @@ def flags(command: Callable[..., None]) -> dict[str, tuple[str, Any]]:
     return found
 
 
-def recipes() -> list[str]:
-    """Names of the recipes that come with nmtkit."""
-    folder = resources.files("nmtkit.training") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
 def _checked(value: Any, hint: Any, where: str) -> Any:
     """The value, if it is of the parameter's type; paths are texts, and a list may be given as its only item."""
     (kind,) = [kind for kind in (get_args(hint) if get_origin(hint) is UnionType else (hint,)) if kind is not NoneType]
@@ -95,17 +81,3 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     if type(value) is kind or (kind is float and type(value) is int):
         return value
     raise ValueError(f"{where} = {value!r} is not {KINDS[kind]}")
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
-    try:
-        if name == STANDARD:
-            return tomllib.loads(open_text(name).read().decode("utf-8"))
-        if path.exists():
-            return read_toml(path)
-        if name in recipes():
-            return tomllib.loads((resources.files("nmtkit.training") / "recipes" / f"{name}.toml").read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{name}: cannot be read ({error.strerror}); name a TOML file") from None
-    raise ValueError(f"{name}: no such file, nor a recipe of nmtkit's ({', '.join(recipes())})")

@@ -30,7 +30,7 @@ def info(
         "parameters": parameters(loaded.model),
         "steps": loaded.steps,
         "scores": loaded.scores,
-        **{key: value for key, value in loaded.options.items() if key != "format"},
+        **loaded.options.facts(),
     }
     if json_file:
         write_result(json_file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n", f"what is known of {folder}")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -215,7 +215,8 @@ def _members(group: Any) -> dict[str, inspect.Parameter]:
     if isinstance(group, dict):
         return {name: _keyword(name, hint) for name, hint in group.items()}
     hints = get_type_hints(group, include_extras=True)
-    return {field.name: _keyword(field.name, hints[field.name], field.default) for field in fields(group)}
+    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(group)}
+    return {name: _keyword(name, hints[name], default) for name, default in defaults.items()}
 
 
 def _build(group: Any, values: dict[str, Any]) -> Any:

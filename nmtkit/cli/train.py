@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,17 +15,12 @@ from nmtkit.cli.config import tables
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
 from nmtkit.console import note
 from nmtkit.models.options import DROPOUT, PRESETS
-from nmtkit.settings import bounds, from_mapping
+from nmtkit.settings import bounds
 from nmtkit.tokenizer.options import TokenizerOptions
+from nmtkit.training.config import PRESET, Config
 from nmtkit.training.options import TrainingOptions
 
-if TYPE_CHECKING:
-    from nmtkit.models.options import ModelOptions
-
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
-PRESET = "transformer-small"
-
-
 USUAL = TrainingOptions()
 
 
@@ -38,21 +34,81 @@ def _real(name: str, text: str) -> Any:
     return real(text, bounds(TrainingOptions, name), TRAINING, default=f"{getattr(USUAL, name)}")
 
 
-TRAINING_OPTIONS: Options = {
-    "updates": Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run.")],
-    "batch_tokens": Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch.")],
-    "learning_rate": Annotated[float | None, _real("learning_rate", "Peak, at the end of the warm-up.")],
-    "warmup": Annotated[int | None, _count("warmup", "Updates of linear growth.")],
-    "label_smoothing": Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")],
-    "validate_every": Annotated[int | None, _count("validate_every", "Updates between validations.")],
-    "average": Annotated[int | None, _count("average", "Keep the mean of so many last snapshots.")],
-    "patience": Annotated[int | None, _count("patience", "Validations without a better score; 0: never stop.")],
-    "seed": Annotated[int | None, _count("seed", "Of everything random.")],
-}
-"""Fields of `TrainingOptions`."""
+@dataclass(frozen=True)
+class TokenizerFlags:
+    """A ready tokenizer, or how to make one."""
+
+    tokenizer: Annotated[
+        Path | None,
+        paths.option(
+            paths.tokenizer_to_read,
+            "A .model file, or a folder with one.",
+            metavar="PATH",
+            panel=TOKENIZER,
+            default="train one",
+        ),
+    ]
+    vocab_size: Annotated[
+        int | None,
+        count("Pieces of the tokenizer to train.", bounds(TokenizerOptions, "vocab_size"), TOKENIZER, default="8000"),
+    ]
+    tokenizer_kind: Annotated[
+        str | None,
+        typer.Option(help="Of segmentation.", metavar="unigram|bpe", rich_help_panel=TOKENIZER, show_default="unigram"),
+    ]
+    joint_vocab: Annotated[
+        bool | None,
+        typer.Option(
+            "--joint-vocab/--separate-vocab",
+            help="One vocabulary, or one a side.",
+            rich_help_panel=TOKENIZER,
+            show_default="--joint-vocab",
+        ),
+    ]
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A text that is always one piece, such as a tag; repeat for several.",
+            rich_help_panel=TOKENIZER,
+        ),
+    ]
 
 
-@takes(training=TRAINING_OPTIONS, machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")})
+@dataclass(frozen=True)
+class ModelFlags:
+    """Which model."""
+
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
+    ]
+    dropout: Annotated[
+        float | None, real("Share of what is dropped out in training.", DROPOUT, MODEL, default="the preset's")
+    ]
+
+
+@dataclass(frozen=True)
+class TrainingFlags:
+    """Fields of `TrainingOptions`."""
+
+    updates: Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run.")]
+    batch_tokens: Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch.")]
+    learning_rate: Annotated[float | None, _real("learning_rate", "Peak, at the end of the warm-up.")]
+    warmup: Annotated[int | None, _count("warmup", "Updates of linear growth.")]
+    label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]
+    validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
+    average: Annotated[int | None, _count("average", "Keep the mean of so many last snapshots.")]
+    patience: Annotated[int | None, _count("patience", "Validations without a better score; 0: never stop.")]
+    seed: Annotated[int | None, _count("seed", "Of everything random.")]
+
+
+@takes(
+    tokenizer=TokenizerFlags,
+    model=ModelFlags,
+    training=TrainingFlags,
+    machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")},
+)
 def train(
     context: typer.Context,
     train: Annotated[Path, paths.prefix("Prefix of the training files: PREFIX.fr and PREFIX.en.")],
@@ -64,45 +120,13 @@ def train(
         str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
     ],
     output: Annotated[Path, paths.made("Model folder; an interrupted run in it goes on.", "--output", "-o")],
-    tokenizer: Annotated[
-        Path | None,
-        paths.option(
-            paths.tokenizer_to_read,
-            "A .model file, or a folder with one.",
-            metavar="PATH",
-            panel=TOKENIZER,
-            default="train one",
-        ),
-    ] = None,
-    vocab_size: Annotated[
-        int | None,
-        count("Pieces of the tokenizer to train.", bounds(TokenizerOptions, "vocab_size"), TOKENIZER, default="8000"),
-    ] = None,
-    tokenizer_kind: Annotated[
-        str | None,
-        typer.Option(help="Of segmentation.", metavar="unigram|bpe", rich_help_panel=TOKENIZER, show_default="unigram"),
-    ] = None,
-    joint_vocab: Annotated[
-        bool | None,
-        typer.Option(
-            "--joint-vocab/--separate-vocab",
-            help="One vocabulary, or one a side.",
-            rich_help_panel=TOKENIZER,
-            show_default="--joint-vocab",
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
-    ] = None,
-    dropout: Annotated[
-        float | None, real("Share of what is dropped out in training.", DROPOUT, MODEL, default="the preset's")
-    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
     ] = False,
     *,
-    training: Options,
+    tokenizer: TokenizerFlags,
+    model: ModelFlags,
+    training: TrainingFlags,
     machine: Options,
 ) -> None:
     """Train a model, or go on with an interrupted or finished run.
@@ -110,39 +134,14 @@ def train(
     The same command goes on where a killed run was, and ends with the same weights. All other options, by the names
     that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
     """
-    from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training import recipe
 
-    given_tables = tables(context)
-    of_tokenizer = given(vocab_size=vocab_size, kind=tokenizer_kind, joint=joint_vocab)
+    files = {"train": train, "dev": dev, "source_lang": source_lang, "target_lang": target_lang, "output": output}
+    flags = given(**vars(tokenizer), **vars(model), **vars(training), **machine)
     with usage():
-        model = _model(preset, {**given_tables["model"], **given(dropout=dropout)})
-        options = from_mapping(TrainingOptions, {**given_tables["training"], **given(**training)}, "[training]")
-        new_tokenizer = from_mapping(TokenizerOptions, {**given_tables["tokenizer"], **of_tokenizer}, "[tokenizer]")
-        if tokenizer and of_tokenizer:
-            named = ", ".join(of_tokenizer)
-            raise ValueError(f"--tokenizer {tokenizer} is ready made: leave out {named}, or let train make one")
-        data = recipe.Data(train, dev, source_lang, target_lang)
-    run = recipe.Run(
-        data=data,
-        output=output,
-        model=model,
-        training=options,
-        tokenizer=Tokenizer.load(tokenizer) if tokenizer else new_tokenizer,
-        command=shlex.join(["nmtkit", *sys.argv[1:]]),
-        **given(**machine),
-    )
+        config = Config("", {}, tables(context)).changed({**files, **flags})
+        run = config.run(command=shlex.join(["nmtkit", *sys.argv[1:]]))
     if check:
         note(recipe.check(run))
     else:
         recipe.train(run)
-
-
-def _model(preset_name: str | None, changes: dict[str, Any]) -> ModelOptions:
-    """The preset with changes, or a family named by the [model] table with its own defaults."""
-    from nmtkit.models.options import options_from_mapping, options_to_mapping, preset
-
-    if "family" in changes and preset_name is None:
-        return options_from_mapping(changes, "[model]")
-    base = options_to_mapping(preset(preset_name or PRESET))
-    return options_from_mapping({**base, **changes}, "[model]")

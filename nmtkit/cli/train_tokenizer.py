@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from nmtkit.cli import paths
-from nmtkit.cli.parameters import choice, count, real, takes
+from nmtkit.cli.parameters import choice, count, real, takes, usage
 from nmtkit.cli.streams import write_bytes
 from nmtkit.console import note
 from nmtkit.settings import SEED, bounds
-from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
+from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions, check_symbols
 from nmtkit.words import counted
 
 
@@ -33,6 +35,10 @@ def train_tokenizer(
         count("Learn from a random sample of so many lines.", bounds(TokenizerOptions, "max_lines"), default="all"),
     ] = None,
     seed: Annotated[int, count("Of that sample.", SEED)] = 1,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A text that is always one piece, such as a tag; repeat for several."),
+    ] = None,
 ) -> None:
     """Train a subword tokenizer.
 
@@ -42,9 +48,17 @@ def train_tokenizer(
     from nmtkit.files import read_lines
     from nmtkit.tokenizer.training import train_subwords
 
+    with usage():
+        check_symbols(symbols or [])
     lines = [line for path in texts for line in read_lines(path)]
     subwords = train_subwords(
-        lines, vocab_size=vocab_size, kind=kind, character_coverage=character_coverage, max_lines=max_lines, seed=seed
+        lines,
+        vocab_size=vocab_size,
+        kind=kind,
+        character_coverage=character_coverage,
+        max_lines=max_lines,
+        seed=seed,
+        symbols=symbols or (),
     )
     write_bytes(output, subwords.to_bytes())
     note(f"{output}: {subwords.size} pieces ({kind}) from {counted(len(lines), 'line')}")

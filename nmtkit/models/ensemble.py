@@ -59,6 +59,7 @@ class Ensemble(Model):
         super().__init__()
         self.members = Modules(members)
         self.longest = min((member.longest for member in members if member.longest is not None), default=None)
+        self.attends = tuple(kinds for member in members for kinds in member.attends)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
         return Members(tuple(member.encode(source, mask_BS) for member in self.members))

@@ -80,6 +80,10 @@ class Stepper(Protocol[Memory, State]):
     def longest(self) -> int | None:
         """Most positions on either side, end of sentence counted; None: any number."""
 
+    @property
+    def attends(self) -> tuple[frozenset[str], ...]:
+        """The kinds of attention that it has ("cross", "decoder", "encoder"), of an ensemble for each member."""
+
     @abstractmethod
     def encode(self, source: Tensor, mask_BS: Tensor) -> Memory:
         """All that depends on the source alone, one row a sentence.
@@ -119,9 +123,11 @@ class Model(nn.Module, Stepper[Any, Any]):
 
     Attributes:
         longest: most positions on either side, end of sentence counted; None: any number.
+        attends: the kinds of attention that it has ("cross", "decoder", "encoder"), of an ensemble for each member.
     """
 
     longest: int | None = None
+    attends: tuple[frozenset[str], ...] = (frozenset({"cross"}),)
 
     @property
     def device(self) -> torch.device:

@@ -41,6 +41,7 @@ class Recurrent(Model):
         ended = options.annotation if self.whole else self.units
         self.bridge = nn.Linear(ended, decoder.depth * decoder.state_width)
         self.decoder = decoder
+        self.attends = (frozenset({"cross"} if decoder.attends else ()),)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> RecurrentMemory:
         annotations = self.front(source)

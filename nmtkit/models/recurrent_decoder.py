@@ -105,11 +105,13 @@ class RecurrentDecoder(nn.Module, ABC):
 
     Attributes:
         fed: width of the output that is fed to the next step; 0: none is.
+        attends: whether it looks at the source at all.
         lasting: whether what is looked at in a step bears on later steps.
         state_width, depth: Z and L.
     """
 
     fed = 0
+    attends = True
     lasting = True
 
     def __init__(self, sizes: DecoderSizes) -> None:

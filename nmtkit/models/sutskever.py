@@ -21,6 +21,8 @@ from nmtkit.models.recurrent_decoder import (
 class SutskeverDecoder(RecurrentDecoder):
     """Recurrent layers; the read-out is tanh over [s_t; y_{t−1}]."""
 
+    attends = False
+
     def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__(sizes)
         self.stack = Stack(sizes, sizes.embedding, sizes.layers)

@@ -55,6 +55,8 @@ class Transformer(Model):
         options: all sizes.
     """
 
+    attends = (frozenset({"cross", "decoder", "encoder"}),)
+
     def __init__(self, embeddings: Embeddings, options: TransformerOptions) -> None:
         super().__init__()
         width, dropout = options.width, options.dropout

@@ -13,7 +13,14 @@ def train_tokenizer(source: Sequence[str], target: Sequence[str], options: Token
     """Learn the subwords of both sides of a parallel text."""
     sides = [[*source, *target]] if options.joint else [source, target]
     models = [
-        train_subwords(lines, vocab_size=options.vocab_size, kind=options.kind, max_lines=options.max_lines, seed=seed)
+        train_subwords(
+            lines,
+            vocab_size=options.vocab_size,
+            kind=options.kind,
+            max_lines=options.max_lines,
+            seed=seed,
+            symbols=options.symbols,
+        )
         for lines in sides
     ]
     return Tokenizer(models[0], models[-1])

@@ -1,7 +1,8 @@
-"""One SentencePiece model: text to the ids of its pieces and back (Kudo and Richardson 2018)."""
+"""One SentencePiece model as a vocabulary: text to the ids of its pieces and back (Kudo and Richardson 2018)."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import random
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import sentencepiece
 
+from nmtkit import files
 from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.tokenizer.model_file import user_defined
 
 HINT = "make one with: nmtkit train-tokenizer"
 BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020) recommend
@@ -22,7 +25,15 @@ LARGEST_NBEST = 512  # SentencePiece gives no more
 
 
 class Subwords:
-    """Models from `train_subwords` are lossless: decode(encode(text)) == text for text without U+2581 and newline."""
+    """A `Vocabulary`. Models from `train_subwords` are lossless: decode(encode(text)) == text for text without U+2581
+    and newline.
+
+    Attributes:
+        size: pieces.
+        kind: "unigram" or "bpe".
+        symbols: texts that are always one piece, wherever they stand; of two that overlap the first, of two that begin
+            together the longer.
+    """
 
     def __init__(self, model: bytes, name: str = "the tokenizer", fix: str = HINT) -> None:
         """`model` holds the bytes of a SentencePiece .model file; error messages call it `name` and end with `fix`."""
@@ -41,6 +52,13 @@ class Subwords:
             )
         self.size: int = processor.get_piece_size()
         self.kind = _kind(processor, name, fix)
+        self._symbols = {processor.id_to_piece(i): i for i in user_defined(model)}
+        longest_first = sorted(self._symbols, key=len, reverse=True)
+        self._symbol = re.compile("|".join(map(re.escape, longest_first)))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self._symbols)
 
     @classmethod
     def from_bytes(cls, model: bytes) -> Subwords:
@@ -64,10 +82,19 @@ class Subwords:
         """The bytes of the .model file."""
         return self._model
 
+    def hash(self) -> str:
+        """The SHA-256 of these bytes."""
+        return hashlib.sha256(self._model).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the .model file."""
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(self._model)
+
     def encode(self, text: str) -> list[int]:
         """The ids of the best segmentation, without BOS and EOS."""
         ids: list[int] = self._processor.encode(text)
-        return ids
+        return ids if self._keeps_symbols(text, ids) else self._by_symbols(text, 0.0, random.Random(0))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; PAD, BOS and EOS have none, and bytes that are not UTF-8 become U+FFFD."""
@@ -93,14 +120,13 @@ class Subwords:
         merge, each candidate is left out with probability alpha (Provilkov et al. 2020).
         """
         rng = random.Random(seed)
-        if self.kind == "unigram":
-            candidates: list[list[int]] = self._processor.nbest_encode(text, nbest_size=SAMPLED_NBEST)
-            scores = [alpha * sum(map(self._processor.get_score, ids)) for ids in candidates]
-            return rng.choices(candidates, [math.exp(score - max(scores)) for score in scores])[0]
-        words = re.findall("▁[^▁]*|[^▁]+", self._processor.normalize(text))
-        return [i for word in words for symbol in self._merge(list(word), alpha, rng) for i in self._ids(symbol)]
+        if self.kind == "bpe":
+            return self._by_symbols(text, alpha, rng)
+        candidates = self._candidates(text, SAMPLED_NBEST)
+        scores = [alpha * sum(map(self._processor.get_score, ids)) for ids in candidates]
+        return rng.choices(candidates, [math.exp(score - max(scores)) for score in scores])[0]
 
-    def nbest(self, text: str, n: int) -> list[list[int]]:
+    def segmentations(self, text: str, n: int) -> list[list[int]]:
         """Up to n different segmentations, at most 512, `encode(text)` first.
 
         Unigram: the n most probable. BPE knows no order among them: different BPE-dropout samples, always the same.
@@ -108,7 +134,7 @@ class Subwords:
         candidates: Iterable[list[int]]
         n = min(n, LARGEST_NBEST)
         if self.kind == "unigram":
-            candidates = self._processor.nbest_encode(text, nbest_size=n)
+            candidates = self._candidates(text, n)
         else:
             candidates = (self.sample(text, BPE_DROPOUT, seed) for seed in range(20 * n))
         found = {tuple(self.encode(text)): None}
@@ -117,6 +143,51 @@ class Subwords:
                 break
             found[tuple(candidate)] = None
         return [list(ids) for ids in found]
+
+    def _candidates(self, text: str, n: int) -> list[list[int]]:
+        """The most probable of a unigram model's n best segmentations that split no symbol."""
+        best: list[list[int]] = self._processor.nbest_encode(text, nbest_size=n)
+        return [ids for ids in best if self._keeps_symbols(text, ids)] or [self.encode(text)]
+
+    def _keeps_symbols(self, text: str, ids: list[int]) -> bool:
+        """Whether every symbol of the text is one of the ids."""
+        if not self._symbols:
+            return True
+        known = {*self._symbols.values()}
+        return [i for i in ids if i in known] == [self._symbols[symbol] for symbol in self._symbol.findall(text)]
+
+    def _by_symbols(self, text: str, dropout: float, rng: random.Random) -> list[int]:
+        """The ids of a text that is cut at its symbols first."""
+        normalized, ids, start = self._processor.normalize(text), [], 0
+        for match in self._symbol.finditer(normalized) if self._symbols else ():
+            ids += [*self._plain(normalized[start : match.start()], dropout, rng), self._symbols[match[0]]]
+            start = match.end()
+        return [*ids, *self._plain(normalized[start:], dropout, rng)]
+
+    def _plain(self, text: str, dropout: float, rng: random.Random) -> list[int]:
+        """The ids of a text with ▁ for a space and without a symbol."""
+        if self.kind == "unigram":
+            return [i for piece in self._most_probable(text) for i in self._ids(piece)]
+        words = re.findall("▁[^▁]*|[^▁]+", text)
+        return [i for word in words for piece in self._merge(list(word), dropout, rng) for i in self._ids(piece)]
+
+    def _most_probable(self, text: str) -> list[str]:
+        """The unigram model's best segmentation of a text by Viterbi's algorithm; unknown characters cost most."""
+        unknown = min(self._ranks.values(), default=0.0) - 10  # as SentencePiece has it
+        longest = max(map(len, self._ranks), default=1)
+        best: list[tuple[float, int]] = [(0.0, 0)]
+        for end in range(1, len(text) + 1):
+            costs = [
+                (best[start][0] + self._ranks.get(text[start:end], unknown), start)
+                for start in range(max(0, end - longest), end)
+                if text[start:end] in self._ranks or start == end - 1
+            ]
+            best.append(max(costs))
+        pieces, end = [], len(text)
+        while end:
+            pieces.append(text[best[end][1] : end])
+            end = best[end][1]
+        return pieces[::-1]
 
     def _merge(self, symbols: list[str], dropout: float, rng: random.Random) -> list[str]:
         """Joins neighbours, the best pair first and the leftmost of equals, until no candidate is left."""
@@ -140,7 +211,8 @@ class Subwords:
         """The score of every piece that stands for text, by piece: the higher, the earlier it is merged."""
         processor = self._processor
         marks = (processor.is_control, processor.is_unknown, processor.is_byte, processor.is_unused)
-        texts = [i for i in range(self.size) if not any(mark(i) for mark in marks)]
+        symbols = {*self._symbols.values()}
+        texts = [i for i in range(self.size) if i not in symbols and not any(mark(i) for mark in marks)]
         return {processor.id_to_piece(i): processor.get_score(i) for i in texts}
 
 

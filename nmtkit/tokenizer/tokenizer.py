@@ -1,4 +1,4 @@
-"""The tokenizer of a translation model: one subword model for both languages (joint) or one for each."""
+"""The tokenizer of a translation model: one vocabulary for both languages (joint) or one for each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmtkit import files
 from nmtkit.tokenizer.subwords import HINT, Subwords
+from nmtkit.tokenizer.vocabulary import Vocabulary
 
 JOINT, SOURCE, TARGET = FILES = ("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
 
@@ -17,8 +17,8 @@ JOINT, SOURCE, TARGET = FILES = ("tokenizer.model", "tokenizer.source.model", "t
 class Tokenizer:
     """`source` and `target` are the same object in a joint tokenizer."""
 
-    source: Subwords
-    target: Subwords
+    source: Vocabulary
+    target: Vocabulary
 
     @property
     def joint(self) -> bool:
@@ -27,25 +27,25 @@ class Tokenizer:
 
     def hash(self) -> str:
         """The SHA-256 of the model bytes, in hexadecimal: equal tokenizers have equal hashes."""
-        digest = hashlib.sha256(self.source.to_bytes())
-        if not self.joint:
-            digest.update(self.target.to_bytes())
-        return digest.hexdigest()
+        if self.joint:
+            return self.source.hash()
+        return hashlib.sha256(self.source.to_bytes() + self.target.to_bytes()).hexdigest()
 
     def files(self) -> dict[str, bytes]:
         """The files that `save` writes: tokenizer.model, or tokenizer.source.model and tokenizer.target.model."""
-        models = {JOINT: self.source} if self.joint else {SOURCE: self.source, TARGET: self.target}
-        return {name: subwords.to_bytes() for name, subwords in models.items()}
+        return {name: vocabulary.to_bytes() for name, vocabulary in self._sides().items()}
+
+    def _sides(self) -> dict[str, Vocabulary]:
+        return {JOINT: self.source} if self.joint else {SOURCE: self.source, TARGET: self.target}
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes the tokenizer's files into a folder, in place of any before."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        contents = self.files()
-        for name, content in contents.items():
-            with files.replacing(folder / name) as temporary:
-                temporary.write_bytes(content)
-        for name in set(FILES) - set(contents):
+        sides = self._sides()
+        for name, vocabulary in sides.items():
+            vocabulary.save(folder / name)
+        for name in set(FILES) - set(sides):
             (folder / name).unlink(missing_ok=True)
 
     @classmethod

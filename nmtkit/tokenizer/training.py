@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import sentencepiece
@@ -13,7 +13,7 @@ import sentencepiece
 from nmtkit.interrupts import interruptible
 from nmtkit.settings import SEED, bounds, nearest
 from nmtkit.specials import BOS, EOS, PAD, UNK
-from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions
+from nmtkit.tokenizer.options import COVERAGE, KINDS, TokenizerOptions, check_symbols
 from nmtkit.tokenizer.subwords import Subwords
 from nmtkit.words import counted
 
@@ -31,13 +31,15 @@ def train_subwords(
     character_coverage: float = 1.0,
     max_lines: int | None = None,
     seed: int = 1,
+    symbols: Sequence[str] = (),
 ) -> Subwords:
-    """A lossless subword model with `vocab_size` pieces: 4 special tokens, 256 bytes, and what it learns.
+    """A lossless subword model with `vocab_size` pieces: 4 special tokens, the symbols, 256 bytes, and what it learns.
 
     Nothing is normalised, every space is kept, and characters outside the vocabulary are spelled in bytes, so no text
     becomes UNK. The rarest characters, those beyond the share `character_coverage` of the text, get no piece of their
-    own. If `max_lines` is given and there are more, it learns from a sample that `seed` draws. The same call gives
-    the same bytes. Raises ValueError if the text is empty, or too small or too varied for `vocab_size`.
+    own. A symbol is one piece wherever it stands. If `max_lines` is given and there are more, it learns from a sample
+    that `seed` draws. The same call gives the same bytes. Raises ValueError if the text is empty, or too small or too
+    varied for `vocab_size`.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of tokenizer {kind!r};{nearest(kind, KINDS)}")
@@ -45,19 +47,20 @@ def train_subwords(
     if max_lines is not None:
         bounds(TokenizerOptions, "max_lines").check("max_lines", max_lines, whole=True)
     SEED.check("seed", seed, whole=True)
+    check_symbols(symbols)
     texts = [line for line in lines if line.strip()]
     if not texts:
         raise ValueError("the tokenizer has no text to learn from: every line is empty; give it text")
     if max_lines is not None and len(texts) > max_lines:
         chosen = sorted(random.Random(seed).sample(range(len(texts)), max_lines))
         texts = [texts[i] for i in chosen]
-    model = io.BytesIO()
+    model, smallest = io.BytesIO(), SPECIALS_AND_BYTES + len(symbols)
     try:
         train = partial(
             sentencepiece.SentencePieceTrainer.train,
             sentence_iterator=iter(texts),
             model_writer=model,
-            vocab_size=min(max(vocab_size, SPECIALS_AND_BYTES), LARGEST_VOCABULARY),  # beyond these it always fails
+            vocab_size=min(max(vocab_size, smallest), LARGEST_VOCABULARY),  # beyond these it always fails
             model_type=kind,
             pad_id=PAD,
             bos_id=BOS,
@@ -71,22 +74,25 @@ def train_subwords(
             max_sentence_length=LONGEST_LINE,
             num_threads=THREADS,
             minloglevel=2,
+            user_defined_symbols=list(symbols),
         )
         interruptible(train)
     except RuntimeError as error:
-        raise ValueError(_explain(str(error), vocab_size)) from None
+        raise ValueError(_explain(str(error), vocab_size, len(symbols))) from None
     return Subwords.from_bytes(model.getvalue())
 
 
-def _explain(error: str, vocab_size: int) -> str:
+def _explain(error: str, vocab_size: int, symbols: int) -> str:
     """SentencePiece's error in words that say what to change."""
     wanted = f"a vocabulary of {counted(vocab_size, 'piece')} is too"
     if small := re.search(r"smaller than required_chars. \d+ vs (\d+)", error):
         smallest = int(small[1])
+        parts = ["4 special tokens", "256 bytes", counted(smallest - SPECIALS_AND_BYTES - symbols, "character")]
+        if symbols:
+            parts.insert(1, counted(symbols, "symbol"))
         return (
-            f"{wanted} small for this text, which needs {smallest} or more (4 special tokens, 256 bytes, "
-            f"{counted(smallest - SPECIALS_AND_BYTES, 'character')}); raise the vocabulary size or lower the "
-            "character coverage"
+            f"{wanted} small for this text, which needs {smallest} or more ({', '.join(parts)}); raise the vocabulary "
+            "size or lower the character coverage"
         )
     if large := re.search(r"value <= (\d+)", error):
         return f"{wanted} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nmtkit import checkpoint, files
+from nmtkit.checkpoint import Call, FolderOptions
 from nmtkit.console import warn
-from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
-from nmtkit.training.loop import HISTORY, Trainer
+from nmtkit.training.history import HISTORY
+from nmtkit.training.loop import Trainer
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.state import RunState
 
@@ -23,16 +20,6 @@ TRAINING = "training"
 def begun(folder: Path) -> bool:
     """Whether it is a model folder already."""
     return (folder / checkpoint.OPTIONS).exists()
-
-
-def run_hash(options: Mapping[str, Any]) -> str:
-    """SHA-256 over all of options.json that determines the weights: what a run is known by.
-
-    The options of training count without those that may change when a run goes on.
-    """
-    facts = {key: options.get(key) for key in ("model", "tokenizer", "languages", "data")}
-    training = {key: value for key, value in options["training"].items() if key not in CONTINUABLE}
-    return hashlib.sha256(json.dumps({**facts, "training": training}, sort_keys=True).encode()).hexdigest()
 
 
 def refuse_new(folder: Path, tokenizer: Tokenizer | None) -> None:
@@ -76,40 +63,38 @@ def refuse_lost(folder: Path) -> None:
         )
 
 
-def own_tokenizer(folder: Path) -> Tokenizer:
+def own_tokenizer(options: FolderOptions) -> Tokenizer:
     """The tokenizer of a model folder; ValueError where it is not the one that the model was begun with."""
+    folder = options.path.parent
     tokenizer = Tokenizer.load(folder, checkpoint.RESTORE)
-    if tokenizer.hash() != checkpoint.read_options(folder)["tokenizer"].get("sha256", tokenizer.hash()):
+    if options.tokenizer.sha256 not in (None, tokenizer.hash()):
         names = " and ".join(sorted(tokenizer.files()))
         raise ValueError(f"{folder}: {names}: not what the model was begun with, or damaged; restore a copy")
     return tokenizer
 
 
-def note_continuation(
-    folder: Path, options: dict[str, Any], training: TrainingOptions, call: Mapping[str, Any], over: bool
-) -> None:
+def note_continuation(options: FolderOptions, training: TrainingOptions, call: Call, over: bool) -> None:
     """Write down that a run goes on: the options that may change, and who called; nothing where nothing is new."""
-    now = {key: to_mapping(training)[key] for key in CONTINUABLE}
-    if over and now.items() <= options["training"].items():
-        return
-    options["training"] |= now
-    options["provenance"].setdefault("continued", []).append(dict(call))
-    checkpoint.save_options(folder, options)
+    before, now = (
+        {key: getattr(one, key) for key in CONTINUABLE} for one in (options.training(type(training)), training)
+    )
+    if not over or now != before:
+        checkpoint.go_on(options, now, call)
 
 
-def mend(folder: Path, trainer: Trainer, options: Mapping[str, Any], tokenizer: Tokenizer) -> None:
+def mend(options: FolderOptions, trainer: Trainer, tokenizer: Tokenizer) -> None:
     """Make weights that are missing or damaged again, as far as the state of the run and the other file allow."""
-    position = trainer.position
+    position, folder = trainer.position, options.path.parent
     if position.best is None:
         return
-    best, last = (_trouble(folder / name, options["model"], tokenizer) for name in (checkpoint.BEST, checkpoint.LAST))
+    best, last = (_trouble(folder / name, options, tokenizer) for name in (checkpoint.BEST, checkpoint.LAST))
     if best and not last and checkpoint.updates(folder, "last") == position.best_step:
         with files.replacing(folder / checkpoint.BEST) as temporary:
             temporary.write_bytes((folder / checkpoint.LAST).read_bytes())
         warn(f"{best}; made again from {checkpoint.LAST}, which is of the same update")
         return
     if best and (weights := trainer.state.best_again(position)) is not None:
-        digest = checkpoint.model_hash(options["model"], tokenizer, weights)
+        digest = options.model_hash(tokenizer, weights)
         scores = trainer.validate(weights)
         checkpoint.save_weights(folder / checkpoint.BEST, weights, digest, position.best_step, scores)
         warn(f"{best}; made again from the snapshots of update {position.best_step}")
@@ -127,12 +112,12 @@ def _model(folder: Path) -> bool:
     return any((folder / name).exists() for name in (checkpoint.BEST, checkpoint.LAST))
 
 
-def _trouble(path: Path, model_options: Mapping[str, Any], tokenizer: Tokenizer) -> str:
+def _trouble(path: Path, options: FolderOptions, tokenizer: Tokenizer) -> str:
     """Why a file of weights cannot be used, or nothing."""
     if not path.exists():
         return f"{path}: is gone"
     try:
-        checkpoint.read_weights(path, model_options, tokenizer)
+        options.read_weights(path, tokenizer)
     except ValueError as error:
         return str(error)
     return ""

@@ -24,12 +24,9 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +34,41 @@ from nmtkit.files import read_toml, write_text
 from nmtkit.interrupts import INTERRUPTED
 from nmtkit.models.options import PRESETS
 from nmtkit.settings import nearest
+from nmtkit.training.config import SHORT, load
+from nmtkit.training.process import train_apart
+from nmtkit.training.recipe import check
 
 OWN = ("preset", "dropout", "learning-rate", "warmup", "label-smoothing", "model")
 """What a variant may have of its own; data, tokenizer and budget are the same for all."""
-
-
-OF_TOKENIZER = ("vocab-size", "tokenizer-kind", "joint-vocab", "separate-vocab", "tokenizer")
+OF_TOKENIZER = ("tokenizer", *(key for key, (table, _) in SHORT.items() if table == "tokenizer"))
 """How a tokenizer is made: only the first variant needs it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a grid.
+
+    Attributes:
+        variant: its name.
+        seed: of this training.
+        folder: of the model.
+        tokenizer: that it shares; None: it makes one.
+    """
+
+    variant: str
+    seed: int
+    folder: Path
+    tokenizer: Path | None = None
+
+    @property
+    def config(self) -> Path:
+        """The file beside the folder that says what is trained."""
+        return self.folder.with_name(f"{self.folder.name}.toml")
+
+    def command(self) -> str:
+        """What a user types to repeat it."""
+        shared = ["--tokenizer", str(self.tokenizer)] if self.tokenizer else []
+        return shlex.join(["nmtkit", "train", "--config", str(self.config), "--output", str(self.folder), *shared])
 
 
 @dataclass(frozen=True)
@@ -54,19 +79,39 @@ class Grid:
         common: of all variants, as a configuration of `nmtkit train`.
         variants: what each has of its own, by name.
         seeds: each variant is trained once with each.
+        path: of the file, for error messages.
     """
 
     common: Mapping[str, Any]
     variants: Mapping[str, Mapping[str, Any]]
     seeds: tuple[int, ...]
+    path: Path = Path()
 
     def folders(self, output: Path) -> dict[str, list[Path]]:
         """The model folders of each variant, a seed each."""
         return {name: [output / f"{name}-{seed}" for seed in self.seeds] for name in self.variants}
 
+    def trainings(self, output: Path) -> list[Training]:
+        """All of them, in their order, each with a tokenizer of its own."""
+        return [
+            Training(name, seed, folder)
+            for name, folders in self.folders(output).items()
+            for seed, folder in zip(self.seeds, folders, strict=True)
+        ]
+
     def configurations(self, output: Path) -> list[Path]:
         """The files that `train_all` writes beside those folders, one each."""
-        return [_configuration(folder) for folders in self.folders(output).values() for folder in folders]
+        return [training.config for training in self.trainings(output)]
+
+    def write(self, training: Training) -> None:
+        """Write the configuration of a training beside its folder."""
+        common = {
+            key: value
+            for key, value in self.common.items()
+            if training.tokenizer is None or key.replace("-", "_") not in OF_TOKENIZER
+        }
+        values = {**_merged(common, self.variants[training.variant]), "seed": training.seed}
+        write_text(training.config, to_toml(values))
 
 
 def read_grid(path: Path) -> Grid:
@@ -91,83 +136,46 @@ def read_grid(path: Path) -> Grid:
                 raise ValueError(
                     f"{path}: variants.{name} has {key!r}, but data and budget are the same for all;{nearest(key, OWN)}"
                 )
-    return Grid(values, variants, tuple(seeds))
+    return Grid(values, variants, tuple(seeds), path)
 
 
-Check = Callable[[Sequence[str]], None]
-"""Raises where a call of nmtkit with these words would fail."""
-
-
-def train_all(grid: Grid, output: Path, say: Callable[[str], None], check: Check | None = None) -> None:
+def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
     """Train every variant with every seed, one after the other; what is finished is not trained again.
 
-    The first makes its tokenizer, which all others share.
-
-    Args:
-        check: asked about every training before the first begins.
+    The first makes its tokenizer, which all others share. All are checked before the first begins.
 
     Raises:
-        ValueError: where a training fails, which has said why.
+        ValueError: where a training would fail, or fails, which has then said why.
         KeyboardInterrupt: where one was interrupted and has saved its state.
     """
     if (output / "options.json").exists():
         raise ValueError(f"{output}: is a model folder; name another for the models of the grid")
     output.mkdir(parents=True, exist_ok=True)
-    trainings = [
-        (name, seed, folder)
-        for name, folders in grid.folders(output).items()
-        for seed, folder in zip(grid.seeds, folders, strict=True)
-    ]
-    first = trainings[0][2]
-    if check:
-        made = (first / "tokenizer.model").exists()
-        for name, seed, folder in trainings:
-            check(_prepare(grid, name, seed, folder, first if made and folder != first else None))
-    for name, seed, folder in trainings:
-        words = _prepare(grid, name, seed, folder, None if folder == first else first)
-        say(f"{folder.name}: nmtkit {' '.join(words)}")
-        code = call([sys.executable, "-m", "nmtkit", *words])
+    first, *others = grid.trainings(output)
+    sharing = [replace(training, tokenizer=first.folder) for training in others]
+    there = (first.folder / "tokenizer.model").exists()
+    for training in (first, *(sharing if there else others)):
+        grid.write(training)
+        say(_check(grid, training))
+    for training in (first, *sharing):
+        grid.write(training)
+        say(f"{training.folder.name}: {training.command()}")
+        code = train_apart(training.config, training.folder, training.tokenizer, training.command())
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         if code:
-            raise ValueError(f"{folder.name}: training failed, see above; mend it, and the same command goes on")
+            raise ValueError(
+                f"{training.folder.name}: training failed, see above; mend it, and the same command goes on"
+            )
 
 
-def _prepare(grid: Grid, name: str, seed: int, folder: Path, tokenizer: Path | None) -> list[str]:
-    """Write the configuration of a training beside its folder; the words that call it."""
-    common = {
-        key: value
-        for key, value in grid.common.items()
-        if tokenizer is None or key.replace("_", "-") not in OF_TOKENIZER
-    }
-    config = _configuration(folder)
-    write_text(config, to_toml({**_merged(common, grid.variants[name]), "seed": seed}))
-    shared = [] if tokenizer is None else ["--tokenizer", str(tokenizer)]
-    return ["train", "--config", str(config), "--output", str(folder), *shared]
-
-
-def _configuration(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.toml")
-
-
-def call(command: Sequence[str]) -> int:
-    """Run a command to its end and return its exit code; what asks us to stop asks the command, once each time.
-
-    It has a session of its own: a Ctrl-C in the terminal would reach it besides, and twice means at once.
-    """
-    with subprocess.Popen(command, start_new_session=True) as process:
-        if threading.current_thread() is not threading.main_thread():
-            return process.wait()
-
-        def forward(number: int, frame: object) -> None:
-            process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
-
-        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def _check(grid: Grid, training: Training) -> str:
+    """What would be trained; ValueError where it would fail."""
+    changes = {"tokenizer": training.tokenizer} if training.tokenizer else {}
+    try:
+        return check(load(training.config, output=training.folder, **changes))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{grid.path}: {training.command()}: {error}") from None
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The training loop: batches in, updates, snapshots, validations, saves.
 
 All that decides what comes next is in `Position`, the weights, the optimiser and torch's generator, so a run that
-starts again from its saved state makes the same updates.
+starts again from its saved state makes the same updates. What is trained is a `Task`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import signal
@@ -14,29 +15,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from nmtkit.batches.batch import Batch, epoch_batches, make_batch
-from nmtkit.batches.corpus import Corpus
+from nmtkit.checkpoint import load_weights
 from nmtkit.console import Progress, note, stderr_console, warn
 from nmtkit.files import write_text
 from nmtkit.models.interface import Model
+from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.state import Meter, Position, RunState
+from nmtkit.training.task import Scores, Task, TaskLoss
 from nmtkit.words import counted
 
-HISTORY = "history.jsonl"
 Weights = Mapping[str, torch.Tensor]
-Scores = Mapping[str, float]
 
 
 class Trainer:
     """One run in one folder.
 
     Args:
-        validate: scores (`loss`, `bleu`) of a model with the given weights.
+        task: what is trained. It is validated on a second copy of the model, which holds the averaged weights.
         keep: called after each validation with weights, scores, the step, and whether they are the best so far.
         run: what the run is known by; a state of another one is refused.
     """
@@ -44,15 +45,15 @@ class Trainer:
     def __init__(
         self,
         model: Model,
-        corpus: Corpus,
+        task: Task,
         options: TrainingOptions,
         folder: Path,
-        validate: Callable[[Weights], Scores],
         keep: Callable[[Weights, Scores, int, bool], None],
         run: str = "",
     ) -> None:
-        self.model, self.corpus, self.options = model, corpus, options
-        self.validate, self.keep, self.history = validate, keep, folder / HISTORY
+        self.model, self.task, self.options = model, task, options
+        self.loss, self.averaged = TaskLoss(model, task), copy.deepcopy(model).eval()
+        self.keep, self.history = keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
         self.optimizer = make_optimizer(model, options)
         self.position = Position()
@@ -107,40 +108,44 @@ class Trainer:
                 if self.over():
                     return
 
-    def _updates(self) -> Iterator[list[list[int]]]:
-        """For every update its batches (lists of indices), from the position on, without end."""
+    def validate(self, weights: Weights) -> Scores:
+        """What the task comes to with these weights."""
+        load_weights(self.averaged, weights)
+        return self.task.score(self.task.validate(self.averaged))
+
+    def _updates(self) -> Iterator[Sequence[Any]]:
+        """For every update its batches, from the position on, without end."""
         position = self.position
         while True:
-            batches = epoch_batches(self.corpus, self.options.batch_tokens, self.options.seed, position.epoch)
+            batches = self.task.batches(position.epoch)
             while position.batch < len(batches):
                 chosen = batches[position.batch : position.batch + self.options.accumulate]
                 position.batch += len(chosen)
                 yield chosen
             position.epoch, position.batch = position.epoch + 1, 0
 
-    def _update(self, indices: list[list[int]]) -> None:
+    def _update(self, batches: Sequence[Any]) -> None:
         """One update of the weights."""
         started = time.perf_counter()
         options, step = self.options, self.position.step + 1
-        target_tokens = sum(self.corpus.target.lengths[index] for batch in indices for index in batch)
-        batches = [make_batch(self.corpus, batch).to(self.model.device) for batch in indices]
-        loss = add_gradients(self.model, batches, target_tokens, options.label_smoothing)
+        loss = add_gradients(self.loss, batches)
         if not math.isfinite(loss):
             raise ValueError(f"the loss is {loss} at update {step}: lower learning_rate = {options.learning_rate}")
         limit = options.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         if not math.isfinite(norm):
             raise ValueError(f"the gradient is {norm} at update {step}: lower learning_rate = {options.learning_rate}")
+        rate = learning_rate(step, options.learning_rate, options.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, options.learning_rate, options.warmup)
+            group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.position.step = step
         spent = time.perf_counter() - started
         self.position.seconds += spent
-        source_tokens = sum(self.corpus.source.lengths[index] for batch in indices for index in batch)
-        rate = self.optimizer.param_groups[0]["lr"]
-        self.position.meter.add(loss, target_tokens, source_tokens, spent, rate)
+        sizes = [self.task.size(batch) for batch in batches]
+        predicted, read = sum(size.predicted for size in sizes), sum(size.read for size in sizes)
+        self.position.meter.add(loss, predicted, read, spent, rate)
 
     def _log(self, progress: Progress) -> None:
         meter, self.position.meter = self.position.meter, Meter()
@@ -149,7 +154,7 @@ class Trainer:
         if not stderr_console().is_terminal:
             text = "  ".join(f"{name} {value}" for name, value in meter.shown().items())
             progress.line(f"update {step}/{self.options.updates}  {text}  {left:.0f} min left")
-        facts = {"train_loss": meter.loss / meter.target_tokens, "tokens_per_second": meter.speed()}
+        facts = {"train_loss": meter.mean_loss(), "tokens_per_second": meter.speed()}
         self._record({**facts, "learning_rate": meter.rate})
 
     def _validate(self, progress: Progress) -> None:
@@ -162,9 +167,9 @@ class Trainer:
         self._keep(weights, scores, better)
         position.seconds += time.perf_counter() - started
         self._record({f"dev_{name}": value for name, value in scores.items()})
-        shown = f"dev loss {scores['loss']:.3f} nats a piece, BLEU {scores['bleu']:.2f}"
         verdict = "the best so far" if better else f"best was update {position.best_step}"
-        progress.line(f"validation at update {position.step}: {shown} ({verdict}; {position.seconds / 60:.1f} min)")
+        spent = f"{position.seconds / 60:.1f} min"
+        progress.line(f"validation at update {position.step}: {self.task.shown(scores)} ({verdict}; {spent})")
 
     def _better(self, scores: Scores) -> bool:
         """Whether a validation is better than the best so far; of equal scores the lower loss is."""
@@ -177,7 +182,9 @@ class Trainer:
         )
 
     def _score(self, scores: Scores) -> float:
-        return scores["bleu"] if self.options.best_by == "bleu" else -scores["loss"]
+        """Higher is better."""
+        score = scores[self.options.best_by]
+        return -score if self.options.best_by == "loss" else score
 
     def _keep(self, weights: Weights, scores: Scores, best: bool) -> None:
         """Note the best, and hand on what was validated."""
@@ -208,30 +215,6 @@ class Trainer:
             stream.write(position.history[-1] + "\n")
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a history file; what a killed run left unfinished is dropped, and a damaged line with a warning."""
-    if not path.exists():
-        return []
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
-        line = _facts(text)
-        if line is None:
-            warn(f"{path}, line {number}: damaged; left out")
-        else:
-            found.append(line)
-    return found
-
-
-def _facts(text: str) -> dict[str, float] | None:
-    """A line of a history, or None for what is none."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    numbers = isinstance(line, dict) and all(type(value) in (int, float) for value in line.values())
-    return line if numbers and type(line.get("step")) is int else None
-
-
 def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay, in one fused kernel."""
     betas = (options.adam_beta1, options.adam_beta2)
@@ -240,25 +223,29 @@ def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimi
     )
 
 
-def add_gradients(model: Model, batches: Sequence[Batch], target_tokens: int, smoothing: float) -> float:
-    """The mean loss of a target token over all batches, in nats; its gradient is added to the parameters'.
+def add_gradients(loss: TaskLoss, batches: Sequence[Any]) -> float:
+    """The mean loss of a piece over all batches, in nats; its gradient is added to the parameters'.
 
     Where the GPU's memory does not suffice, all batches are split in two and tried again from the start.
     """
+    sizes = [loss.task.size(batch) for batch in batches]
+    pieces = sum(size.predicted for size in sizes)
     try:
         total = 0.0
-        for batch in batches:
-            memory = model.encode(batch.source_BS, batch.mask_BS)
-            loss = model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT, smoothing) / target_tokens
-            loss.backward()
-            total += loss.item()
+        for batch, size in zip(batches, sizes, strict=True):
+            summed, count = loss(batch)
+            assert count == size.predicted
+            mean = summed / pieces
+            mean.backward()
+            total += mean.item()
         return total
     except torch.OutOfMemoryError:
-        if all(batch.size() == 1 for batch in batches):
+        if all(size.items == 1 for size in sizes):
             raise
-    warn(f"out of memory: a batch of {max(batch.size() for batch in batches)} pairs is split in two")
-    model.zero_grad(set_to_none=True)
-    return add_gradients(model, [half for batch in batches for half in batch.halves()], target_tokens, smoothing)
+    largest = counted(max(size.items for size in sizes), loss.task.item)
+    warn(f"out of memory: a batch of {largest} is split in two")
+    loss.zero_grad(set_to_none=True)
+    return add_gradients(loss, [half for batch in batches for half in loss.task.halves(batch)])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ is checked before it is used: a damaged state gives way to the one before, a dam
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +28,44 @@ KEPT = 2
 
 @dataclass
 class Meter:
-    """What has gone through the model since the last line of progress."""
+    """What has gone through the model since the last line of progress.
+
+    Attributes:
+        loss: summed over the pieces predicted, in nats.
+        predicted, read: pieces, as `Size` counts them.
+        rate: the learning rate of the last update.
+    """
 
     loss: float = 0.0
-    target_tokens: int = 0
-    source_tokens: int = 0
+    predicted: int = 0
+    read: int = 0
     seconds: float = 0.0
     updates: int = 0
     rate: float = 0.0
 
-    def add(self, mean_loss: float, target_tokens: int, source_tokens: int, seconds: float, rate: float) -> None:
-        self.loss += mean_loss * target_tokens
-        self.target_tokens += target_tokens
-        self.source_tokens += source_tokens
+    def add(self, mean_loss: float, predicted: int, read: int, seconds: float, rate: float) -> None:
+        self.loss += mean_loss * predicted
+        self.predicted += predicted
+        self.read += read
         self.seconds += seconds
         self.updates += 1
         self.rate = rate
 
+    def mean_loss(self) -> float:
+        """Of a piece, in nats."""
+        return self.loss / max(self.predicted, 1)
+
     def shown(self) -> dict[str, str]:
         """Loss, speed and learning rate, as people read them."""
-        loss = self.loss / max(self.target_tokens, 1)
-        return {"loss": f"{loss:.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
+        return {"loss": f"{self.mean_loss():.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
 
     def speed(self) -> float:
-        """Source and target pieces a second, padding not counted."""
-        return (self.source_tokens + self.target_tokens) / max(self.seconds, 1e-9)
+        """Pieces a second, padding not counted."""
+        return (self.read + self.predicted) / max(self.seconds, 1e-9)
+
+
+WRITTEN = {"predicted": "target_tokens", "read": "source_tokens"}
+"""Fields of `Meter` that a state file knows by another name."""
 
 
 @dataclass
@@ -89,15 +102,22 @@ class Position:
 
     @classmethod
     def from_header(cls, values: dict[str, Any]) -> Position:
-        """The inverse of `asdict`; what a state of an older version does not say is as it is at the start."""
-        return cls(**{**values, "meter": Meter(**values.get("meter", {}))})
+        """The inverse of `header`; what a state of an older version does not say is as it is at the start."""
+        written = values.get("meter", {})
+        meter = {one.name: written[key] for one in fields(Meter) if (key := WRITTEN.get(one.name, one.name)) in written}
+        return cls(**{**values, "meter": Meter(**meter)})
+
+    def header(self) -> dict[str, Any]:
+        """As a state file holds it."""
+        meter = {WRITTEN.get(name, name): value for name, value in asdict(self.meter).items()}
+        return {**asdict(self), "meter": meter}
 
 
 class RunState:
     """The training folder of a run: its state files and snapshots.
 
     Args:
-        run: what the run is known by (`folder.run_hash`); a file of another one is refused.
+        run: what the run is known by (`FolderOptions.run_hash`); a file of another one is refused.
     """
 
     def __init__(self, folder: Path, run: str = "") -> None:
@@ -129,7 +149,7 @@ class RunState:
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        self._write(self.path(position.step), tensors, KIND, position=asdict(position))
+        self._write(self.path(position.step), tensors, KIND, position=position.header())
         self._kept[position.step] = list(position.snapshots)
         self._kept = {step: self._kept[step] for step in sorted(self._kept)[-KEPT:]}
         states = {self.path(step) for step in self._kept}

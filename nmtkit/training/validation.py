@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from nmtkit.batches.corpus import Corpus
 from nmtkit.console import warn
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import bleu
+from nmtkit.models.interface import Stepper
 from nmtkit.translator import Translator
 
 
@@ -25,26 +27,50 @@ class DevSet:
     corpus: Corpus
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What was found on a dev set, or on a part of it; the parts add up.
+
+    Attributes:
+        loss: sum of −log P of the target pieces, in nats, without smoothing and dropout.
+        pieces: how many they are, EOS counted.
+        outputs: of the beam, a line each.
+        references: likewise.
+    """
+
+    loss: float
+    pieces: int
+    outputs: tuple[str, ...]
+    references: tuple[str, ...]
+
+    def __add__(self, other: Validation) -> Validation:
+        outputs, references = self.outputs + other.outputs, self.references + other.references
+        return Validation(self.loss + other.loss, self.pieces + other.pieces, outputs, references)
+
+    def scores(self) -> dict[str, float]:
+        """`loss` (nats a piece) and `bleu`."""
+        return {"loss": self.loss / self.pieces, "bleu": bleu(self.outputs, [self.references])}
+
+
 @torch.no_grad()
-def dev_loss(translator: Translator, corpus: Corpus, batch_tokens: int) -> float:
-    """Mean −log P of a target piece (EOS counted), in nats."""
+def dev_loss(model: Stepper[Any, Any], corpus: Corpus, batch_tokens: int) -> float:
+    """Sum of −log P of the target pieces, EOS among them, in nats."""
     source, target = corpus.source.lengths, corpus.target.lengths
     order = sorted(range(len(corpus)), key=lambda index: (target[index], source[index]))
     total = 0.0
     for indices in group(source, target, order, batch_tokens):
-        batch = make_batch(corpus, indices).to(translator.model.device)
-        memory = translator.model.encode(batch.source_BS, batch.mask_BS)
-        total += translator.model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT).item()
-    return total / sum(target)
+        batch = make_batch(corpus, indices).to(model.device)
+        memory = model.encode(batch.source_BS, batch.mask_BS)
+        total += model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT).item()
+    return total
 
 
-def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> dict[str, float]:
-    """`loss` (nats a piece, no smoothing, no dropout) and `bleu` of the model in evaluation mode."""
-    loss = dev_loss(translator, dev.corpus, batch_tokens)
-    check_loss(loss, translator.tokenizer.target.size - 2)  # all but PAD and BOS
+def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> Validation:
+    """Loss and outputs of the model in evaluation mode; a loss that tells of divergence is refused or warned of."""
+    loss, pieces = dev_loss(translator.model, dev.corpus, batch_tokens), sum(dev.corpus.target.lengths)
+    check_loss(loss / pieces, translator.tokenizer.target.size - 2)  # all but PAD and BOS
     found = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
-    outputs = [translations[0].text for translations in found]
-    return {"loss": loss, "bleu": bleu(outputs, [list(dev.target_lines)])}
+    return Validation(loss, pieces, tuple(best.text for best, *_ in found), tuple(dev.target_lines))
 
 
 def check_loss(loss: float, pieces: int) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nmtkit.batches.batch import epoch_batches, make_batch
+from nmtkit.batches.batch import epoch_batches
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.files import read_parallel
 from nmtkit.memory import keep_freed_memory
@@ -29,6 +29,9 @@ from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.task import TaskLoss
+from nmtkit.training.translation import TranslationTask
+from nmtkit.training.validation import DevSet
 
 OF_THE_SOURCE = ("encoder.", "decoder.attention.score.key.", "decoder.attention.key.", "decoder.attention.value.")
 
@@ -84,15 +87,17 @@ def load(folder: Path | None) -> tuple[Corpus, Tokenizer, str]:
     return load_corpus(*texts, tokenizer, 256, 256), tokenizer, "data/jane"
 
 
-def measure_training(name: str, corpus: Corpus, size: int, updates: int) -> None:
+def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: int) -> None:
     """Print one line: speed of whole updates, optimiser and batching included, once the memory has been allocated.
 
     The same batches go through twice and the second time counts: the first pays for the growth of the heap, as the
     first minute of a training does.
     """
     torch.manual_seed(1)
+    size = tokenizer.source.size
     model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train()
     optimizer = make_optimizer(model, TrainingOptions())
+    loss = TaskLoss(model, TranslationTask(corpus, DevSet([], [], corpus), tokenizer, TrainingOptions()))
     batches = epoch_batches(corpus, 4096, seed=1, epoch=0)[:updates]
     source = sum(corpus.source.lengths[index] for indices in batches for index in indices)
     target = sum(corpus.target.lengths[index] for indices in batches for index in indices)
@@ -101,8 +106,7 @@ def measure_training(name: str, corpus: Corpus, size: int, updates: int) -> None
         peak.measure()
         started = time.perf_counter()
         for indices in batches:
-            tokens = sum(corpus.target.lengths[index] for index in indices)
-            add_gradients(model, [make_batch(corpus, indices)], tokens, 0.1)
+            add_gradients(loss, [indices])
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -131,7 +135,7 @@ def main() -> None:
     corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
     print(f"{title}, torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
     for name in arguments.presets.split(","):
-        measure_training(name, corpus, tokenizer.target.size, arguments.updates)
+        measure_training(name, corpus, tokenizer, arguments.updates)
 
 
 if __name__ == "__main__":

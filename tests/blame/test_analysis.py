@@ -263,7 +263,7 @@ def test_a_reference_longer_than_any_translation_is_judged_without_being_scored(
         return forced(stepper, memory, targets)
 
     class Spied(Pieces):
-        def nbest(self, text: str, n: int) -> list[list[int]]:
+        def segmentations(self, text: str, n: int) -> list[list[int]]:
             tried.append(len(text))
             return [self.encode(text)]
 

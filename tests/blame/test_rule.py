@@ -82,7 +82,7 @@ def total(case: Case, source: str, tokens: Sequence[int]) -> float:
 def spellings(case: Case, text: str) -> list[tuple[int, ...]]:
     """As many as are tried, the longest pieces first; "?" is in no piece, and so has one spelling."""
     standard = Pieces().encode(text)
-    ways = [standard] if UNK in standard else Pieces().nbest(text, case.ways)
+    ways = [standard] if UNK in standard else Pieces().segmentations(text, case.ways)
     return [(*ids, EOS) for ids in ways[: case.ways]]
 
 

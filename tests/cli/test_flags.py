@@ -17,7 +17,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--output": "test_a_joint_tokenizer_and_what_is_said",
         "--quiet": "test_a_joint_tokenizer_and_what_is_said",
         **dict.fromkeys(
-            ["--vocab-size", "--kind", "--character-coverage", "--max-lines", "--seed", "--config"],
+            ["--vocab-size", "--kind", "--character-coverage", "--max-lines", "--seed", "--config", "--symbols"],
             "test_every_option_makes_another_tokenizer",
         ),
     },
@@ -32,6 +32,7 @@ WHERE: dict[str, dict[str, str]] = {
             "test_every_flag_is_in_the_folder",
         ),
         "--tokenizer": "test_a_joint_one_for_train",
+        "--symbols": "test_train_makes_a_tokenizer_with_symbols",
         "--check": "test_check_says_what_would_be_trained_and_writes_nothing",
         "--threads": "test_impossible_values_are_refused_before_anything_is_written",
         "--config": "test_a_file_gives_all_that_train_needs",

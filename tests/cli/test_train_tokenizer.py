@@ -49,8 +49,9 @@ def test_every_option_makes_another_tokenizer(data: Data, tmp_path: Path) -> Non
         trained("--max-lines", 150),
         trained("--max-lines", 150, "--seed", 2),
         trained(data.folder / "train.en"),
+        trained("--symbols", "<2de>"),
     ]
-    assert len({plain, *others}) == 7
+    assert len({plain, *others}) == 8
     assert trained("--config", config) == others[1]
     assert trained("--seed", 2) == plain, "the seed draws the sample of --max-lines and nothing else"
 
@@ -64,6 +65,9 @@ def test_every_option_makes_another_tokenizer(data: Data, tmp_path: Path) -> Non
         (["--kind", "bep"], ["'bep'", "'bpe'"], 2),
         (["--character-coverage", 1.5], ["1.5", "from 0.98 to 1"], 2),
         (["--max-lines", 0], ["'--max-lines'", "0 is not possible: choose from 1 to"], 2),
+        (["--symbols", "a b"], ["'a b'", "space"], 2),
+        (["--symbols", "</s>"], ["'</s>'", "already"], 2),
+        (["--symbols", "x", "--symbols", "x"], ["'x'", "twice"], 2),
         (["none.txt"], ["none.txt", "no such file"], 1),
         (["--output", "."], ["folder"], 1),
     ],
@@ -120,3 +124,35 @@ def test_a_joint_one_for_train(data: Data, tmp_path: Path) -> None:
     flags = [*data.flags(tmp_path / "other"), "--tokenizer", output, "--vocab-size", 400, "--quiet"]
     line = refused(run_here("train", *flags), code=2)
     assert "ready made" in line and "vocab" in line and not (tmp_path / "other").exists()
+
+
+def test_symbols_are_never_split(data: Data, tmp_path: Path) -> None:
+    """Given twice on the command line, or as a list in a file; and told to train."""
+    config, output = tmp_path / "a.toml", tmp_path / "t.model"
+    config.write_text('symbols = ["<2de>", "⟨NAME⟩"]\n')
+    text = [data.folder / "train.fr", "--vocab-size", 400, "--output", output, "--quiet"]
+    assert run_here("train-tokenizer", *text, "--symbols", "<2de>", "--symbols", "⟨NAME⟩").code == 0
+    first = output.read_bytes()
+    assert run_here("train-tokenizer", *text, "--config", config).code == 0
+    assert output.read_bytes() == first
+    from nmtkit.tokenizer.subwords import Subwords
+
+    subwords = Subwords.load(output)
+    assert subwords.pieces(subwords.encode("<2de>⟨NAME⟩s"))[1:3] == ["<2de>", "⟨NAME⟩"]
+
+
+def test_train_makes_a_tokenizer_with_symbols(data: Data, tmp_path: Path) -> None:
+    flags = [*data.flags(tmp_path / "run"), "--vocab-size", 400, "--updates", 1, "--quiet"]
+    assert run_here("train", *flags, "--symbols", "<2de>").code == 0
+    made_by = json.loads(run_here("info", tmp_path / "run", "--json", "-").out)["tokenizer"]["made_by"]
+    assert made_by["symbols"] == ["<2de>"] and made_by["vocab_size"] == 400
+    assert run_here("train", *flags, "--symbols", "<2de>").code == 0, "the same goes on"
+    assert "made_by" in refused(run_here("train", *flags))
+    ready = [*data.flags(tmp_path / "other"), "--tokenizer", tmp_path / "run", "--symbols", "<x>", "--quiet"]
+    assert "leave out symbols" in refused(run_here("train", *ready), 2)
+    table = (data.folder / "tiny.toml").read_text() + '[tokenizer]\nsymbols = ["<2de>"]\n'
+    (tmp_path / "table.toml").write_text(table)
+    again = [*data.flags(tmp_path / "table")[:-2], "--config", tmp_path / "table.toml", *flags[-5:]]
+    assert run_here("train", *again).code == 0
+    one, other = (tmp_path / name / "tokenizer.model" for name in ("run", "table"))
+    assert one.read_bytes() == other.read_bytes()

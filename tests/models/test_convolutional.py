@@ -415,7 +415,7 @@ def test_a_model_folder_keeps_it(tmp_path: Path, tie: bool, positions: str) -> N
     loaded = checkpoint.load(tmp_path / "model")
     assert torch.equal(said(loaded.model), said(made))
     weights = checkpoint.unique_weights(made)
-    assert loaded.hash == checkpoint.model_hash(loaded.options["model"], tokenizer(), weights)
+    assert loaded.hash == loaded.options.model_hash(tokenizer(), weights)
     copied = copy.deepcopy(made)
     other = trained_model(options, seed=2, shake=0.5).eval()
     mean = average([weights, checkpoint.unique_weights(other)])

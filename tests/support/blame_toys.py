@@ -41,11 +41,11 @@ class Pieces:
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [{**PIECES, EOS: "</s>"}[token] for token in ids]
 
-    def nbest(self, text: str, n: int) -> list[list[int]]:
+    def segmentations(self, text: str, n: int) -> list[list[int]]:
         if not text:
             return [[]]
         starts = [piece for piece in (AB, A, B) if text.startswith(PIECES[piece])]
-        return [[piece, *rest] for piece in starts for rest in self.nbest(text[len(PIECES[piece]) :], 99)][:n]
+        return [[piece, *rest] for piece in starts for rest in self.segmentations(text[len(PIECES[piece]) :], 99)][:n]
 
 
 class Numbers:

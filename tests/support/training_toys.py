@@ -40,9 +40,11 @@ from nmtkit.models.options import (
 from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training.data import Data
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
-from nmtkit.training.recipe import Data, Run, train
+from nmtkit.training.recipe import train
+from nmtkit.training.run import Run
 from nmtkit.training.state import KIND, RunState
 
 torch.set_num_threads(1)

@@ -58,11 +58,11 @@ def test_samples_come_back_and_follow_the_seed(subwords, text, alpha, seed):
 @settings(shared, max_examples=50)
 @given(text=TEXT, n=st.integers(1, 8))
 def test_nbest_are_different_segmentations_of_the_text_and_the_best_is_first(subwords, text, n):
-    found = subwords.nbest(text, n)
+    found = subwords.segmentations(text, n)
     assert found[0] == subwords.encode(text)
     assert len(found) <= n and len({tuple(ids) for ids in found}) == len(found)
     assert all(subwords.decode(ids) == text for ids in found)
-    assert subwords.nbest(text, n) == found
+    assert subwords.segmentations(text, n) == found
 
 
 @shared
@@ -108,7 +108,7 @@ def test_text_that_spells_a_special_token_never_becomes_one():
     bpe = Subwords.from_bytes(model.getvalue())
     assert "<s" in bpe.pieces(range(260, bpe.size))
     for text in ("a<s>", "<s>", "</s>", "<unk>", "<pad>", "d<0x41>"):
-        for ids in (bpe.encode(text), bpe.sample(text, 0.0, 1), *bpe.nbest(text, 5)):
+        for ids in (bpe.encode(text), bpe.sample(text, 0.0, 1), *bpe.segmentations(text, 5)):
             assert bpe.decode(ids) == text and not {PAD, BOS, UNK, EOS} & set(ids)
 
 
@@ -136,7 +136,7 @@ def test_unigram_nbest_and_samples_against_brute_force():
     total = {parts: sum(scores[part] for part in parts) for parts in every}
     ranked = sorted(every, key=lambda parts: -total[parts])
     assert 5 <= len(every) <= 64
-    assert [tuple(unigram.pieces(ids)) for ids in unigram.nbest("rests talked", 5)] == ranked[:5]
+    assert [tuple(unigram.pieces(ids)) for ids in unigram.segmentations("rests talked", 5)] == ranked[:5]
 
     alpha, draws = 0.3, 4000
     weights = {parts: math.exp(alpha * total[parts]) for parts in every}
@@ -154,7 +154,7 @@ def test_samples_are_the_same_in_another_process(tmp_path, models):
             "from nmtkit.tokenizer.subwords import Subwords\n"
             f"model = Subwords.load({str(path)!r})\n"
             "print([model.sample('a dog runs over the bench', 0.3, seed) for seed in range(20)])\n"
-            "print(model.nbest('a dog runs', 5))"
+            "print(model.segmentations('a dog runs', 5))"
         )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         output = subprocess.run(
@@ -162,7 +162,7 @@ def test_samples_are_the_same_in_another_process(tmp_path, models):
         ).stdout
         here = [subwords.sample("a dog runs over the bench", 0.3, seed) for seed in range(20)]
         assert len({tuple(ids) for ids in here}) > 3
-        assert output == f"{here}\n{subwords.nbest('a dog runs', 5)}\n"
+        assert output == f"{here}\n{subwords.segmentations('a dog runs', 5)}\n"
 
 
 def test_specials_have_no_text(subwords):
@@ -209,6 +209,6 @@ def test_a_truncated_model_is_refused_or_complete(models):
 @pytest.mark.parametrize("n", [512, 513, 10**6])
 def test_more_segmentations_than_sentencepiece_gives_are_those_it_gives(subwords, n, lines):
     """Eight letters have 2⁷ = 128 segmentations at most."""
-    assert 1 <= len(subwords.nbest("grashund", n)) <= 128
+    assert 1 <= len(subwords.segmentations("grashund", n)) <= 128
     if subwords.kind == "unigram":
-        assert len(subwords.nbest(" ".join(lines[:9]), n)) == 512
+        assert len(subwords.segmentations(" ".join(lines[:9]), n)) == 512

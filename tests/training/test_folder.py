@@ -17,8 +17,9 @@ from nmtkit import checkpoint
 from nmtkit.files import sha256
 from nmtkit.tokenizer.build import TokenizerOptions
 from nmtkit.training import recipe
-from nmtkit.training.loop import read_history
-from nmtkit.training.recipe import Run, train
+from nmtkit.training.history import read_history
+from nmtkit.training.recipe import train
+from nmtkit.training.run import Run
 from nmtkit.training.state import KIND, SNAPSHOT, RunState
 
 UPDATES = 8

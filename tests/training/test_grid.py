@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,17 @@ from hypothesis import strategies as st
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import options_from_mapping
 from nmtkit.settings import from_mapping
+from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training import grid
 from nmtkit.training.grid import Grid, read_grid, to_toml, train_all
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.run import Run
 
 GRID = """
 train = "t"
 dev = "d"
+source-lang = "en"
+target-lang = "de"
 updates = 6
 vocab-size = 300
 seeds = [3, 4]
@@ -40,7 +44,7 @@ preset = "rnn-no-attention"
 [variants.dot]
 preset = "bahdanau"
 learning-rate = 0.5
-model = { score = "dot", units = 16 }
+model = { score = "general", units = 16 }
 """
 
 plain = st.text() | st.integers(-(2**60), 2**60) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
@@ -54,19 +58,23 @@ def test_toml_is_read_back(values: dict[str, Any]) -> None:
     assert tomllib.loads(to_toml(values)) == values
 
 
-def commands(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[list[str]]:
-    ran: list[list[str]] = []
+def trained(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[grid.Training]:
+    """The trainings in their order; none is checked and none is done."""
+    ran: list[grid.Training] = []
 
-    def call(command: list[str]) -> int:
-        ran.append(command[3:])
+    def train_apart(config: Path, output: Path, tokenizer: Path | None, command: str) -> int:
+        training = grid.Training("", 0, output, tokenizer)
+        assert (training.config, training.command()) == (config, command)
+        ran.append(training)
         return code
 
-    monkeypatch.setattr(grid, "call", call)
+    monkeypatch.setattr(grid, "train_apart", train_apart)
+    monkeypatch.setattr(grid, "_check", lambda _, training: f"{training.folder}: checked")
     return ran
 
 
 def test_every_variant_has_the_common_options_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, output, ran = tmp_path / "grid.toml", tmp_path / "runs", commands(monkeypatch)
+    file, output, ran = tmp_path / "grid.toml", tmp_path / "my runs", trained(monkeypatch)
     file.write_text(GRID)
     read, said = read_grid(file), []
     assert read.folders(output) == {
@@ -74,25 +82,27 @@ def test_every_variant_has_the_common_options_and_its_own(tmp_path: Path, monkey
         "dot": [output / "dot-3", output / "dot-4"],
     }
     train_all(read, output, said.append)
-    assert [command[command.index("--output") + 1] for command in ran] == [
-        str(output / name) for name in ("none-3", "none-4", "dot-3", "dot-4")
-    ]
-    assert "--tokenizer" not in ran[0]
-    assert all(command[-2:] == ["--tokenizer", str(output / "none-3")] for command in ran[1:]), "one vocabulary for all"
+    assert [training.folder for training in ran] == [output / name for name in ("none-3", "none-4", "dot-3", "dot-4")]
+    assert [training.tokenizer for training in ran] == [None, *3 * [output / "none-3"]], "one vocabulary for all"
     last = tomllib.loads((output / "dot-4.toml").read_text())
     assert last == {
         "train": "t",
         "dev": "d",
+        "source-lang": "en",
+        "target-lang": "de",
         "updates": 6,
         "seed": 4,
         "preset": "bahdanau",
         "learning-rate": 0.5,
-        "model": {"dropout": 0.25, "units": 16, "score": "dot"},
+        "model": {"dropout": 0.25, "units": 16, "score": "general"},
     }
     first = tomllib.loads((output / "none-3.toml").read_text())
     assert first["vocab-size"] == 300, "how the one tokenizer is made"
     assert first["model"] == {"dropout": 0.25, "units": 8} and "learning-rate" not in first
-    assert len(said) == 4 and said[0].startswith("none-3: nmtkit train --config")
+    assert said[:4] == [f"{training.folder}: checked" for training in ran]
+    assert said[4:] == [f"{training.folder.name}: {training.command()}" for training in ran]
+    words = ["nmtkit", "train", "--config", f"{output}/dot-4.toml", "--output", f"{output}/dot-4"]
+    assert shlex.split(ran[-1].command()) == [*words, "--tokenizer", f"{output}/none-3"]
 
 
 APART = [
@@ -109,7 +119,7 @@ def test_a_variant_of_another_family_takes_nothing_of_the_common_model(
     common: str, own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, output = tmp_path / "grid.toml", tmp_path / "runs"
-    commands(monkeypatch)
+    trained(monkeypatch)
     before, after = common.split("[model]")
     variant = to_toml({"variants.other": {}}) + "".join(
         f"{key} = {{ {to_toml(value).strip().replace(chr(10), ', ')} }}\n"
@@ -130,7 +140,7 @@ def test_a_variant_of_another_family_takes_nothing_of_the_common_model(
 
 def test_a_variant_of_the_same_family_takes_the_common_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, output = tmp_path / "grid.toml", tmp_path / "runs"
-    commands(monkeypatch)
+    trained(monkeypatch)
     file.write_text(
         '[model]\nfamily = "recurrent"\nunits = 8\n'
         '[variants.named]\nmodel = { family = "recurrent", cell = "rnn" }\n[variants.preset]\npreset = "bahdanau"\n'
@@ -143,30 +153,33 @@ def test_a_variant_of_the_same_family_takes_the_common_model(tmp_path: Path, mon
 
 def test_all_trainings_are_checked_before_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With how the tokenizer is made, while there is none; with the shared one as soon as there is."""
-    file, output, ran = tmp_path / "grid.toml", tmp_path / "runs", commands(monkeypatch)
+    whole, file, output = grid._check, tmp_path / "grid.toml", tmp_path / "runs"
+    ran = trained(monkeypatch)
+    monkeypatch.setattr(grid, "_check", whole)
     file.write_text(GRID)
-    asked: list[tuple[list[str], dict[str, Any]]] = []
+    asked: list[Run] = []
+    refused = ""
 
-    def check(words: Sequence[str]) -> None:
-        asked.append((list(words), tomllib.loads(Path(words[words.index("--config") + 1]).read_text())))
+    def check(run: Run) -> str:
+        asked.append(run)
         assert not ran, "before anything is trained"
+        if run.output.name == refused:
+            raise ValueError("no")
+        return ""
 
-    train_all(read_grid(file), output, print, check)
-    assert [words[4] for words, _ in asked] == [str(output / name) for name in ("none-3", "none-4", "dot-3", "dot-4")]
-    assert all("--tokenizer" not in words and values["vocab-size"] == 300 for words, values in asked)
+    monkeypatch.setattr(grid, "check", check)
+    train_all(read_grid(file), output, print)
+    assert [run.output for run in asked] == [output / name for name in ("none-3", "none-4", "dot-3", "dot-4")]
+    assert {run.tokenizer for run in asked} == {TokenizerOptions(300)}
+    assert [run.training.seed for run in asked] == [3, 4, 3, 4] and asked[0].training.updates == 6
     (output / "none-3").mkdir()
     (output / "none-3" / "tokenizer.model").write_bytes(b"")
     asked, ran[:] = [], []
-    train_all(read_grid(file), output, print, check)
-    assert ["--tokenizer" in words for words, _ in asked] == [False, True, True, True]
-
-    def refuse(words: Sequence[str]) -> None:
-        if "dot-4" in words[4]:
-            raise ValueError("no")
-
-    ran[:] = []
-    with pytest.raises(ValueError, match="no"):
-        train_all(read_grid(file), output, print, refuse)
+    train_all(read_grid(file), output, print)
+    assert [run.tokenizer for run in asked] == [TokenizerOptions(300), *3 * [output / "none-3"]]
+    ran[:], refused = [], "dot-4"
+    with pytest.raises(ValueError, match=f"{file}: nmtkit train --config .*dot-4.toml .*: no"):
+        train_all(read_grid(file), output, print)
     assert not ran
 
 
@@ -184,7 +197,7 @@ sys.exit(130)
 """
 PARENT = """
 import sys
-from nmtkit.training.grid import call
+from nmtkit.training.process import call
 sys.exit(call([sys.executable, "-c", sys.argv[1]]))
 """
 
@@ -207,7 +220,7 @@ def test_what_stops_the_grid_stops_its_training_once(number: signal.Signals, hea
 
 
 def test_a_training_that_is_interrupted_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, ran = tmp_path / "grid.toml", commands(monkeypatch, code=130)
+    file, ran = tmp_path / "grid.toml", trained(monkeypatch, code=130)
     file.write_text(GRID)
     with pytest.raises(KeyboardInterrupt):
         train_all(read_grid(file), tmp_path / "runs", print)
@@ -215,7 +228,7 @@ def test_a_training_that_is_interrupted_ends_it(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_training_that_fails_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, ran = tmp_path / "grid.toml", commands(monkeypatch, code=1)
+    file, ran = tmp_path / "grid.toml", trained(monkeypatch, code=1)
     file.write_text(GRID)
     with pytest.raises(ValueError, match="^none-3: training failed, see above"):
         train_all(read_grid(file), tmp_path / "runs", lambda text: None)
@@ -251,7 +264,7 @@ def test_the_grids_that_come_along_compare_models_of_one_size(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every variant can be built, has the parameters of additive attention within 10 %, and as many updates."""
-    commands(monkeypatch)
+    trained(monkeypatch)
     read = read_grid(ROOT / "data" / f"{name}.toml")
     train_all(read, tmp_path, print)
     sizes = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,16 @@ from torch import Tensor
 
 from nmtkit.batches.batch import Batch, epoch_batches, make_batch
 from nmtkit.batches.corpus import Corpus, load_corpus
+from nmtkit.checkpoint import unique_weights
 from nmtkit.models.interface import Model
 from nmtkit.specials import PAD
-from nmtkit.training.loop import Trainer, add_gradients, make_optimizer, read_history
+from nmtkit.training.history import read_history
+from nmtkit.training.loop import Trainer, add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.schedule import learning_rate
+from nmtkit.training.task import TaskLoss
+from nmtkit.training.translation import TranslationTask
+from nmtkit.training.validation import DevSet
 from nmtkit.translator import Translator
 
 PAIRS = corpus(12)
@@ -42,6 +48,17 @@ def exact(family: str, seed: int = 1) -> Model:
 
 def targets(indices: Sequence[int]) -> int:
     return sum(PAIRS.target.lengths[index] for index in indices)
+
+
+def task(smoothing: float = 0.1, pairs: Corpus = PAIRS, **options: Any) -> TranslationTask:
+    return TranslationTask(
+        pairs, DevSet([], [], pairs), tokenizer(), TrainingOptions(label_smoothing=smoothing, **options)
+    )
+
+
+def add(made: Model, *parts: Sequence[int], smoothing: float = 0.1) -> float:
+    """The mean loss of batches of pairs, whose gradient is added to the parameters'."""
+    return add_gradients(TaskLoss(made, task(smoothing)), [list(part) for part in parts])
 
 
 def gradients(made: Model) -> dict[str, Tensor]:
@@ -75,14 +92,14 @@ def numpy_loss(made: Model, indices: Sequence[int], smoothing: float) -> float:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_loss_is_label_smoothed_cross_entropy(family: str, smoothing: float) -> None:
     made, indices = exact(family), [0, 3, 4, 7]
-    found = add_gradients(made, [make_batch(PAIRS, indices)], targets(indices), smoothing)
+    found = add(made, indices, smoothing=smoothing)
     assert found == pytest.approx(numpy_loss(made, indices, smoothing), abs=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_are_the_slope_of_the_loss(family: str) -> None:
     made, indices, step = exact(family), [1, 2, 5], 1e-5
-    add_gradients(made, [make_batch(PAIRS, indices)], targets(indices), 0.1)
+    add(made, indices)
     generator = torch.Generator().manual_seed(1)
     for name, parameter in made.named_parameters():
         assert parameter.grad is not None, name
@@ -103,7 +120,7 @@ def test_batches_of_one_update_are_as_one_batch(family: str) -> None:
     indices, found = list(range(9)), []
     for parts in ([indices], [indices[:4], indices[4:]], [[index] for index in indices]):
         made = exact(family)
-        loss = add_gradients(made, [make_batch(PAIRS, part) for part in parts], targets(indices), 0.1)
+        loss = add(made, *parts)
         found.append((loss, gradients(made)))
     for loss, slopes in found[1:]:
         assert loss == pytest.approx(found[0][0], abs=1e-12)
@@ -111,13 +128,16 @@ def test_batches_of_one_update_are_as_one_batch(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_changes_neither_loss_nor_gradient(family: str) -> None:
-    batch, indices = make_batch(PAIRS, [0, 1, 2]), [0, 1, 2]
-    more = [torch.nn.functional.pad(tensor, (0, 3)) for tensor in vars(batch).values()]
-    results = []
-    for one in (batch, Batch(*more)):
+def test_padding_changes_neither_loss_nor_gradient(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    indices, results = [0, 1, 2], []
+    for more in (0, 3):
+
+        def padded(pairs: Corpus, batch: Sequence[int], more: int = more) -> Batch:
+            return Batch(*(torch.nn.functional.pad(one, (0, more)) for one in vars(make_batch(pairs, batch)).values()))
+
+        monkeypatch.setattr("nmtkit.training.translation.make_batch", padded)
         made = exact(family)
-        results.append((add_gradients(made, [one], targets(indices), 0.1), gradients(made)))
+        results.append((add(made, indices), gradients(made)))
     assert results[1][0] == pytest.approx(results[0][0], abs=1e-12)
     assert_same(results[1][1], results[0][1])
 
@@ -151,12 +171,11 @@ def test_out_of_memory_splits_the_batch_and_changes_nothing(
     family: str, most: int, after_decoding: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = [[0, 1], [2, 3, 4, 5, 6, 7, 8, 9], [10]]  # the first has given its gradient when the second fails
-    batches, pieces = [make_batch(PAIRS, part) for part in parts], targets(range(11))
     whole = exact(family)
-    expected = add_gradients(whole, batches, pieces, 0.1)
+    expected = add(whole, *parts)
     made = exact(family)
     sizes = small_memory(made, monkeypatch, most, after_decoding)
-    assert add_gradients(made, batches, pieces, 0.1) == pytest.approx(expected, abs=1e-12)
+    assert add(made, *parts) == pytest.approx(expected, abs=1e-12)
     assert_same(gradients(made), gradients(whole))
     warnings = capsys.readouterr().err.splitlines()
     halvings = {1: 3, 3: 2, 4: 1}[most]
@@ -168,7 +187,21 @@ def test_a_single_pair_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyP
     made = exact("transformer")
     small_memory(made, monkeypatch, 0, False)
     with pytest.raises(torch.OutOfMemoryError):
-        add_gradients(made, [make_batch(PAIRS, [0, 1, 2])], targets([0, 1, 2]), 0.1)
+        add(made, [0, 1, 2])
+
+
+@dataclass(frozen=True)
+class Told(TranslationTask):
+    """The pairs, with scores that somebody else says; the facts are the weights."""
+
+    say: Callable[[dict[str, Tensor]], dict[str, float]]
+
+    def validate(self, made: Model) -> Any:
+        assert not made.training
+        return {name: tensor.clone() for name, tensor in unique_weights(made).items()}
+
+    def score(self, facts: Any) -> dict[str, float]:
+        return self.say(facts)
 
 
 class Watch:
@@ -191,7 +224,8 @@ class Watch:
         few: dict[str, Any] = {"updates": 6, "batch_tokens": 40, "warmup": 2, "average": 1, "snapshot_every": 100}
         self.options = TrainingOptions(**{**few, "validate_every": 1, "log_every": 1000, **options})
         self.model = made or model(seed=3)
-        self.trainer = Trainer(self.model, pairs, self.options, folder, self.validate, self.keep)
+        told = Told(pairs, DevSet([], [], pairs), tokenizer(), self.options, self.say)
+        self.trainer = Trainer(self.model, told, self.options, folder, self.keep)
         step = self.trainer.optimizer.step
 
         def watched_step() -> None:
@@ -202,8 +236,8 @@ class Watch:
 
         self.trainer.optimizer.step = watched_step  # type: ignore[method-assign, assignment]
 
-    def validate(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
-        self.validated.append({name: tensor.clone() for name, tensor in weights.items()})
+    def say(self, weights: dict[str, Tensor]) -> dict[str, float]:
+        self.validated.append(weights)
         score = next(self.scores, 0.0)
         return {"bleu": score, "loss": score}
 
@@ -221,7 +255,7 @@ def test_gradients_are_clipped_to_the_norm(clip: float, expected: float | None, 
     watch = Watch(tmp_path, made=exact("transformer"), updates=1, clip_norm=clip, label_smoothing=0.2)
     watch.trainer.run()
     plain, indices = exact("transformer"), epoch_batches(PAIRS, 40, 1, 0)[0]
-    add_gradients(plain, [make_batch(PAIRS, indices)], targets(indices), 0.2)
+    add(plain, indices, smoothing=0.2)
     whole = gradients(plain)
     assert norm(whole) > 0.1
     assert norm(watch.gradients[0]) == pytest.approx(expected or norm(whole), rel=1e-4)
@@ -235,7 +269,7 @@ def test_accumulated_batches_make_one_update_of_one_large_batch(tmp_path: Path) 
     watch.trainer.run()
     indices = [*batches[0], *batches[1]]
     plain = exact("recurrent")
-    add_gradients(plain, [make_batch(PAIRS, indices)], targets(indices), 0.1)
+    add(plain, indices)
     assert_same(watch.gradients[0], gradients(plain))
     assert watch.trainer.position.batch == 2
 
@@ -252,7 +286,7 @@ def test_every_pair_is_seen_once_an_epoch(accumulate: int, tmp_path: Path, monke
         seen.append(list(indices))
         return make(pairs, indices)
 
-    monkeypatch.setattr("nmtkit.training.loop.make_batch", remember)
+    monkeypatch.setattr("nmtkit.training.translation.make_batch", remember)
     watch.trainer.run()
     assert per_epoch >= 4
     assert seen[:per_epoch] == epoch_batches(PAIRS, 30, 1, 0) and seen[per_epoch:] == epoch_batches(PAIRS, 30, 1, 1)

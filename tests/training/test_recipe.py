@@ -23,7 +23,9 @@ from nmtkit.models.options import RecurrentOptions
 from nmtkit.tokenizer.build import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import recipe
-from nmtkit.training.recipe import Data, Run, train
+from nmtkit.training.data import Data
+from nmtkit.training.recipe import train
+from nmtkit.training.run import Run
 from nmtkit.translator import Translator
 
 

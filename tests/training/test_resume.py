@@ -25,8 +25,10 @@ from support.training_toys import (
 )
 
 from nmtkit import checkpoint
-from nmtkit.training.loop import read_history
-from nmtkit.training.recipe import Run, train
+from nmtkit.training.history import read_history
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.recipe import train
+from nmtkit.training.run import Run
 from nmtkit.training.state import KIND, RunState
 
 KILLED = -signal.SIGKILL
@@ -312,7 +314,7 @@ def test_what_does_not_change_the_updates_made_may_differ(name: str, tmp_path: P
     train(run)
     train(changed(run, **{name: 5}))
     options = checkpoint.read_options(run.output)
-    assert options["training"][name] == 5 and len(options["provenance"]["continued"]) == 1
+    assert getattr(options.training(TrainingOptions), name) == 5 and len(options.provenance.continued) == 1
 
 
 def test_other_threads_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

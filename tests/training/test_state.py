@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from support.training_toys import FAMILIES, corpus, model, only_line
+from support.training_toys import FAMILIES, corpus, model, only_line, tokenizer
 
-from nmtkit.batches.batch import make_batch
 from nmtkit.checkpoint import load_tensors, save_tensors
 from nmtkit.models.interface import Model
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.state import KIND, Position, RunState
+from nmtkit.training.task import TaskLoss
+from nmtkit.training.translation import TranslationTask
+from nmtkit.training.validation import DevSet
 
 PAIRS = corpus(6)
 POSITION = Position(7, 2, 3, -1.25, 4, 2, [2, 5], 12.5)
@@ -37,7 +39,8 @@ def prepared(family: str, seed: int, updates: int) -> tuple[Model, torch.optim.O
 
 def update(made: Model, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
-    add_gradients(made, [make_batch(PAIRS, list(range(6)))], 1, 0.1)
+    task = TranslationTask(PAIRS, DevSet([], [], PAIRS), tokenizer(), TrainingOptions())
+    add_gradients(TaskLoss(made, task), [list(range(6))])
     optimizer.step()
 
 

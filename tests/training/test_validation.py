@@ -47,7 +47,7 @@ def test_the_loss_is_that_of_each_sentence_alone(family: str) -> None:
     dev = load_corpus(SOURCE, TARGET, tokenizer(), 99, 99)
     expected = mean_loss(made, SOURCE, TARGET)
     for batch_tokens in (1, 30, 5000):
-        found = dev_loss(Translator(made, tokenizer()), dev, batch_tokens)
+        found = dev_loss(made, dev, batch_tokens) / sum(dev.target.lengths)
         assert found == pytest.approx(expected, abs=1e-9)
     assert all(parameter.grad is None for parameter in made.parameters())
 
@@ -57,7 +57,7 @@ def test_bleu_is_of_the_outputs_and_blank_or_long_pairs_count_for_bleu_only() ->
     made = model(shake=0.4).eval()
     translator = Translator(made, tokenizer())
     dev = DevSet(source, target, load_corpus(source, target, tokenizer(), 99, 99))
-    found = validate(translator, dev, SETTINGS, 60)
+    found = validate(translator, dev, SETTINGS, 60).scores()
     outputs = translator.translate(source, **vars(SETTINGS))
     assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(outputs, [target], force=True).score, abs=1e-9)
     assert found["loss"] == pytest.approx(mean_loss(made, source, target), abs=1e-5)
@@ -73,7 +73,8 @@ def test_lines_that_the_model_cannot_hold_are_cut_without_a_word(
     translator, sides = Translator(made, tokenizer()), tokenizer()
     fits = [len(sides.source.encode(x)) < 8 > len(sides.target.encode(y)) for x, y in zip(SOURCE, TARGET, strict=True)]
     assert len(set(fits)) == 2
-    found = validate(translator, DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, sides, 7, 7)), SETTINGS, 60)
+    dev = DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, sides, 7, 7))
+    found = validate(translator, dev, SETTINGS, 60).scores()
     assert "cut" not in capsys.readouterr().err
     fitting = [[line for line, fit in zip(side, fits, strict=True) if fit] for side in (SOURCE, TARGET)]
     assert found["loss"] == pytest.approx(mean_loss(made, *fitting), abs=1e-9)
@@ -99,7 +100,7 @@ def test_bleu_of_known_outputs(right: int) -> None:
     texts = {line: target if n < right else "x" for n, (line, target) in enumerate(zip(SOURCE, TARGET, strict=True))}
     found = validate(
         Parrot(texts), DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, tokenizer(), 99, 99)), SETTINGS, 60
-    )
+    ).scores()
     expected = sacrebleu.corpus_bleu([texts[line] for line in SOURCE], [TARGET], force=True).score
     assert found["bleu"] == pytest.approx(expected, abs=1e-9)
     assert (right == 14) == (found["bleu"] > 99.9) and (right == 0) == (found["bleu"] == 0)
@@ -144,7 +145,7 @@ def test_worse_than_guessing_is_not_called_the_best_without_a_warning(capsys: py
 def test_a_model_that_diverged_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     made = model(shake=40.0).eval()
     dev = DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, tokenizer(), 99, 99))
-    found = validate(Translator(made, tokenizer()), dev, SETTINGS, 60)
+    found = validate(Translator(made, tokenizer()), dev, SETTINGS, 60).scores()
     assert found["loss"] > math.log(tokenizer().target.size - 2)
     assert "above the" in capsys.readouterr().err
     with torch.no_grad():

@@ -20,6 +20,7 @@ from support.training_toys import FAMILIES, TRANSFORMER, model, only_line, paral
 from nmtkit import checkpoint
 from nmtkit.batches.batch import Batch, make_batch
 from nmtkit.batches.corpus import load_corpus
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.models.options import (
     ConvolutionalOptions,
@@ -70,8 +71,8 @@ def test_saved_and_loaded_is_the_same_distribution_bit_for_bit(family: str, tmp_
         assert not loaded.model.training
         assert loaded.tokenizer.hash() == tokenizer().hash()
         assert (loaded.steps, loaded.scores) == (12, {"loss": 1.5, "bleu": 30.0})
-        assert loaded.options["defaults"] == {"beam": 3}
-        assert loaded.options["model"] == options_to_mapping(FAMILIES[family])
+        assert loaded.options.defaults == SearchSettings(beam=3)
+        assert loaded.options.model == FAMILIES[family]
 
 
 RECURRENT = {"embedding": 6, "units": 4, "encoder_units": 2, "attention": 4, "dropout": 0.0}
@@ -389,9 +390,9 @@ def test_folders_with_other_vocabularies_are_no_ensemble(folder: Path, tmp_path:
     texts = parallel(60, seed=77)
     changed = train_tokenizer(*texts, TokenizerOptions(tokenizer().target.size, "bpe"), seed=1)
     changed.save(other)
-    made = checkpoint.build_model(checkpoint.read_options(other), changed, "test")
-    weights = checkpoint.unique_weights(made)
-    digest = checkpoint.model_hash(checkpoint.read_options(other)["model"], changed, weights)
+    options = checkpoint.read_options(other)
+    weights = checkpoint.unique_weights(checkpoint.build_model(options.model, changed))
+    digest = options.model_hash(changed, weights)
     checkpoint.save_weights(other / BEST, weights, digest, 1, {})
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         checkpoint.load_ensemble([folder, other])
@@ -404,7 +405,7 @@ def test_weights_of_a_model_that_is_built_otherwise_now_are_refused(folder: Path
     first = sorted(weights)[0]
     renamed = {("old." + name if name == first else name): tensor for name, tensor in weights.items()}
     options = checkpoint.read_options(folder)
-    digest = checkpoint.model_hash(options["model"], Tokenizer.load(folder), renamed)
+    digest = options.model_hash(Tokenizer.load(folder), renamed)
     checkpoint.save_weights(folder / BEST, renamed, digest, header["steps"], header["scores"])
     with pytest.raises(ValueError, match=r"weights\.safetensors: holds the weights of a model that this nmtkit builds"):
         checkpoint.load(folder)

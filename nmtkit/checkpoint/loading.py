@@ -1,0 +1,89 @@
+"""Model folder to model: options, tokenizer and weights that belong together, alone or as an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from nmtkit.checkpoint.options import FolderOptions, read_options
+from nmtkit.checkpoint.weights import FILES, load_weights, unique_weights
+from nmtkit.models.build import build
+from nmtkit.models.ensemble import Ensemble
+from nmtkit.models.interface import Model
+from nmtkit.models.options import ModelOptions
+from nmtkit.settings import nearest
+from nmtkit.tokenizer.tokenizer import Tokenizer
+
+RESTORE = "the weights fit no other, so restore a copy"
+"""What helps where a model folder's tokenizer is missing or damaged."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model.
+
+    Attributes:
+        model: in evaluation mode.
+        options: all of options.json.
+        hash: over model options, tokenizer and weights (SHA-256).
+        steps: updates behind these weights.
+        scores: on the dev set when they were saved: `loss` (nats a piece), `bleu`.
+    """
+
+    model: Model
+    tokenizer: Tokenizer
+    options: FolderOptions
+    hash: str
+    steps: int
+    scores: dict[str, float]
+
+
+def build_model(options: ModelOptions, tokenizer: Tokenizer) -> Model:
+    """The freshly initialised model that options describe."""
+    return build(options, source_size=tokenizer.source.size, target_size=tokenizer.target.size)
+
+
+def load(folder: str | Path, *, weights: str = "best", device: torch.device | str = "cpu") -> Checkpoint:
+    """Load a model folder.
+
+    Args:
+        weights: "best" or "last".
+    """
+    if weights not in FILES:
+        raise ValueError(f"weights = {weights!r} is not one of a model folder's;{nearest(weights, FILES)}")
+    folder = Path(folder)
+    options = read_options(folder)
+    tokenizer = Tokenizer.load(folder, RESTORE)
+    path = folder / FILES[weights]
+    tensors, header = options.read_weights(path, tokenizer)
+    model = build_model(options.model, tokenizer)
+    if unique_weights(model).keys() != tensors.keys():
+        raise ValueError(f"{path}: holds the weights of a model that this nmtkit builds otherwise; train it again")
+    load_weights(model, tensors)
+    model.eval()
+    model.to(device)
+    return Checkpoint(model, tokenizer, options, header["hash"], header["steps"], header["scores"])
+
+
+def load_ensemble(
+    folders: Sequence[str | Path], *, weights: str = "best", device: torch.device | str = "cpu"
+) -> Checkpoint:
+    """Load one model folder as it is, or several as one model: options and scores are the first's.
+
+    Raises:
+        ValueError: where the vocabularies of two folders differ, so that their probabilities have no mean.
+    """
+    first, *others = (load(folder, weights=weights, device=device) for folder in folders)
+    for folder, other in zip(folders[1:], others, strict=True):
+        if other.tokenizer.hash() != first.tokenizer.hash():
+            raise ValueError(
+                f"{folder}: has another vocabulary than {folders[0]}; an ensemble needs one, so train its members with "
+                f"--tokenizer {folders[0]}"
+            )
+    if not others:
+        return first
+    model = Ensemble([first.model, *(other.model for other in others)]).eval()
+    return replace(first, model=model, hash="+".join([first.hash, *(other.hash for other in others)]))

@@ -1,0 +1,186 @@
+"""options.json: read once into typed values, written when a run begins, goes on, or gets other defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from nmtkit.checkpoint.values import Call, ChosenOn, Configuration, Languages, Pairs, Provenance, TokenizerFacts
+from nmtkit.checkpoint.weights import model_hash, read_weights
+from nmtkit.decoding.settings import SearchSettings
+from nmtkit.files import write_json
+from nmtkit.models.options import ModelOptions, options_of_folder
+from nmtkit.settings import from_mapping, to_mapping
+from nmtkit.tokenizer.options import TokenizerOptions
+from nmtkit.tokenizer.tokenizer import Tokenizer
+
+FORMAT = 1
+"""Version of the folder's layout; a folder of a newer one is refused."""
+OPTIONS = "options.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """All that options.json says.
+
+    Attributes:
+        path: of the file, for error messages.
+        model: with today's defaults for what the folder does not say.
+        tokenizer, languages, provenance: likewise.
+        data: SHA-256 of the files of text by role ("train source" …).
+        defaults: settings of the search.
+        chosen_on: what these were chosen on; None: they are those of the training.
+        written: the file as it is, which hashes are made of and which an older version wrote in fewer words.
+    """
+
+    path: Path
+    model: ModelOptions
+    tokenizer: TokenizerFacts
+    languages: Languages
+    data: Mapping[str, str]
+    defaults: SearchSettings
+    chosen_on: ChosenOn | None
+    provenance: Provenance
+    written: Mapping[str, Any]
+
+    def training(self, kind: type[T]) -> T:
+        """The options of training as the dataclass of whoever trains; ValueError where they are none."""
+        return from_mapping(kind, self.written.get("training", {}), f"{self.path}: training")
+
+    def configuration(self, kind: type[Any]) -> Configuration:
+        """What determines the weights; `kind` as for `training`."""
+        return Configuration(self.model, self.training(kind), self.tokenizer, self.languages, self.data)
+
+    def model_hash(self, tokenizer: Tokenizer, weights: Mapping[str, Tensor]) -> str:
+        """SHA-256 over everything that determines the distribution."""
+        return model_hash(self.written["model"], tokenizer, weights)
+
+    def read_weights(self, path: Path, tokenizer: Tokenizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and their header; ValueError where they are damaged, or not of this folder and this tokenizer."""
+        return read_weights(path, self.written["model"], tokenizer)
+
+    def run_hash(self, free: Sequence[str]) -> str:
+        """SHA-256 over everything that determines the weights, without some options of training that may change."""
+        facts = {key: self.written.get(key) for key in ("model", "tokenizer", "languages", "data")}
+        training = {key: value for key, value in self.written.get("training", {}).items() if key not in free}
+        return hashlib.sha256(json.dumps({**facts, "training": training}, sort_keys=True).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Everything, in the order and in the words of the file."""
+        return {key: value for key, value in self.written.items() if key != "format"}
+
+
+def read_options(folder: Path) -> FolderOptions:
+    """options.json of a model folder; ValueError in one line for anything that is none."""
+    path, written = folder / OPTIONS, _read(folder)
+    tokenizer = _section(written, "tokenizer", path)
+    made_by = tokenizer.get("made_by")
+    chosen_on = written.get("defaults_chosen_on")
+    return FolderOptions(
+        path,
+        options_of_folder(written["model"], str(path)),
+        replace(
+            _record(TokenizerFacts, tokenizer, f"{path}: tokenizer", "made_by"),
+            made_by=None if made_by is None else from_mapping(TokenizerOptions, made_by, f"{path}: tokenizer made_by"),
+        ),
+        _record(Languages, _section(written, "languages", path), f"{path}: languages"),
+        _texts(_section(written, "data", path), f"{path}: data"),
+        from_mapping(SearchSettings, written["defaults"], f"{path}: defaults"),
+        None if chosen_on is None else _record(ChosenOn, chosen_on, f"{path}: defaults_chosen_on"),
+        _provenance(_section(written, "provenance", path), f"{path}: provenance"),
+        written,
+    )
+
+
+def save_options(folder: Path, sections: Mapping[str, Any]) -> None:
+    """Write options.json, which makes a folder a model folder."""
+    write_json(folder / OPTIONS, {"format": FORMAT, **sections})
+
+
+def begin(
+    folder: Path, configuration: Configuration, defaults: SearchSettings, provenance: Provenance
+) -> FolderOptions:
+    """Write options.json of a new model."""
+    sections = {"defaults": to_mapping(defaults), "provenance": provenance.written()}
+    save_options(folder, {**configuration.written(), **sections})
+    return read_options(folder)
+
+
+def go_on(options: FolderOptions, training: Mapping[str, Any], call: Call) -> FolderOptions:
+    """Write down that a run goes on: the options of training that change, and who called."""
+    written = options.written
+    provenance = dict(written.get("provenance", {}))
+    provenance["continued"] = [*provenance.get("continued", []), to_mapping(call)]
+    sections = {**written, "training": {**written.get("training", {}), **training}, "provenance": provenance}
+    save_options(options.path.parent, sections)
+    return read_options(options.path.parent)
+
+
+def save_defaults(folder: Path, defaults: Mapping[str, Any], chosen_on: ChosenOn) -> None:
+    """Change a model folder's default settings of the search, and note what they were chosen on."""
+    written = read_options(folder).written
+    merged = {**written["defaults"], **defaults}
+    write_json(folder / OPTIONS, {**written, "defaults": merged, "defaults_chosen_on": to_mapping(chosen_on)})
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / OPTIONS
+    if folder.is_file():
+        raise ValueError(f"{folder}: a file, no model folder; name texts behind their options, see --help")
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such model folder; nmtkit train --output {folder} makes one")
+    if not path.is_file():
+        raise ValueError(f"{folder}: not a model folder (it has no {OPTIONS}); nmtkit train --output makes one")
+    try:
+        options = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged, not JSON ({error}); restore a copy") from None
+    known = options.get("format") if isinstance(options, dict) else None
+    if type(known) is not int or not {"model", "tokenizer", "defaults"} <= options.keys():
+        raise ValueError(f"{path}: not written by nmtkit; name a folder that nmtkit train made")
+    if known > FORMAT:
+        raise ValueError(f"{path}: format {known} is newer than this nmtkit reads ({FORMAT}); install a newer nmtkit")
+    _section(options, "model", path)
+    return dict(options)
+
+
+def _section(written: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    """A table of the file; empty where it has none."""
+    section = written.get(name, {})
+    if not isinstance(section, dict):
+        raise ValueError(f"{path}: {name} = {section!r} is not a table of keys and values; restore a copy")
+    return section
+
+
+def _record(kind: type[T], values: Any, where: str, *but: str) -> T:
+    """A value of plain fields; keys that this version does not know, and those in `but`, are left out."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} = {values!r} is not a table of keys and values; restore a copy")
+    known = {one.name for one in fields(kind)} - {*but}  # type: ignore[arg-type]
+    return from_mapping(kind, {key: value for key, value in values.items() if key in known}, where)
+
+
+def _texts(values: Any, where: str) -> Mapping[str, str]:
+    if not isinstance(values, dict) or not all(type(value) is str for value in values.values()):
+        raise ValueError(f"{where} = {values!r} is not a table of texts; restore a copy")
+    return values
+
+
+def _provenance(values: Mapping[str, Any], where: str) -> Provenance:
+    continued, pairs = values.get("continued", []), values.get("pairs")
+    if not isinstance(continued, list):
+        raise ValueError(f"{where}: continued = {continued!r} is not a list; restore a copy")
+    return replace(
+        _record(Provenance, values, where, "files", "pairs", "continued"),
+        files=_texts(values.get("files", {}), f"{where}: files"),
+        pairs=None if pairs is None else _record(Pairs, pairs, f"{where}: pairs"),
+        continued=tuple(_record(Call, call, f"{where}: continued") for call in continued),
+    )

@@ -1,0 +1,154 @@
+"""What options.json says, section by section, as typed values; what a folder does not say is None or empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nmtkit.models.options import ModelOptions, options_to_mapping
+from nmtkit.settings import to_mapping
+from nmtkit.tokenizer.options import TokenizerOptions, made_by_to_mapping
+from nmtkit.tokenizer.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What is written down of a tokenizer.
+
+    Attributes:
+        sha256: `Tokenizer.hash`.
+        joint: one vocabulary for both sides.
+        source_size, target_size: pieces.
+        made_by: how training made it; None: it was given.
+    """
+
+    sha256: str | None = None
+    joint: bool | None = None
+    source_size: int | None = None
+    target_size: int | None = None
+    made_by: TokenizerOptions | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, made_by: TokenizerOptions | None) -> TokenizerFacts:
+        return cls(tokenizer.hash(), tokenizer.joint, tokenizer.source.size, tokenizer.target.size, made_by)
+
+    def written(self) -> dict[str, Any]:
+        """As options.json has it."""
+        made_by = self.made_by and made_by_to_mapping(self.made_by)
+        return {**to_mapping(self), "made_by": made_by}
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Endings of the files that a model was trained on."""
+
+    source: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How many pairs a model could hold of the data."""
+
+    train: int
+    dev: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that went on with a run.
+
+    Attributes:
+        command: the command line.
+        started: in UTC, ISO 8601.
+        nmtkit, torch: versions.
+        threads: CPU threads.
+        device: where it was trained.
+    """
+
+    command: str | None = None
+    started: str | None = None
+    nmtkit: str | None = None
+    torch: str | None = None
+    threads: int | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from: its first call, on which machine, with which files, and the calls that went on.
+
+    Attributes:
+        nmtkit, torch, python: versions.
+        machine: operating system and processor.
+        device, threads, command, started: as of a `Call`.
+        files: paths of the texts by role ("train source" …).
+        pairs: None in folders that do not say.
+        continued: later calls.
+    """
+
+    nmtkit: str | None = None
+    torch: str | None = None
+    python: str | None = None
+    machine: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    command: str | None = None
+    started: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    pairs: Pairs | None = None
+    continued: tuple[Call, ...] = ()
+
+    def call(self) -> Call:
+        """What is written down of it where it goes on with a run."""
+        return Call(self.command, self.started, self.nmtkit, self.torch, self.threads, self.device)
+
+    def written(self) -> dict[str, Any]:
+        """As options.json has it when a run begins."""
+        own = {key: value for key, value in to_mapping(self).items() if key != "continued"}
+        return {**own, "files": dict(self.files), "pairs": self.pairs and to_mapping(self.pairs)}
+
+
+@dataclass(frozen=True)
+class ChosenOn:
+    """What the default settings of the search were chosen on.
+
+    Attributes:
+        sources_sha256, references_sha256: of the texts.
+        sentences: how many.
+        bleu: with these settings.
+        signature: of that BLEU.
+    """
+
+    sources_sha256: str | None = None
+    references_sha256: tuple[str, ...] = ()
+    sentences: int | None = None
+    bleu: float | None = None
+    signature: str | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What determines the weights of a model.
+
+    Attributes:
+        training: a dataclass of whoever trains.
+        data: SHA-256 of the files of text by role.
+    """
+
+    model: ModelOptions
+    training: Any
+    tokenizer: TokenizerFacts
+    languages: Languages
+    data: Mapping[str, str]
+
+    def written(self) -> dict[str, dict[str, Any]]:
+        """The sections of options.json that hold it."""
+        return {
+            "model": options_to_mapping(self.model),
+            "training": to_mapping(self.training),
+            "tokenizer": self.tokenizer.written(),
+            "languages": to_mapping(self.languages),
+            "data": dict(self.data),
+        }

@@ -1,0 +1,95 @@
+"""The parallel text of a run: which files it is, read as lines and as ids, and one line of counts about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmtkit.batches.corpus import Corpus, load_corpus
+from nmtkit.console import note
+from nmtkit.files import read_parallel
+from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training.validation import DevSet
+from nmtkit.words import counted
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the parallel text is.
+
+    Attributes:
+        train: prefix of the training files: `train`.`source_lang` and `train`.`target_lang`.
+        dev: prefix of the dev files.
+        source_lang: ending of the source files.
+        target_lang: ending of the target files.
+    """
+
+    train: Path
+    dev: Path
+    source_lang: str
+    target_lang: str
+
+    def __post_init__(self) -> None:
+        if self.source_lang == self.target_lang:
+            raise ValueError(
+                f"source_lang and target_lang are both {self.source_lang!r}, so the model would learn to copy: "
+                "name the endings of two different texts"
+            )
+
+    def paths(self) -> dict[str, Path]:
+        """The four files by their role."""
+        return {
+            f"{part} {side}": Path(f"{prefix}.{language}")
+            for part, prefix in (("train", self.train), ("dev", self.dev))
+            for side, language in (("source", self.source_lang), ("target", self.target_lang))
+        }
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Lines of the four files."""
+
+    train_source: Sequence[str]
+    train_target: Sequence[str]
+    dev_source: Sequence[str]
+    dev_target: Sequence[str]
+
+    @classmethod
+    def read(cls, paths: Mapping[str, Path]) -> Texts:
+        """Raises ValueError for a file that cannot be read, or has not as many lines as the other side."""
+        train, dev = (read_parallel(paths[f"{part} source"], paths[f"{part} target"]) for part in ("train", "dev"))
+        return cls(*train, *dev)
+
+    def overlap(self) -> int:
+        """Dev pairs that the training text has, too."""
+        known = set(zip(self.train_source, self.train_target, strict=True))
+        return sum(pair in known for pair in zip(self.dev_source, self.dev_target, strict=True))
+
+
+def encode(
+    texts: Texts, paths: Mapping[str, Path], tokenizer: Tokenizer, most_source: int, most_target: int
+) -> tuple[Corpus, DevSet]:
+    """Both corpora as ids, without pairs of more pieces than `most_source` and `most_target`; counts are told.
+
+    Raises:
+        ValueError: where no pair is left.
+    """
+    corpus = load_corpus(texts.train_source, texts.train_target, tokenizer, most_source, most_target)
+    dev = load_corpus(texts.dev_source, texts.dev_target, tokenizer, most_source, most_target)
+    found = corpus.counts
+    note(
+        f"data: {counted(found.pairs, 'pair')}, {found.empty} empty, {found.overlong} over-long, "
+        f"{counted(found.duplicates, 'duplicate')}; training on {counted(found.kept, 'pair')} "
+        f"({sum(corpus.source.lengths)} source and {counted(sum(corpus.target.lengths), 'target piece')}); dev: "
+        f"{counted(dev.counts.pairs, 'pair')}, "
+        f"{dev.counts.empty} empty, {dev.counts.overlong} over-long, {texts.overlap()} also in train"
+    )
+    for name, part in (("train", corpus), ("dev", dev)):
+        if not len(part):
+            both = f"{paths[f'{name} source']} and {paths[f'{name} target']}"
+            raise ValueError(
+                f"{both}: every pair is empty or longer than {most_source} source or "
+                f"{counted(most_target, 'target piece')}"
+            )
+    return corpus, DevSet(texts.dev_source, texts.dev_target, dev)

@@ -1,0 +1,46 @@
+"""Everything that a run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmtkit.models.options import ModelOptions
+from nmtkit.tokenizer.options import TokenizerOptions
+from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.training.data import Data
+from nmtkit.training.options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a run is told.
+
+    Attributes:
+        data: the parallel text.
+        output: the model folder.
+        tokenizer: a ready one, where one is, or how to make one.
+        device: as for `Translator.load`.
+        threads: CPU threads; None: torch's default.
+        command: the command line, for the provenance.
+    """
+
+    data: Data
+    output: Path
+    model: ModelOptions
+    training: TrainingOptions
+    tokenizer: Tokenizer | Path | TokenizerOptions
+    device: str = "auto"
+    threads: int | None = None
+    command: str = ""
+
+    @property
+    def made_by(self) -> TokenizerOptions | None:
+        """How to make the tokenizer; None: it is ready."""
+        return self.tokenizer if isinstance(self.tokenizer, TokenizerOptions) else None
+
+    def ready(self) -> Tokenizer | None:
+        """The tokenizer, loaded if need be; None: it is to be made."""
+        if isinstance(self.tokenizer, TokenizerOptions):
+            return None
+        return Tokenizer.load(self.tokenizer) if isinstance(self.tokenizer, Path) else self.tokenizer

@@ -1,0 +1,87 @@
+"""Translation as a task: the sizes it says are those of its loss, halves are the batch, facts of parts add up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.training_toys import corpus, model, parallel, tokenizer
+
+from nmtkit.batches.batch import epoch_batches
+from nmtkit.batches.corpus import load_corpus
+from nmtkit.evaluation.metrics import bleu
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.task import Size, TaskLoss
+from nmtkit.training.translation import TranslationTask, validation_settings
+from nmtkit.training.validation import DevSet, Validation
+
+PAIRS = corpus(12)
+OPTIONS = TrainingOptions(batch_tokens=40, seed=3, label_smoothing=0.2, valid_beam=2, valid_length_alpha=0.3)
+
+
+def dev(first: int, last: int) -> DevSet:
+    source, target = (side[first:last] for side in parallel(8, seed=21))
+    return DevSet(source, target, load_corpus(source, target, tokenizer(), 99, 99))
+
+
+TASK = TranslationTask(PAIRS, dev(0, 8), tokenizer(), OPTIONS)
+
+
+def test_batches_are_those_of_the_epoch() -> None:
+    assert TASK.batches(0) == epoch_batches(PAIRS, 40, 3, 0) != TASK.batches(1)
+
+
+def test_sizes_count_every_piece_once() -> None:
+    sizes = [TASK.size(batch) for batch in TASK.batches(0)]
+    assert sum(size.items for size in sizes) == 12
+    assert sum(size.predicted for size in sizes) == sum(len(PAIRS.target[index]) for index in range(12))
+    assert sum(size.read for size in sizes) == sum(len(PAIRS.source[index]) for index in range(12))
+    assert TASK.size([2]) == Size(1, len(PAIRS.target[2]), len(PAIRS.source[2]))
+
+
+@pytest.mark.parametrize("batch", [[4], [4, 5], [7, 1, 3, 2, 9]])
+def test_halves_are_the_batch_in_its_order(batch: list[int]) -> None:
+    halves = TASK.halves(batch)
+    assert [index for half in halves for index in half] == batch and all(halves)
+    assert len(halves) == min(2, len(batch))
+
+
+def test_the_forward_pass_of_model_and_task_is_the_loss_with_the_count_of_the_size() -> None:
+    made, batch = model(shake=0.3).double().eval(), [0, 3, 5]
+    loss, count = TaskLoss(made, TASK)(batch)
+    assert count == TASK.size(batch).predicted
+    one_by_one = sum(float(TASK.loss(made, [index])[0]) for index in batch)
+    assert float(loss) == pytest.approx(one_by_one, abs=1e-9)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in made.parameters())
+    assert [id(one) for one in TaskLoss(made, TASK).parameters()] == [id(one) for one in made.parameters()]
+
+
+def test_the_facts_of_two_parts_add_up_to_those_of_the_whole() -> None:
+    made = model(shake=0.4).double().eval()
+    whole = TASK.validate(made)
+    first, second = (
+        TranslationTask(PAIRS, part, tokenizer(), OPTIONS).validate(made) for part in (dev(0, 3), dev(3, 8))
+    )
+    both = first + second
+    assert both.loss == pytest.approx(whole.loss, abs=1e-9) and both.pieces == whole.pieces
+    assert (both.outputs, both.references) == (whole.outputs, whole.references)
+    assert TASK.score(both) == pytest.approx(TASK.score(whole))
+
+
+def test_scores_are_a_mean_and_bleu() -> None:
+    facts = Validation(6.0, 4, ("rot katze hund baum", "x"), ("rot katze hund baum", "haus auto"))
+    expected = {"loss": 1.5, "bleu": bleu(facts.outputs, [facts.references])}
+    assert TASK.score(facts) == expected and 0 < expected["bleu"] < 100
+    assert TASK.shown({"loss": 1.5, "bleu": 12.345}) == "dev loss 1.500 nats a piece, BLEU 12.35"
+
+
+def test_the_search_of_the_validation_is_the_options() -> None:
+    settings = validation_settings(OPTIONS)
+    assert (settings.beam, settings.length_alpha) == (2, 0.3)
+
+
+def test_validation_leaves_the_weights_alone() -> None:
+    made = model(shake=0.4).eval()
+    before = [parameter.clone() for parameter in made.parameters()]
+    TASK.validate(made)
+    assert all(torch.equal(one, other) for one, other in zip(before, made.parameters(), strict=True))
