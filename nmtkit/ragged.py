@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nmtkit.specials import BOS, PAD
@@ -36,6 +38,12 @@ class Ragged:
             flat.extend(sequence)
             lengths.append(len(sequence))
         return cls(torch.tensor(flat, dtype=torch.int32), lengths)
+
+    @classmethod
+    def of_vectors(cls, matrices: Sequence[NDArray[np.float32]], width: int) -> Self:
+        """Matrices (positions, F), all of one width F."""
+        parts = [torch.from_numpy(matrix) for matrix in matrices]
+        return cls(torch.cat([torch.zeros(0, width), *parts]), [len(part) for part in parts])
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -54,7 +54,6 @@ class Translator:
         defaults: used where `translate` is not told otherwise.
         options: what the model folder says (of an ensemble the first's); None for a model that has none.
         folder_hash: SHA-256 over options, tokenizer and weights, of an ensemble joined by "+"; empty likewise.
-        features: numbers a position, where the source is vectors; None: it is text.
     """
 
     def __init__(
@@ -64,10 +63,9 @@ class Translator:
         defaults: SearchSettings | None = None,
         options: checkpoint.FolderOptions | None = None,
         folder_hash: str = "",
-        features: int | None = None,
     ) -> None:
         self.model, self.tokenizer, self.defaults = model, tokenizer, defaults or SearchSettings()
-        self.options, self.folder_hash, self.features = options, folder_hash, features
+        self.options, self.folder_hash = options, folder_hash
 
     @classmethod
     def load(
@@ -129,15 +127,15 @@ class Translator:
             ValueError: for text where the model reads vectors, and the other way round.
         """
         most, reason = self._most_source(settings)
-        unit = "piece" if self.features is None else "vector"
+        unit = "piece" if self.tokenizer.features is None else "vector"
 
         def cut(number: int, units: int) -> None:
             if first_line is not None:
                 warn(f"line {number}: {counted(units, unit)}, cut to the first {most} ({reason})")
 
-        if self.features is None:
+        if self.tokenizer.features is None:
             return Lines(lines, self.tokenizer.source, most, first_line or 1, cut)
-        return Vectors(lines, self.features, most, first_line or 1, cut)
+        return Vectors(lines, self.tokenizer.features, most, first_line or 1, cut)
 
     def queries(self, source: Source, settings: SearchSettings) -> list[Query]:
         """What a search is asked about each sentence: the limits of its translation. One for a blank one is empty."""
@@ -249,7 +247,7 @@ class Translator:
 
     def _most_source(self, settings: SearchSettings) -> tuple[int, str]:
         """The most source pieces, or vectors, that are read, EOS not counted, and what says so."""
-        longest, end = self.model.longest, int(self.features is None)
+        longest, end = self.model.longest, int(self.tokenizer.features is None)
         if longest is None or settings.max_source < longest:
             return settings.max_source, "max_source"
         return longest - end, f"max_positions = {longest}{', end of sentence counted' if end else ''}"

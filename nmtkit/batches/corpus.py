@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from nmtkit.features import matrix_of
 from nmtkit.ragged import Ragged
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -48,18 +51,23 @@ def load_corpus(
 ) -> Corpus:
     """Encode a parallel text; pairs with a blank or over-long side (in pieces, without EOS) are left out whole."""
     assert len(source_lines) == len(target_lines)
-    kept: list[tuple[list[int], list[int]]] = []
+    sources: list[Any] = []
+    targets: list[list[int]] = []
+    read = tokenizer.source.encode if tokenizer.features is None else partial(matrix_of, where="the training text")
     texts: set[tuple[str, str]] = set()
     empty = overlong = 0
     for source_line, target_line in zip(source_lines, target_lines, strict=True):
         if not source_line.strip() or not target_line.strip():
             empty += 1
             continue
-        source, target = tokenizer.source.encode(source_line), tokenizer.target.encode(target_line)
+        source, target = read(source_line), tokenizer.target.encode(target_line)
         if len(source) > max_source or len(target) > max_target:
             overlong += 1
             continue
-        kept.append(([*source, EOS], [*target, EOS]))
+        sources.append(source)
+        targets.append([*target, EOS])
         texts.add((source_line, target_line))
-    counts = Counts(len(source_lines), empty, overlong, len(kept) - len(texts))
-    return Corpus(Ragged.of_ids(pair[0] for pair in kept), Ragged.of_ids(pair[1] for pair in kept), counts)
+    counts = Counts(len(source_lines), empty, overlong, len(targets) - len(texts))
+    if tokenizer.features is None:
+        return Corpus(Ragged.of_ids([*source, EOS] for source in sources), Ragged.of_ids(targets), counts)
+    return Corpus(Ragged.of_vectors(sources, tokenizer.features), Ragged.of_ids(targets), counts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from nmtkit.features import matrix_of, refuse_vectors
@@ -129,9 +129,9 @@ class Vectors:
             if len(matrix) > most:
                 cut(number, len(matrix))
             self.units[index] = min(len(matrix), most)
-            matrices.append(torch.from_numpy(matrix[:most]) if len(matrix) else torch.zeros(1, width))
-        self.lengths = [len(matrix) for matrix in matrices]
-        self._vectors = Ragged(torch.cat(matrices) if matrices else torch.zeros(0, width), self.lengths)
+            matrices.append(matrix[:most] if len(matrix) else np.zeros((1, width), dtype=np.float32))
+        self._vectors = Ragged.of_vectors(matrices, width)
+        self.lengths = self._vectors.lengths
 
     def blank(self, index: int) -> bool:
         """Whether there are no positions."""

@@ -21,7 +21,8 @@ from nmtkit import checkpoint
 from nmtkit.blame.findings import Fit, Frequency
 from nmtkit.blame.records import Record, Verdict
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
-from nmtkit.files import read_parallel, sha256
+from nmtkit.features import read_sources
+from nmtkit.files import sha256
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -91,7 +92,7 @@ def read_training_text(
     """
     options = checkpoint.read_options(folder)
     paths = training_paths(folder, prefix)
-    sources, targets = read_parallel(*paths)
+    sources, targets = read_sources(*paths)
     for path, role in zip(paths, ROLES, strict=True):
         if sha256(path) != options.data.get(role):
             warn(f"{path}: is not the text that the model was trained on, or has changed since")

@@ -43,7 +43,12 @@ class Checkpoint:
 
 def build_model(options: ModelOptions, tokenizer: Tokenizer) -> Model:
     """The freshly initialised model that options describe."""
-    return build(options, source_size=tokenizer.source.size, target_size=tokenizer.target.size)
+    return build(
+        options,
+        source_size=tokenizer.source.size,
+        target_size=tokenizer.target.size,
+        features=tokenizer.features is not None,
+    )
 
 
 def load(folder: str | Path, *, weights: str = "best", device: torch.device | str = "cpu") -> Checkpoint:

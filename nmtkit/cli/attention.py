@@ -93,13 +93,13 @@ def attention(
     weight, which is named.
     """
     from nmtkit.evaluation.alignment import parse_gold
-    from nmtkit.files import read_parallel
+    from nmtkit.features import read_sources
     from nmtkit.inspection.attention_maps import Choice, attend
 
     aligned = bool(outputs.alignment or outputs.gold)
     chosen = Choice(which.kind or "cross", which.layer, which.head, which.words or aligned, which.each)
     _check(chosen, target, outputs)
-    lines, *others = read_parallel(source, *filter(None, [target, outputs.gold]))
+    lines, *others = read_sources(source, *filter(None, [target, outputs.gold]))
     known = parse_gold(others[1], str(outputs.gold), lines, others[0]) if outputs.gold else []
     numbers = line or list(range(1, len(lines) + 1))
     if beyond := [number for number in numbers if number > len(lines)]:

@@ -75,11 +75,11 @@ def blame_analysis(
     """
     from nmtkit.blame.analysis import blame
     from nmtkit.blame.keeping import Keeper
-    from nmtkit.files import read_parallel
+    from nmtkit.features import read_sources
 
     check(len(folders), verdicts, certificates, remedies, output)
     _check_training_text(folders[0], remedies, output)
-    sources, *references = read_parallel(source, *reference)
+    sources, *references = read_sources(source, *reference)
     asked = question(verdicts, len(sources))
     translator = load_translator(folders, model)
     settings = _settings(translator, search, remedies)

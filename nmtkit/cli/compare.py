@@ -68,7 +68,7 @@ def compare(
     from nmtkit.comparison.models import compare_models
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.evaluation.metrics import with_usual
-    from nmtkit.files import read_parallel
+    from nmtkit.features import read_sources
     from nmtkit.report.plot import check
     from nmtkit.training.grid import read_grid, train_all
 
@@ -77,7 +77,7 @@ def compare(
     if plot:
         with usage():
             check(plot)
-    sources, *references = read_parallel(source, *reference)
+    sources, *references = read_sources(source, *reference)
     texts = list(zip([source, *reference], [sources, *references], strict=True))
     groups = {_name(folder, folders or []): [folder] for folder in folders or []}
     if len(groups) < len(folders or []):

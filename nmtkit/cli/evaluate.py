@@ -61,13 +61,15 @@ def evaluate(
     from nmtkit.evaluation.metrics import with_usual
     from nmtkit.evaluation.scoring import evaluate as score
     from nmtkit.evaluation.scoring import segmentation_marks
+    from nmtkit.features import read_sources
     from nmtkit.files import read_parallel
     from nmtkit.report.evaluation import lines, to_json
     from nmtkit.report.tables import short_hash
 
     _check(bool(folders), source, hypotheses, given(output=output, **search, **model))
     metrics.check_outside(scores, known=hypotheses is not None)
-    first, *references = read_parallel(source or hypotheses, *reference)  # type: ignore[arg-type]
+    read = read_sources if source else read_parallel
+    first, *references = read(source or hypotheses, *reference)  # type: ignore[arg-type]
     outputs, outside = first, metrics.read_outside(scores, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:

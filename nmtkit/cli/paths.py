@@ -19,7 +19,7 @@ from nmtkit import files
 STANDARD = Path(files.STANDARD)
 MODEL_FILES = (
     *("options.json", "weights.safetensors", "last.safetensors", "history.jsonl"),
-    *("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model"),
+    *("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model", "tokenizer.source.json"),
 )
 MODEL_FOLDERS = ("training",)
 """Names of what a model folder holds; all in its folders is its own."""

@@ -98,7 +98,7 @@ def _rows(
     source: Path, target: list[Path], candidates: Path | None, in_pieces: bool, stack: ExitStack
 ) -> Iterator[tuple[str, list[_Candidate]]]:
     """Every source line with its candidates; files are closed by the stack."""
-    lines = streams.open_lines(source, stack)
+    lines = streams.open_source(source, stack)
     if candidates:
         grouped = _grouped(streams.open_lines(candidates, stack), str(candidates), in_pieces)
         return _matched(lines, grouped, str(candidates))

@@ -35,6 +35,13 @@ def open_lines(path: Path, stack: ExitStack) -> Iterator[str]:
     return lenient_lines(stack.enter_context(open_text(path)), str(path), warn)
 
 
+def open_source(path: Path, stack: ExitStack) -> Iterator[str]:
+    """The sentences of a source: lines as they arrive, or those of a feature file."""
+    from nmtkit.features import is_features, read_features
+
+    return iter(read_features(path)) if is_features(path) else open_lines(path, stack)
+
+
 def prompting(path: Path) -> bool:
     """Whether a person types the lines."""
     return path == STANDARD and sys.stdin.isatty()
@@ -164,7 +171,9 @@ class Tally:
 
 def count_lines(path: Path) -> int | None:
     """How many lines an ordinary file has; None for anything else."""
-    if path == STANDARD or not path.is_file():
+    from nmtkit.features import is_features
+
+    if path == STANDARD or not path.is_file() or is_features(path):
         return None
     with path.open("rb") as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))

@@ -120,7 +120,7 @@ def translate(
     _check(columns, exactly, inside)
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
-        lines = streams.open_lines(input_file, stack)
+        lines = streams.open_source(input_file, stack)
         known = [streams.open_lines(inside.reference, stack)] if inside.reference else []
         translator = load_translator(folders, model)
         settings = search_settings(translator, search, n_best=columns.n_best)

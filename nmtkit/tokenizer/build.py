@@ -7,11 +7,21 @@ from collections.abc import Sequence
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.tokenizer.training import train_subwords
+from nmtkit.tokenizer.vectors import VectorSide
 
 
-def train_tokenizer(source: Sequence[str], target: Sequence[str], options: TokenizerOptions, seed: int) -> Tokenizer:
-    """Learn the subwords of both sides of a parallel text."""
-    sides = [[*source, *target]] if options.joint else [source, target]
+def train_tokenizer(
+    source: Sequence[str], target: Sequence[str], options: TokenizerOptions, seed: int, features: int | None = None
+) -> Tokenizer:
+    """Learn the subwords of both sides of a parallel text.
+
+    Args:
+        features: numbers a position, where the source is vectors: then only the target has subwords.
+    """
+    if features is not None:
+        sides = [target]
+    else:
+        sides = [[*source, *target]] if options.joint else [source, target]
     models = [
         train_subwords(
             lines,
@@ -23,4 +33,4 @@ def train_tokenizer(source: Sequence[str], target: Sequence[str], options: Token
         )
         for lines in sides
     ]
-    return Tokenizer(models[0], models[-1])
+    return Tokenizer(models[0] if features is None else VectorSide(features), models[-1])

@@ -30,6 +30,7 @@ class Subwords:
 
     Attributes:
         size: pieces.
+        features: None, for it is text.
         kind: "unigram" or "bpe".
         symbols: texts that are always one piece, wherever they stand; of two that overlap the first, of two that begin
             together the longer.
@@ -51,6 +52,7 @@ class Subwords:
                 f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {fix}"
             )
         self.size: int = processor.get_piece_size()
+        self.features: int | None = None
         self.kind = _kind(processor, name, fix)
         self._symbols = {processor.id_to_piece(i): i for i in user_defined(model)}
         longest_first = sorted(self._symbols, key=len, reverse=True)

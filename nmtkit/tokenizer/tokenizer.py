@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmtkit.tokenizer.subwords import HINT, Subwords
+from nmtkit.tokenizer.vectors import VectorSide
 from nmtkit.tokenizer.vocabulary import Vocabulary
 
-JOINT, SOURCE, TARGET = FILES = ("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model")
+JOINT, SOURCE, TARGET = "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model"
+VECTORS = "tokenizer.source.json"
+"""In place of the source's model, where the source is vectors."""
+FILES = (JOINT, SOURCE, TARGET, VECTORS)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Tokenizer:
         """Whether both languages share one vocabulary."""
         return self.source is self.target
 
+    @property
+    def features(self) -> int | None:
+        """Numbers a position, where the source is vectors; None: it is text."""
+        return self.source.features
+
     def hash(self) -> str:
         """The SHA-256 of the model bytes, in hexadecimal: equal tokenizers have equal hashes."""
         if self.joint:
@@ -36,7 +45,9 @@ class Tokenizer:
         return {name: vocabulary.to_bytes() for name, vocabulary in self._sides().items()}
 
     def _sides(self) -> dict[str, Vocabulary]:
-        return {JOINT: self.source} if self.joint else {SOURCE: self.source, TARGET: self.target}
+        if self.joint:
+            return {JOINT: self.source}
+        return {SOURCE if self.features is None else VECTORS: self.source, TARGET: self.target}
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes the tokenizer's files into a folder, in place of any before."""
@@ -62,6 +73,8 @@ class Tokenizer:
         if (path / JOINT).exists():
             joint = Subwords.load(path / JOINT, fix)
             return cls(joint, joint)
+        if (path / VECTORS).exists():
+            return cls(VectorSide.load(path / VECTORS, fix), Subwords.load(path / TARGET, fix))
         if not (path / SOURCE).exists() and not (path / TARGET).exists():
             raise ValueError(f"{path}: has neither {JOINT} nor {SOURCE} and {TARGET}; {fix}")
         return cls(Subwords.load(path / SOURCE, fix), Subwords.load(path / TARGET, fix))

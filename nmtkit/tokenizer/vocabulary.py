@@ -14,6 +14,10 @@ class Vocabulary(Protocol):
     def size(self) -> int:
         """How many pieces there are."""
 
+    @property
+    def features(self) -> int | None:
+        """Numbers a position, where a source is vectors instead of text; None: text."""
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.console import note
-from nmtkit.files import read_parallel
+from nmtkit.features import is_features, read_sources
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.validation import DevSet
 from nmtkit.words import counted
@@ -21,7 +21,7 @@ class Data:
     Attributes:
         train: prefix of the training files: `train`.`source_lang` and `train`.`target_lang`.
         dev: prefix of the dev files.
-        source_lang: ending of the source files.
+        source_lang: ending of the source files; npz, npy or safetensors: of feature files.
         target_lang: ending of the target files.
     """
 
@@ -36,6 +36,16 @@ class Data:
                 f"source_lang and target_lang are both {self.source_lang!r}, so the model would learn to copy: "
                 "name the endings of two different texts"
             )
+
+        if is_features(f"x.{self.target_lang}"):
+            raise ValueError(
+                f"target_lang = {self.target_lang!r} names feature files, but a model writes text: name a text's ending"
+            )
+
+    @property
+    def vectors(self) -> bool:
+        """Whether the source is feature files."""
+        return is_features(f"x.{self.source_lang}")
 
     def paths(self) -> dict[str, Path]:
         """The four files by their role."""
@@ -58,7 +68,7 @@ class Texts:
     @classmethod
     def read(cls, paths: Mapping[str, Path]) -> Texts:
         """Raises ValueError for a file that cannot be read, or has not as many lines as the other side."""
-        train, dev = (read_parallel(paths[f"{part} source"], paths[f"{part} target"]) for part in ("train", "dev"))
+        train, dev = (read_sources(paths[f"{part} source"], paths[f"{part} target"]) for part in ("train", "dev"))
         return cls(*train, *dev)
 
     def overlap(self) -> int:

@@ -11,6 +11,7 @@ from nmtkit import checkpoint
 from nmtkit.checkpoint import Configuration, FolderOptions, Languages, TokenizerFacts
 from nmtkit.console import warn
 from nmtkit.devices import pick_device
+from nmtkit.features import read_features, width_of
 from nmtkit.files import open_text, sha256
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import ModelOptions
@@ -30,7 +31,8 @@ class Plan:
         device: where it trains.
         model: the options with all ties decided.
         tokenizer: the folder's own, or a ready one; None: it is to be made.
-        sizes: pieces of source and target.
+        features: numbers a position, where the source is vectors; None: it is text.
+        sizes: pieces of source and target, or features and pieces.
         stored: of the folder that the run goes on with; None: it begins.
         updates: made before.
     """
@@ -39,15 +41,18 @@ class Plan:
     device: torch.device
     model: ModelOptions
     tokenizer: Tokenizer | None
+    features: int | None
     sizes: tuple[int, int]
     stored: FolderOptions | None
     updates: int
 
     def limits(self) -> tuple[int, int]:
-        """The most source and target pieces of a pair, EOS not counted."""
+        """The most source pieces (or vectors) and target pieces of a pair, EOS not counted, which vectors lack."""
         training, longest = self.run.training, self.model.longest
         most = (training.max_source, training.max_target)
-        return most if longest is None else (min(most[0], longest - 1), min(most[1], longest - 1))
+        if longest is None:
+            return most
+        return min(most[0], longest - (self.features is None)), min(most[1], longest - 1)
 
     def configuration(self, tokenizer: Tokenizer) -> Configuration:
         """What determines the weights, with the tokenizer once there is one."""
@@ -56,7 +61,9 @@ class Plan:
     def parameters(self) -> int:
         """How many numbers are trained."""
         with torch.device("meta"):
-            return parameters(build(self.model, source_size=self.sizes[0], target_size=self.sizes[1]))
+            source, target = self.sizes
+            vectors = self.features is not None
+            return parameters(build(self.model, source_size=source, target_size=target, features=vectors))
 
     def __str__(self) -> str:
         updates = counted(self.run.training.updates, "update") + (f", {self.updates} of them made" * bool(self.updates))
@@ -70,9 +77,12 @@ def resolve(run: Run) -> Plan:
         ValueError, OSError: for a device or a file that is not there, a folder that holds something else or is gone on
             with otherwise than it was begun, and options that do not fit together.
     """
-    ready, device = run.ready(), pick_device(run.device)
+    device = pick_device(run.device)
     for path in run.data.paths().values():
         open_text(path).close()
+    source = run.data.paths()["train source"]
+    features = width_of(read_features(source), str(source)) if run.data.vectors else None
+    ready = run.ready(features)
     stored, tokenizer = None, ready
     if folder.begun(run.output):
         folder.refuse_lost(run.output)
@@ -83,11 +93,11 @@ def resolve(run: Run) -> Plan:
         _warn_of_threads(stored, run.threads or torch.get_num_threads())
     else:
         folder.refuse_new(run.output, ready)
-    joint, sizes = _vocabulary(run, tokenizer)
+    joint, sizes = _vocabulary(run, tokenizer, features)
     model = _tied(run.model, joint)
     if model.tie_source and not joint:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
-    return Plan(run, device, model, tokenizer, sizes, stored, RunState(run.output / folder.TRAINING).step())
+    return Plan(run, device, model, tokenizer, features, sizes, stored, RunState(run.output / folder.TRAINING).step())
 
 
 def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
@@ -125,11 +135,13 @@ def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Confi
     )
 
 
-def _vocabulary(run: Run, tokenizer: Tokenizer | None) -> tuple[bool, tuple[int, int]]:
+def _vocabulary(run: Run, tokenizer: Tokenizer | None, features: int | None) -> tuple[bool, tuple[int, int]]:
     """Whether both sides share it, and its sizes."""
     if tokenizer is not None:
         return tokenizer.joint, (tokenizer.source.size, tokenizer.target.size)
     assert run.made_by is not None
+    if features is not None:
+        return False, (features, run.made_by.vocab_size)
     return run.made_by.joint, (run.made_by.vocab_size, run.made_by.vocab_size)
 
 

@@ -44,7 +44,7 @@ def train(run: Run) -> None:
         set_threads(run.threads)
     plan = resolve(run)
     texts = Texts.read(run.data.paths())
-    tokenizer = plan.tokenizer or _make_tokenizer(run, texts)
+    tokenizer = plan.tokenizer or _make_tokenizer(plan, texts)
     corpus, dev = encode(texts, run.data.paths(), tokenizer, *plan.limits())
     torch.manual_seed(run.training.seed)
     model = checkpoint.build_model(plan.model, tokenizer)
@@ -88,12 +88,12 @@ def check(run: Run) -> str:
     return str(plan)
 
 
-def _make_tokenizer(run: Run, texts: Texts) -> Tokenizer:
-    options = run.made_by
+def _make_tokenizer(plan: Plan, texts: Texts) -> Tokenizer:
+    options, features, seed = plan.run.made_by, plan.features, plan.run.training.seed
     assert options is not None
-    sides = "joint" if options.joint else "one a side"
+    sides = "of the target" if features is not None else "joint" if options.joint else "one a side"
     note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
-    return train_tokenizer(texts.train_source, texts.train_target, options, run.training.seed)
+    return train_tokenizer(texts.train_source, texts.train_target, options, seed, features)
 
 
 def _make_folder(run: Run, tokenizer: Tokenizer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from nmtkit.models.options import ModelOptions
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.tokenizer.vectors import VectorSide
 from nmtkit.training.data import Data
 from nmtkit.training.options import TrainingOptions
 
@@ -39,8 +40,13 @@ class Run:
         """How to make the tokenizer; None: it is ready."""
         return self.tokenizer if isinstance(self.tokenizer, TokenizerOptions) else None
 
-    def ready(self) -> Tokenizer | None:
-        """The tokenizer, loaded if need be; None: it is to be made."""
+    def ready(self, features: int | None = None) -> Tokenizer | None:
+        """The tokenizer, loaded if need be; None: it is to be made.
+
+        Args:
+            features: numbers a position, where the source is vectors: then only the target side is used.
+        """
         if isinstance(self.tokenizer, TokenizerOptions):
             return None
-        return Tokenizer.load(self.tokenizer) if isinstance(self.tokenizer, Path) else self.tokenizer
+        tokenizer = Tokenizer.load(self.tokenizer) if isinstance(self.tokenizer, Path) else self.tokenizer
+        return tokenizer if features is None else Tokenizer(VectorSide(features), tokenizer.target)

@@ -25,7 +25,7 @@ class Letters:
         return [ord(letter) + self.offset for letter in text if letter != " "]
 
 
-LETTERS: Any = SimpleNamespace(source=Letters(0), target=Letters(1000))
+LETTERS: Any = SimpleNamespace(source=Letters(0), target=Letters(1000), features=None)
 
 side = st.text(alphabet="ab \t\u00a0\u2028", max_size=6)
 

@@ -188,7 +188,7 @@ def test_what_a_tokenizer_loses_is_no_error_but_unk_is_only_itself() -> None:
             return super().encode(text.replace(" ", ""))
 
     translator = toy({(): {AB: 1.0}}, {(): {UNK: 1.0}}, {(): {UNK: 1.0}})
-    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Lossy())
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Lossy(), features=None)
     report = ask(translator, "a b", "?", " ⁇ ", beam=1)
     assert verdicts(report) == [EQUAL, UNREACHABLE, EQUAL]
     assert report.records[0].reference.text == "a b"
@@ -268,7 +268,7 @@ def test_a_reference_longer_than_any_translation_is_judged_without_being_scored(
             return [self.encode(text)]
 
     monkeypatch.setattr(nmtkit.decoding.forced, "forced_log_probs", spy)
-    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spied())
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spied(), features=None)
     asked: dict[str, Any] = {"beam": 1, "reference_segmentations": 3, "warn": warnings.append}
     training = TrainingText(["1", "2"], ["a", "ab" * 50_000], 2)
     report = ask(translator, *texts, exact=Budget(steps=9), training=training, **asked)
@@ -291,7 +291,7 @@ def test_that_a_line_was_cut_is_said_once(capsys: pytest.CaptureFixture[str]) ->
             return super().encode(text) * (1 + (text != "1"))
 
     translator = toy(*[GREEDY_IS_BEATEN] * 3)
-    translator.tokenizer = SimpleNamespace(source=Twice(), target=Pieces())
+    translator.tokenizer = SimpleNamespace(source=Twice(), target=Pieces(), features=None)
     report = ask(translator, "a", "b", "b", beam=1, max_source=1, exact=Budget())
     assert verdicts(report) == [EQUAL, BEAM, BEAM] and [record.source_pieces for record in report.records] == [1, 1, 1]
     assert capsys.readouterr().err.splitlines() == [

@@ -166,7 +166,7 @@ def test_a_best_of_blank_pieces_is_empty() -> None:
             return super().decode(ids).replace("ab", " ")
 
     translator = toy({(): {AB: 0.9, EOS: 0.1}})
-    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spaces())
+    translator.tokenizer = SimpleNamespace(source=Numbers(), target=Spaces(), features=None)
     report = ask(translator, "a", beam=1, exact=Budget())
     (one,) = (record.certificate for record in report.records)
     assert one is not None and (one.best.text, one.best.length) == (" ", 2)

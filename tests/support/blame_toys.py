@@ -55,7 +55,7 @@ class Numbers:
         return [int(text)] if text.strip() else []
 
 
-SIDES: Any = SimpleNamespace(source=Numbers(), target=Pieces())
+SIDES: Any = SimpleNamespace(source=Numbers(), target=Pieces(), features=None)
 
 
 def toy(*tables: Mapping[tuple[int, ...], Mapping[int, float]]) -> Any:
