@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,13 +38,15 @@ def _real(name: str, text: str) -> Any:
 
 
 def _write_example(context: typer.Context, path: Path | None) -> None:
-    """Callback of --write-config, which needs no other option."""
+    """Callback of --write-config, which needs no other option; a --config behind it is not read any more."""
     if path is None or context.resilient_parsing:
         return
     from nmtkit.training.example import example
 
+    uses = {"write_config": ("--write-config", paths.file_to_write), "config": ("--config", paths.file_to_read)}
+    named = [Path(after) for word, after in pairwise(sys.argv) if word == "--config"]
     try:
-        paths.check({"write_config": ("--write-config", paths.file_to_write)}, {"write_config": path})
+        paths.check(uses, {"write_config": path, "config": named})
         write_result(path, example())
     except (ValueError, OSError) as error:
         raise typer.Exit(failed(error)) from None
