@@ -71,6 +71,11 @@ def bounds(cls: type, name: str) -> Within:
     return _bounded(cls)[name][0]
 
 
+def all_bounds(cls: type) -> dict[str, Within]:
+    """The bounds of all fields of a dataclass that are annotated with some."""
+    return {name: within for name, (within, _) in _bounded(cls).items()}
+
+
 @functools.cache
 def _bounded(cls: type) -> dict[str, tuple[Within, bool]]:
     """The fields that have bounds, with them, and whether the number must be whole."""

@@ -66,11 +66,9 @@ def compare(
     and compares means. Differences are tested against the first by paired bootstrap.
     """
     from nmtkit.comparison.models import compare_models
-    from nmtkit.decoding.settings import SearchSettings
     from nmtkit.evaluation.metrics import with_usual
     from nmtkit.features import read_sources
     from nmtkit.report.plot import check
-    from nmtkit.training.grid import read_grid, train_all
 
     if (grid is None) == (not folders) or (grid is None) != (output is None):
         raise typer.BadParameter("give either model folders, or --grid with --output")
@@ -83,13 +81,8 @@ def compare(
     if len(groups) < len(folders or []):
         raise typer.BadParameter("a folder is named twice: name each once")
     if grid and output:
-        wanted = read_grid(grid)
-        with usage():
-            SearchSettings(**given(**search))  # before hours of training
         read = paths.named(grid=grid, source=source, reference=reference, config=config_of(context))
-        paths.keep_apart(read, paths.named(output=wanted.configurations(output), json=json_file, plot=plot))
-        train_all(wanted, output, note)
-        groups = wanted.folders(output)
+        groups = _trained(grid, output, search, read, paths.named(json=json_file, plot=plot))
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
     made = compare_models(measured, sources, references, with_usual(metric or ()), buckets=buckets)
@@ -116,6 +109,25 @@ def _write(made: ModelComparison, made_by: Mapping[str, Any], json_file: Path | 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
     """The folder's own name, or its path where two have the same."""
     return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
+
+
+def _trained(
+    grid: Path, output: Path, search: Options, read: list[paths.Named], written: list[paths.Named]
+) -> dict[str, list[Path]]:
+    """The model folders of each variant of a grid, trained where they are not finished.
+
+    Args:
+        read, written: files of this command, which no training may write over.
+    """
+    from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.training.grid import read_grid, train_all
+
+    wanted = read_grid(grid)
+    with usage():
+        SearchSettings(**given(**search))  # before hours of training
+    paths.keep_apart(read, [*paths.named(output=wanted.configurations(output)), *written])
+    train_all(wanted, output, note)
+    return wanted.folders(output)
 
 
 def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def _say_written(path: Path) -> None:
         note(f"{path}: {counted(lines, 'line')}")
 
 
-def write_result(path: Path, text: str, what: str) -> None:
-    """Write a whole result to a file, and say `what` it holds, or to standard output."""
+def write_result(path: Path, text: str, what: str = "") -> None:
+    """Write a whole result to a file, and say `what` it holds, if anything, or to standard output."""
     if path == STANDARD:
         with ExitStack() as stack:
             open_output(path, stack).write(text)
@@ -74,7 +74,8 @@ def write_result(path: Path, text: str, what: str) -> None:
     from nmtkit.files import write_text
 
     write_text(path, text)
-    note(f"{path}: {what}")
+    if what:
+        note(f"{path}: {what}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ import typer
 
 from nmtkit.cli import paths
 from nmtkit.cli.config import tables
+from nmtkit.cli.errors import failed
 from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
+from nmtkit.cli.streams import write_result
 from nmtkit.console import note
 from nmtkit.models.options import DROPOUT, PRESETS
 from nmtkit.settings import bounds
@@ -32,6 +35,22 @@ def _count(name: str, text: str) -> Any:
 def _real(name: str, text: str) -> Any:
     """An option for a number among the options of training."""
     return real(text, bounds(TrainingOptions, name), TRAINING, default=f"{getattr(USUAL, name)}")
+
+
+def _write_example(context: typer.Context, path: Path | None) -> None:
+    """Callback of --write-config, which needs no other option; a --config behind it is not read any more."""
+    if path is None or context.resilient_parsing:
+        return
+    from nmtkit.training.example import example
+
+    uses = {"write_config": ("--write-config", paths.file_to_write), "config": ("--config", paths.file_to_read)}
+    named = [Path(after) for word, after in pairwise(sys.argv) if word == "--config"]
+    try:
+        paths.check(uses, {"write_config": path, "config": named})
+        write_result(path, example())
+    except (ValueError, OSError) as error:
+        raise typer.Exit(failed(error)) from None
+    raise typer.Exit
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,15 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
     ] = False,
+    write_config: Annotated[
+        Path | None,
+        typer.Option(
+            parser=paths.file_to_write,
+            callback=_write_example,
+            is_eager=True,
+            help="Write every key of a --config file with its default to this file; train nothing.",
+        ),
+    ] = None,
     *,
     tokenizer: TokenizerFlags,
     model: ModelFlags,
@@ -131,8 +159,8 @@ def train(
 ) -> None:
     """Train a model, or go on with an interrupted or finished run.
 
-    The same command goes on where a killed run was, and ends with the same weights. All other options, by the names
-    that `nmtkit info --json -` shows, go into the tables model, training and tokenizer of a --config file.
+    The same command goes on where a killed run was, and ends with the same weights. All other options go into the
+    tables model, training and tokenizer of a --config file, of which --write-config makes one.
     """
     from nmtkit.training import recipe
 

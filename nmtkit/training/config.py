@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from nmtkit.devices import THREADS
 from nmtkit.files import STANDARD, open_text, read_toml
-from nmtkit.models.options import ModelOptions, options_from_mapping, options_to_mapping, preset
+from nmtkit.models.options import FAMILIES, ModelOptions, options_from_mapping, options_to_mapping, preset
 from nmtkit.settings import check_bounds, from_mapping, nearest
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training.options import TrainingOptions
@@ -55,7 +55,7 @@ class Place:
         source_lang: ending of the source files.
         target_lang: ending of the target files.
         output: model folder; an interrupted run in it goes on.
-        tokenizer: a .model file, or a folder with one, instead of the table [tokenizer].
+        tokenizer: a .model file, or a folder with one; the table [tokenizer], which makes one, must be left out then.
         preset: a model by name, which the table [model] changes.
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads; left out: PyTorch's choice.
@@ -200,4 +200,9 @@ def _model(preset_name: str | None, changes: Mapping[str, Any], where: str) -> M
     """The preset with changes, or a family that the table names with its own defaults."""
     if "family" in changes and preset_name is None:
         return options_from_mapping(changes, where)
-    return options_from_mapping({**options_to_mapping(preset(preset_name or PRESET)), **changes}, where)
+    base = options_to_mapping(preset(preset_name or PRESET))
+    if (family := changes.get("family", base["family"])) in FAMILIES and family != base["family"]:
+        raise ValueError(
+            f"{where}: family = {family!r}, but the preset {preset_name!r} is {base['family']}: leave out one of them"
+        )
+    return options_from_mapping({**base, **changes}, where)

@@ -4,10 +4,12 @@ The file is a configuration of `nmtkit train` for all of them, and a table for e
 
     train = "data/jane/train"
     dev = "data/jane/dev"
-    source-lang = "fr"
-    target-lang = "en"
-    updates = 600
+    source_lang = "fr"
+    target_lang = "en"
     seeds = [1, 2]
+
+    [training]
+    updates = 600
 
     [variants.without]
     preset = "rnn-no-attention"

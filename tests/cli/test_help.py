@@ -88,7 +88,7 @@ WITHOUT = {
     *("--config", "--source", "--json", "--html", "--plot", "--output", "--trace", "--attention", "--reference"),
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
-    *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols"),
+    *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
 }
 """Options that do nothing where they are not given."""
 

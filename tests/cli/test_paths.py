@@ -64,6 +64,7 @@ def test_the_outputs_are_known() -> None:
     """One that is no longer found here would be tested nowhere."""
     assert {command: {flag for name, flag in WRITTEN if name == command} for command, _ in WRITTEN} == {
         "train-tokenizer": {"--output"},
+        "train": {"--write-config"},
         "translate": {"--output", "--trace", "--attention"},
         "score": {"--output"},
         "evaluate": {"--output", "--json"},

@@ -262,3 +262,27 @@ def test_two_trainings_do_not_share_a_folder(data: Data, copied: Path) -> None:
         assert outcome.code == 1 and line.startswith(f"nmtkit: {copied}: another training goes on in it")
     assert (copied / "options.json").read_bytes() == before, "nor does it leave a trace"
     assert run_here("train", *data.flags(copied), *TRAINED).code == 0
+
+
+def test_write_config_needs_nothing_else_and_changes_nothing(data: Data, tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    outcome = run_here("train", "--write-config", file)
+    assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
+    assert run_here("train", "--write-config", "-").text == file.read_text(encoding="utf-8")
+    flags = [*data.flags(tmp_path / "run")[:-2], "--vocab-size", 400, "--check"]
+    plain, configured = run_here("train", *flags), run_here("train", *flags, "--config", file)
+    assert plain.code == configured.code == 0 and plain.err == configured.err != ""
+    file.write_text(file.read_text(encoding="utf-8").replace("\nupdates = 10000\n", "\nupdates = 77\n"))
+    assert "77 updates" in run_here("train", *flags, "--config", file).err
+    assert "99 updates" in run_here("train", *flags, "--config", file, "--updates", 99).err
+
+
+def test_write_config_writes_over_no_model(copied: Path, tmp_path: Path) -> None:
+    assert "belongs to the model" in refused(run_here("train", "--write-config", copied / "options.json"), 2)
+    assert "does not exist" in refused(run_here("train", "--write-config", tmp_path / "none" / "a.toml"))
+
+
+def test_a_preset_of_another_family_than_the_table_says(data: Data, tmp_path: Path) -> None:
+    flags = [*data.flags(tmp_path / "run"), "--preset", "bahdanau", "--quiet"]
+    line = refused(run_here("train", *flags), 2)
+    assert "family = 'transformer', but the preset 'bahdanau' is recurrent: leave out one of them" in line

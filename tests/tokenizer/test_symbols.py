@@ -141,3 +141,20 @@ def test_options_reach_both_sides(joint: bool, lines: list[str]) -> None:
 def test_a_folder_says_symbols_only_where_there_are_some() -> None:
     assert "symbols" not in made_by_to_mapping(TokenizerOptions())
     assert made_by_to_mapping(TokenizerOptions(symbols=("<x>",)))["symbols"] == ["<x>"]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_of_symbols_that_overlap_the_first_is_whole_and_of_those_that_begin_together_the_longer(kind: str) -> None:
+    """SentencePiece's unigram model would take whichever is cheaper."""
+    text = ["talk talked talks talker walking asking making king sing ring", "thing talk ing talk ing king talk walks"]
+    text = [*50 * text, "abcdefghijklmnopqrstuvwxyz <>2|[]{}"]
+    made = train_subwords(text, vocab_size=297, kind=kind, symbols=["talking", "kingking", "ab", "abc"])
+    for line, symbols in (
+        ("talkingking", ["talking"]),
+        ("kingkingking", ["kingking"]),
+        ("xtalkingkingking", ["talking", "kingking"]),
+        ("abcab", ["abc", "ab"]),
+    ):
+        for ids in (made.encode(line), *made.segmentations(line, 5)):
+            assert [piece for piece in made.pieces(ids) if piece in made.symbols] == symbols
+            assert made.decode(ids) == line

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from nmtkit.settings import Within
+from nmtkit.settings import Within, bounds
 
 DROPOUT = Within(0, 0.99, usual=0.1)
-WIDEST, DEEPEST = 65536, 256
-"""The most units of anything, and the most layers."""
+UNITS, LAYERS = Within(1, 65536), Within(1, 256)
+"""Of anything that is counted, and of stacks."""
 
 
 def check(name: str, value: float, low: float, high: float, fix: str) -> None:
@@ -38,7 +38,7 @@ class ModelOptions:
     """
 
     family: ClassVar[str]
-    dropout: float = 0.1
+    dropout: Annotated[float, DROPOUT] = 0.1
     tie_source: bool | None = None
     tie_output: bool = True
 
@@ -56,9 +56,14 @@ class ModelOptions:
         return None
 
     def _positive(self, *names: str) -> None:
+        """Refuse a number beyond the bounds of its field."""
         for name in names:
-            most = DEEPEST if name.endswith("_layers") else WIDEST
-            check(name, getattr(self, name), 1, most, f"choose a whole number from 1 to {most}")
+            within = bounds(type(self), name)
+            self._within(name, f"choose a whole number from {within.low} to {within.high}")
+
+    def _within(self, name: str, fix: str) -> None:
+        within = bounds(type(self), name)
+        check(name, getattr(self, name), within.low, within.high, fix)
 
     def _only(self, used: bool, having: str, needs: str, *names: str) -> None:
         """Refuse a value other than the default of what is not used."""

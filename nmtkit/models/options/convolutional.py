@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from nmtkit.models.options.base import ModelOptions, either
+from nmtkit.models.options.base import LAYERS, UNITS, ModelOptions, either
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class ConvolutionalOptions(ModelOptions):
     """
 
     family: ClassVar[str] = "convolutional"
-    width: int = 256
-    embedding: int = 256
-    kernel: int = 3
-    encoder_layers: int = 4
-    decoder_layers: int = 3
+    width: Annotated[int, UNITS] = 256
+    embedding: Annotated[int, UNITS] = 256
+    kernel: Annotated[int, UNITS] = 3
+    encoder_layers: Annotated[int, LAYERS] = 4
+    decoder_layers: Annotated[int, LAYERS] = 3
     positions: str = "learned"
-    max_positions: int = 1024
+    max_positions: Annotated[int, UNITS] = 1024
 
     def __post_init__(self) -> None:
         super().__post_init__()

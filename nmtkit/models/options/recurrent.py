@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from nmtkit.models.options.base import ModelOptions, check, either, toml
+from nmtkit.models.options.base import LAYERS, UNITS, ModelOptions, either, toml
+from nmtkit.settings import Within
 
 CELLS = ("gru", "lstm", "rnn")
 ORDERS = ("bahdanau", "luong", "none")
@@ -49,28 +50,28 @@ class RecurrentOptions(ModelOptions):
     """
 
     family: ClassVar[str] = "recurrent"
-    embedding: int = 256
-    units: int = 256
-    encoder_units: int | None = None
-    attention: int = 256
-    encoder_layers: int = 1
-    decoder_layers: int = 1
+    embedding: Annotated[int, UNITS] = 256
+    units: Annotated[int, UNITS] = 256
+    encoder_units: Annotated[int | None, UNITS] = None
+    attention: Annotated[int, UNITS] = 256
+    encoder_layers: Annotated[int, LAYERS] = 1
+    decoder_layers: Annotated[int, LAYERS] = 1
     cell: str = "gru"
     bidirectional: bool = True
     order: str = "bahdanau"
     input_feeding: bool = False
     score: str = "additive"
-    heads: int = 1
-    strength: float = 4.0
-    max_positions: int = 256
+    heads: Annotated[int, UNITS] = 1
+    strength: Annotated[float, Within(0, 1000)] = 4.0
+    max_positions: Annotated[int, UNITS] = 256
     extent: str = "global"
-    window: int = 5
+    window: Annotated[int, UNITS] = 5
     normaliser: str = "softmax"
     sigmoid_bias: bool = True
     hard: bool = False
-    expected_share: float = 0.5
-    reward_weight: float = 0.01
-    entropy_weight: float = 0.002
+    expected_share: Annotated[float, Within(0, 1)] = 0.5
+    reward_weight: Annotated[float, Within(0, 1)] = 0.01
+    entropy_weight: Annotated[float, Within(0, 100)] = 0.002
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,10 +83,10 @@ class RecurrentOptions(ModelOptions):
         for name, choices in (*known, ("normaliser", NORMALISERS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} = {getattr(self, name)!r} is not known; choose {either(choices)}")
-        check("strength", self.strength, 0.0, 1000.0, "choose 0 (the bare cosine) to 1000")
-        check("expected_share", self.expected_share, 0.0, 1.0, "choose 0 (draw always) to 1 (never)")
-        check("reward_weight", self.reward_weight, 0.0, 1.0, "choose 0 (none) to 1 (unbiased)")
-        check("entropy_weight", self.entropy_weight, 0.0, 100.0, "choose 0 to 100")
+        self._within("strength", "choose 0 (the bare cosine) to 1000")
+        self._within("expected_share", "choose 0 (draw always) to 1 (never)")
+        self._within("reward_weight", "choose 0 (none) to 1 (unbiased)")
+        self._within("entropy_weight", "choose 0 to 100")
         self._check_combination()
 
     def _check_combination(self) -> None:

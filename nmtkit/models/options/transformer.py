@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from nmtkit.models.options.base import ModelOptions, check, either
+from nmtkit.models.options.base import DROPOUT, LAYERS, UNITS, ModelOptions, check, either
+from nmtkit.settings import Within
 
 NORMS = ("pre", "post")
 POSITIONS = ("sinusoidal", "concatenated", "learned", "none")
@@ -34,18 +35,18 @@ class TransformerOptions(ModelOptions):
     """
 
     family: ClassVar[str] = "transformer"
-    width: int = 256
-    feedforward: int = 1024
-    heads: int = 4
-    encoder_layers: int = 3
-    decoder_layers: int = 3
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
+    width: Annotated[int, UNITS] = 256
+    feedforward: Annotated[int, UNITS] = 1024
+    heads: Annotated[int, UNITS] = 4
+    encoder_layers: Annotated[int, LAYERS] = 3
+    decoder_layers: Annotated[int, LAYERS] = 3
+    attention_dropout: Annotated[float, DROPOUT] = 0.0
+    activation_dropout: Annotated[float, DROPOUT] = 0.0
     norm: str = "pre"
     positions: str = "sinusoidal"
-    position_width: int = 32
-    max_positions: int = 1024
-    neighbourhood: int | None = None
+    position_width: Annotated[int, UNITS] = 32
+    max_positions: Annotated[int, UNITS] = 1024
+    neighbourhood: Annotated[int | None, Within(0, 65536)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,7 +54,7 @@ class TransformerOptions(ModelOptions):
         self._positive("position_width", "max_positions")
         self._check_variant()
         for name in ("attention_dropout", "activation_dropout"):
-            check(name, getattr(self, name), 0.0, 0.99, "choose a probability from 0 to 0.99")
+            self._within(name, "choose a probability from 0 to 0.99")
         if self.width % self.heads:
             fits = [heads for heads in range(1, self.width + 1) if self.width % heads == 0]
             best = min(fits, key=lambda heads: abs(heads - self.heads))
@@ -73,7 +74,7 @@ class TransformerOptions(ModelOptions):
             self._only(self.positions == needed, having, f"positions = {needed!r}", name)
         if self.neighbourhood is not None:
             fix = "choose a whole number from 0 to 65536, or leave it out to see everything"
-            check("neighbourhood", self.neighbourhood, 0, 65536, fix)
+            self._within("neighbourhood", fix)
 
     @property
     def embedding(self) -> int:
