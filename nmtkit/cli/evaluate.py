@@ -58,6 +58,7 @@ def evaluate(
 
     Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
+    from nmtkit.evaluation.metric import Reading
     from nmtkit.evaluation.metrics import with_usual
     from nmtkit.evaluation.scoring import evaluate as score
     from nmtkit.evaluation.scoring import segmentation_marks
@@ -81,7 +82,7 @@ def evaluate(
             write_result(output, "".join(f"{line}\n" for line in outputs), counted(len(outputs), "line"))
     if marks := segmentation_marks(outputs):
         warn(marks)
-    asked: list[Metric] = [*with_usual(metric or (), lowercase=lowercase, tokenize=tokenize, warns=True)]
+    asked: list[Metric] = [*with_usual(metric or (), Reading(lowercase, tokenize, warns=True))]
     asked += [outside] if outside else []
     found = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
     if json_file:

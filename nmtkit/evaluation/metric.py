@@ -74,6 +74,24 @@ class ScoresFile:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a metric reads texts, as far as it can.
+
+    Attributes:
+        lowercase: letters count in lower case.
+        tokenize: how BLEU finds words; None: its usual way.
+        warns: it says so where a text seems to be tokenised already.
+    """
+
+    lowercase: bool = False
+    tokenize: str | None = None
+    warns: bool = False
+
+
+USUAL_READING = Reading()
+
+
+@dataclass(frozen=True)
 class Metric(Scale, ABC):
     """A scale, and how texts are put on it."""
 
@@ -81,6 +99,10 @@ class Metric(Scale, ABC):
     def origin(self) -> ScoresFile | None:
         """The file that its scores were read from; None where they are computed."""
         return None
+
+    def reading(self, how: Reading) -> Metric:
+        """The metric that reads texts so; itself where it reads them in one way only."""
+        return self
 
     @abstractmethod
     def statistics(

@@ -12,28 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from nmtkit.evaluation.metric import Counts, Direction, Lines, Metric, check_texts
+from nmtkit.evaluation.metric import USUAL_READING, Counts, Direction, Lines, Metric, Reading, check_texts
 from nmtkit.settings import Within, nearest
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Scorer
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a scorer reads texts.
-
-    Attributes:
-        lowercase: letters count in lower case.
-        tokenize: how BLEU finds words; None: its usual way.
-        single: it scores sentences by themselves, of which BLEU counts only the orders that fit.
-        warns: it says so where a text seems to be tokenised already.
-    """
-
-    lowercase: bool = False
-    tokenize: str | None = None
-    single: bool = False
-    warns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +24,25 @@ class SacreMetric(Metric):
     """A metric of sacreBLEU.
 
     Attributes:
-        scorer: makes sacreBLEU's object for it.
-        reading: how that reads texts.
+        scorer: makes sacreBLEU's object for it; for sentences by themselves, of which BLEU counts only the orders that
+            fit, if its second argument is true.
+        how: it reads texts.
     """
 
-    scorer: Callable[[Reading], Scorer]
-    reading: Reading = Reading()
+    scorer: Callable[[Reading, bool], Scorer]
+    how: Reading = USUAL_READING
 
     @cached_property
     def _corpora(self) -> Any:
-        return self.scorer(self.reading)
+        return self.scorer(self.how, False)
 
     @cached_property
     def _sentences(self) -> Any:
-        return self.scorer(replace(self.reading, single=True))
+        return self.scorer(self.how, True)
+
+    def reading(self, how: Reading) -> SacreMetric:
+        """As `Metric.reading` has it."""
+        return self if how == self.how else replace(self, how=how)
 
     def statistics(
         self, outputs: Lines, references: Sequence[Lines], sources: Lines | None = None, first: int | None = None
@@ -82,32 +70,32 @@ class SacreMetric(Metric):
         return str(self._corpora._SIGNATURE_TYPE(facts))
 
 
-def _bleu(reading: Reading) -> Scorer:
+def _bleu(how: Reading, single: bool) -> Scorer:
     from sacrebleu.metrics.bleu import BLEU
 
-    name = reading.tokenize
+    name = how.tokenize
     if name is not None and name not in BLEU.TOKENIZERS:
         raise ValueError(f"unknown BLEU tokenisation {name!r};{nearest(name, BLEU.TOKENIZERS)}")
     try:
-        return BLEU(reading.lowercase, not reading.warns, name, effective_order=reading.single)
+        return BLEU(how.lowercase, not how.warns, name, effective_order=single)
     except (RuntimeError, ImportError, OSError, SystemExit) as error:  # needs a package or a download that is not there
         reason = " ".join(str(error).split())
         raise ValueError(f"BLEU tokenisation {name!r} does not work here: {reason}") from None
 
 
-def _chrf(reading: Reading) -> Scorer:
+def _chrf(how: Reading, single: bool) -> Scorer:
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF(lowercase=reading.lowercase)
+    return CHRF(lowercase=how.lowercase)
 
 
-def _chrf_with_words(reading: Reading) -> Scorer:
+def _chrf_with_words(how: Reading, single: bool) -> Scorer:
     from sacrebleu.metrics.chrf import CHRF
 
-    return CHRF(lowercase=reading.lowercase, word_order=2)
+    return CHRF(lowercase=how.lowercase, word_order=2)
 
 
-def _ter(reading: Reading) -> Scorer:
+def _ter(how: Reading, single: bool) -> Scorer:
     """In lower case in any case, as Snover et al. have it."""
     from sacrebleu.metrics.ter import TER
 
@@ -116,7 +104,7 @@ def _ter(reading: Reading) -> Scorer:
 
 BLEU = SacreMetric("bleu", "BLEU", scorer=_bleu)
 CHRF = SacreMetric("chrf", "chrF", scorer=_chrf)
-METRICS = {
+METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         BLEU,
@@ -132,23 +120,17 @@ OF_SENTENCES: Metric = CHRF
 """What tells sentences apart, most of which have a BLEU near zero."""
 
 
-def find_metric(name: str, *, lowercase: bool = False, tokenize: str | None = None, warns: bool = False) -> Metric:
-    """The metric of a name, reading texts so.
-
-    Raises:
-        ValueError: for an unknown name, and where the metric's scorer cannot be made.
-    """
+def find_metric(name: str, how: Reading = USUAL_READING) -> Metric:
+    """The metric of a name, reading texts so. ValueError for an unknown name."""
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r};{nearest(name, METRICS)}")
-    metric = METRICS[name]
-    reading = Reading(lowercase, tokenize, warns=warns)
-    return metric if reading == metric.reading else replace(metric, reading=reading)
+    return METRICS[name].reading(how)
 
 
-def with_usual(names: Sequence[str] = (), **reading: Any) -> tuple[Metric, ...]:
+def with_usual(names: Sequence[str] = (), how: Reading = USUAL_READING) -> tuple[Metric, ...]:
     """The usual metrics, then those of the names, each once, all reading texts so."""
     chosen = dict.fromkeys([*(metric.name for metric in USUAL), *names])
-    return tuple(find_metric(name, **reading) for name in chosen)
+    return tuple(find_metric(name, how) for name in chosen)
 
 
 def bleu(outputs: Lines, references: Sequence[Lines]) -> float:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Data, head, refused, run_here, write_lines
+from conftest import ROOT, Data, environment, head, refused, run_here, write_lines
 from sacrebleu.metrics.ter import TER
-from support.metric_toys import SACREBLEUS
+from support.metric_toys import MISSING, SACREBLEUS
 
 FEW = ["--resamples", 20]
 
@@ -192,3 +195,37 @@ def test_evaluate_has_the_mean_of_the_scores(model: Path, texts: dict[str, Path]
     assert "x.txt has 2 scores, but there are 8 outputs" in refused(
         run_here(*command, "-y", texts["outputs"], "--scores-file", write_lines(tmp_path / "x.txt", ["1", "2"]))
     )
+
+
+ADDED = """
+import sys
+from nmtkit.evaluation.metrics import METRICS
+from support.metric_toys import MISSING
+METRICS[MISSING.name] = MISSING
+from nmtkit.__main__ import main
+sys.argv = ["nmtkit", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_metric_that_is_added_in_one_place_is_known_everywhere(
+    blame: list[object], model: Path, sibling: Path, texts: dict[str, Path]
+) -> None:
+    """To evaluate, compare, the second row of blame, its sweep, and blame-compare, by its name and its direction."""
+
+    def added(*words: object) -> Any:
+        place = {**environment(), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+        command = [sys.executable, "-c", ADDED, *map(str, words), "--json", "-"]
+        done = subprocess.run(command, env=place, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    outputs, references = head(texts["outputs"], 8), head(texts["reference"], 8)
+    files = ["-s", texts["source"], "-r", texts["reference"], "--metric", "missing", "--max-length", 12]
+    assert added("evaluate", model, *files, *FEW)[-1]["value"] == MISSING.corpus_score(outputs, [references])
+    assert added("compare", model, sibling, *files)["contestants"][1]["p_missing"] is not None
+    found = added(*blame, "--metric", "missing", "--sweep-beams", 2, "--errors-below", "missing:40")
+    assert found["rows"][1]["title"] == "of these, missing above 40"
+    scores = [record["sentence_score"] for record in found["records"]]
+    assert scores == MISSING.sentence_scores(outputs, [references])
+    assert all(one["missing"]["metric"] == "missing" for one in found["sweep"]["settings"])

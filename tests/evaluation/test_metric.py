@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.metric_toys import MISSING
 
-from nmtkit.evaluation.metric import Direction, check_texts
+from nmtkit.evaluation.metric import Direction, Reading, check_texts
 
 
 def test_a_gain_is_better_in_either_direction() -> None:
@@ -18,7 +18,7 @@ def test_corpus_and_sentence_scores_follow_from_the_statistics() -> None:
     outputs, references = ["a", "b c"], [["a x", "b c y"]]
     assert MISSING.sentence_scores(outputs, references) == pytest.approx([50.0, 100 / 3])
     assert MISSING.corpus_score(outputs, references) == pytest.approx(40.0)
-    assert MISSING.origin is None
+    assert MISSING.origin is None and MISSING.reading(Reading(lowercase=True)) is MISSING
 
 
 def test_texts_that_do_not_belong_together() -> None:

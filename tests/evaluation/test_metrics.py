@@ -10,7 +10,7 @@ from sacrebleu.metrics.bleu import BLEU
 from support.metric_toys import SACREBLEUS
 
 from nmtkit.evaluation import metrics
-from nmtkit.evaluation.metric import Direction
+from nmtkit.evaluation.metric import Direction, Reading
 from nmtkit.evaluation.scoring import evaluate
 
 TEXT = st.text(max_size=30) | st.lists(st.sampled_from(["a", "b", "c.", "d"]), max_size=9).map(" ".join)
@@ -129,11 +129,11 @@ def test_chrf_plus_plus_by_hand():
 def test_lower_case_and_warnings_are_a_matter_of_reading(caplog):
     lines = (["A b C d ."] * 100, [["a b c d ."] * 100])
     for name in metrics.METRICS:
-        plain, lower = (metrics.find_metric(name, lowercase=choice).corpus_score(*lines) for choice in (False, True))
+        plain, lower = (metrics.find_metric(name, Reading(choice)).corpus_score(*lines) for choice in (False, True))
         assert lower == pytest.approx(0 if name == "ter" else 100)
         assert plain == lower if name == "ter" else plain < lower
     assert not caplog.messages
-    metrics.find_metric("bleu", warns=True).corpus_score(*lines)
+    metrics.find_metric("bleu", Reading(warns=True)).corpus_score(*lines)
     assert "tokenized period" in caplog.messages[0]
 
 
@@ -146,15 +146,15 @@ def test_a_tokenisation_that_cannot_run_is_one_clear_line(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(BLEU, "__init__", fail)
             with pytest.raises(ValueError, match="'spm' does not work here") as caught:
-                evaluate(["a"], [["a"]], metrics.with_usual(tokenize="spm"))
+                evaluate(["a"], [["a"]], metrics.with_usual(how=Reading(tokenize="spm")))
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"unknown BLEU tokenisation '13b'; did you mean '13a'\?"):
-        evaluate(["a"], [["a"]], metrics.with_usual(tokenize="13b"))
+        evaluate(["a"], [["a"]], metrics.with_usual(how=Reading(tokenize="13b")))
 
 
 def test_tokenisation_is_used_and_shown():
     texts = ["你好世界吗"], [["你好世界啊"]]
     (plain, _), (chinese, _) = (
-        evaluate(*texts, metrics.with_usual(tokenize=name), resamples=2) for name in (None, "zh")
+        evaluate(*texts, metrics.with_usual(how=Reading(tokenize=name)), resamples=2) for name in (None, "zh")
     )
     assert plain.value == 0.0 and chinese.value > 50 and "tok:zh" in chinese.signature

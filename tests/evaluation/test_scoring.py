@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.metric_toys import MISSING
 
 from nmtkit.evaluation import metrics
+from nmtkit.evaluation.metric import Reading
 from nmtkit.evaluation.scoring import evaluate, segmentation_marks
 
 REFERENCE = [
@@ -35,7 +36,7 @@ LINES = st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), min_size
 @pytest.mark.parametrize("references", [[REFERENCE], [REFERENCE, OTHER]])
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_corpus_scores_are_those_of_sacrebleu(references, lowercase):
-    bleu, chrf = evaluate(HYPOTHESIS, references, metrics.with_usual(lowercase=lowercase), resamples=50)
+    bleu, chrf = evaluate(HYPOTHESIS, references, metrics.with_usual(how=Reading(lowercase)), resamples=50)
     assert bleu.value == sacrebleu.corpus_bleu(HYPOTHESIS, references, lowercase=lowercase).score
     assert chrf.value == sacrebleu.CHRF(lowercase=lowercase).corpus_score(HYPOTHESIS, references).score
     assert (bleu.metric.title, chrf.metric.title) == ("BLEU", "chrF")
