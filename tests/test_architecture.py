@@ -20,7 +20,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset(
         {"specials", "console", "evaluation", "encoding", "files", "settings", "memory", "devices", "interrupts"}
     ),
-    frozenset({"tokenizer", "models"}),
+    frozenset({"tokenizer", "models", "guide"}),
     frozenset({"batches", "decoding", "checkpoint"}),
     frozenset({"translator", "interop"}),
     frozenset({"training", "blame", "serving"}),
@@ -49,6 +49,7 @@ WITHOUT_TORCH = (
     "settings",
     "memory",
     "interrupts",
+    "guide",
     "report",
     "cli",
     "__main__",
