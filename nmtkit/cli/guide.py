@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -13,8 +13,13 @@ from nmtkit.cli.streams import write_result
 from nmtkit.console import note, stdout_console
 from nmtkit.guide import pages
 
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
 LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md\)")
 """From a page to another."""
+COMMAND = re.compile(r"^\$ (?:.*\\\n)*.*$", re.MULTILINE)
+"""In an example, with its continued lines."""
 
 
 def _known(name: str | None) -> str | None:
@@ -44,9 +49,23 @@ def guide(
             console.print(f"{one.name:<16} {one.summary}", soft_wrap=True)
         note("nmtkit guide PAGE shows one of them")
     elif console.is_terminal:
-        from rich.markdown import Markdown
-
-        text = LINK.sub(r"\1 (`nmtkit guide \2`)", pages.read(page).text)
-        console.print(Markdown(text, hyperlinks=False))
+        console.print(_laid_out(pages.read(page).text))
     else:
         write_result(STANDARD, pages.read(page).text, "")
+
+
+def _laid_out(text: str) -> RenderableType:
+    """A page for a terminal: links as commands, and examples without margins, for commands print 80 columns."""
+    from rich.markdown import CodeBlock, Markdown
+    from rich.text import Text
+
+    class Example(CodeBlock):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            example = Text(str(self.text).rstrip())
+            example.highlight_regex(COMMAND, "bold")
+            yield example
+
+    class Page(Markdown):
+        elements: ClassVar = {**Markdown.elements, "fence": Example, "code_block": Example}
+
+    return Page(LINK.sub(r"\1 (`nmtkit guide \2`)", text), hyperlinks=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_an_unknown_page_is_wrong_usage(name: str, named: str) -> None:
 
 
 def test_a_terminal_gets_it_laid_out() -> None:
-    """No marks of Markdown, nothing wider than the terminal, a link as the command that follows it."""
+    """No marks of Markdown, nothing wider than the terminal, a link as the command that follows it, examples whole."""
     shown = on_a_terminal("guide", "first-steps")
     plain = [part.split("m", 1)[-1] for part in shown.split("\x1b[")]
     lines = "".join(plain).splitlines()
@@ -70,3 +71,8 @@ def test_a_terminal_gets_it_laid_out() -> None:
     assert not [line for line in lines if line.lstrip().startswith(("# ", "```", "|--"))]
     words = " ".join("".join(plain).split())
     assert "nmtkit guide search" in words and ".md" not in words
+    page = (ROOT / "nmtkit" / "guide" / "first-steps.md").read_text(encoding="utf-8")
+    examples = "".join(re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    whole = {line for line in examples.splitlines() if len(line) <= 80 and "\t" not in line}
+    assert any(len(line) == 80 for line in whole), "the page has no example as wide as the terminal"
+    assert whole <= {line.rstrip() for line in lines}
