@@ -33,7 +33,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "features",
         }
     ),
-    frozenset({"tokenizer", "models"}),
+    frozenset({"tokenizer", "models", "guide"}),
     frozenset({"batches", "decoding"}),
     frozenset({"checkpoint"}),
     frozenset({"translator", "interop"}),
@@ -80,6 +80,7 @@ WITHOUT_TORCH = (
     "settings",
     "memory",
     "interrupts",
+    "guide",
     "report",
     "cli",
     "__main__",

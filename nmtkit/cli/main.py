@@ -16,6 +16,7 @@ from nmtkit.cli.blame_compare import blame_compare
 from nmtkit.cli.compare import compare
 from nmtkit.cli.errors import USAGE, failed, reporting, shortened
 from nmtkit.cli.evaluate import evaluate
+from nmtkit.cli.guide import guide
 from nmtkit.cli.info import info
 from nmtkit.cli.inspect import inspect
 from nmtkit.cli.parameters import COMMON
@@ -63,7 +64,8 @@ app = typer.Typer(
     name="nmtkit",
     cls=_Group,
     help="Train translation models, translate, evaluate, and find out whether the search or the model is to blame.",
-    epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help.",
+    epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help; "
+    "nmtkit guide is the manual.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -81,6 +83,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "attention": attention,
     "compare": compare,
     "info": info,
+    "guide": guide,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=_Command, epilog=EPILOG)(reporting(command))

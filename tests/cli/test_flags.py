@@ -199,6 +199,11 @@ WHERE: dict[str, dict[str, str]] = {
         "--config": "test_quiet_and_a_config_file",
         "--quiet": "test_quiet_and_a_config_file",
     },
+    "guide": {
+        "PAGE": "test_every_page_is_listed_and_shown",
+        "--config": "test_quiet_lists_without_a_note",
+        "--quiet": "test_quiet_lists_without_a_note",
+    },
 }
 EVERYWHERE = {"--debug": "test_debug_shows_the_traceback_and_the_same_line", "--help": "test_help_loads_nothing_heavy"}
 

@@ -82,6 +82,7 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
     "attention": (["model"], ["--source", "s.fr", *SHORT]),
     "compare": (["model"], [*TEXT, *SHORT]),
     "info": (["model"], []),
+    "guide": (["search"], []),
 }
 """A call of each command that works, if the companions of the option are there: arguments and options."""
 COMPANIONS: dict[tuple[str, str], list[str]] = {

@@ -79,6 +79,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     },
     "compare": {"--buckets": 5, **MACHINE},
     "info": {"--weights": "best"},
+    "guide": {},
 }
 SEARCHING = ("translate", "evaluate", "blame-analysis", "attention", "compare")
 for name in SEARCHING:

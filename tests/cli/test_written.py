@@ -38,6 +38,7 @@ WRITTEN: dict[str, dict[str, str]] = {
     },
     "compare": {"--json": "1 model", "--plot": "1 model"},
     "info": {"--json": "what is known of"},
+    "guide": {},
 }
 """What the line says behind the name."""
 ENDINGS = {"--plot": ".svg", "--html": ".html", "--json": ".json", "--output": ".model"}
