@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one a core
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as behind nohup or "&" in a script; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -69,8 +69,7 @@ def evaluate(
 
     _check(bool(folders), source, hypotheses, given(output=output, **search, **model))
     metrics.check_outside(scores, known=hypotheses is not None)
-    read = read_sources if source else read_parallel
-    first, *references = read(source or hypotheses, *reference)  # type: ignore[arg-type]
+    first, *references = read_sources(source, *reference) if source else read_parallel(hypotheses or "", *reference)
     outputs, outside = first, metrics.read_outside(scores, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
