@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from nmtkit.blame.findings import Report
+from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.metrics import USUAL
@@ -113,8 +113,14 @@ def _sweep(made: Sweep) -> Iterator[str]:
 def _provenance(report: Report) -> str:
     rows = "".join(
         f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(str(value))}</td></tr>"
-        for name, value in vars(report.provenance).items()
+        for name, value in {**vars(report.provenance), "scores_file": _origin(report.provenance)}.items()
         if value not in (None, (), False)
     )
     inside = f'<div class="wide"><table>{rows}</table></div>'
     return f'<details class="soft"><summary>How this was made</summary>{inside}</details>'
+
+
+def _origin(facts: Provenance) -> str | None:
+    """Where scores of another tool are from."""
+    file = facts.scores_file
+    return f"{file.title}, {file.direction} is better, SHA-256 {file.sha256}" if file else None

@@ -13,6 +13,8 @@ from nmtkit.cli.main import COMMANDS, app
 READ = {
     *("--source", "--reference", "--target", "--candidates", "--hypotheses", "--input", "--gold", "--errors", "--grid"),
     *("--config", "--tokenizer"),
+    "--scores-file",
+    "--scores-of",
 }
 """Options that name a file to read."""
 WRITTEN: dict[str, dict[str, str]] = {

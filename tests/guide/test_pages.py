@@ -18,8 +18,8 @@ from nmtkit.training.options import TrainingOptions
 
 GUIDE = ROOT / "nmtkit" / "guide"
 BOOKS = [ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "data" / "results.md", *sorted(GUIDE.glob("*.md"))]
-OTHERS = {"--install-completion", "--help", "--plot"}
-"""Flags of no command of its own; --plot is also one of a benchmark."""
+OTHERS = {"--install-completion", "--help"}
+"""Flags that all commands have, or nmtkit itself."""
 
 
 def text_of(path: Path) -> str:

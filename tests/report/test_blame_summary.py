@@ -9,6 +9,7 @@ from html import unescape
 from support.blame_toys import SMALL
 from support.sweep_toys import MADE
 
+from nmtkit.evaluation.metric import Direction, ScoresFile
 from nmtkit.evaluation.metrics import METRICS
 from nmtkit.evaluation.scoring import Score
 from nmtkit.report.blame_summary import summary
@@ -24,6 +25,13 @@ def test_rows_have_titles_counts_and_intervals() -> None:
     assert "output ≠ reference 5" in text and "of these, below chrF 60 1" in text
     assert "1 of 6 outputs equals a reference" in text and "What other settings would bring" not in text
     assert "sentence threshold 60.0" in text and "scores file" not in text
+
+
+def test_where_scores_of_another_tool_are_from() -> None:
+    file = ScoresFile("comet", Direction.LOWER, "ab12")
+    facts = replace(SMALL.provenance, sentence_metric="scores", scores_file=file)
+    text = words(*summary(replace(SMALL, provenance=facts), None))
+    assert "of these, comet above 60 1" in text and "scores file comet, lower is better, SHA-256 ab12" in text
 
 
 def test_a_sweep_has_its_table_and_more_metrics_one_of_their_own() -> None:

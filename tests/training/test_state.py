@@ -15,7 +15,7 @@ from nmtkit.checkpoint import load_tensors, save_tensors
 from nmtkit.models.interface import Model
 from nmtkit.training.loop import add_gradients, make_optimizer
 from nmtkit.training.options import TrainingOptions
-from nmtkit.training.state import KIND, Position, RunState
+from nmtkit.training.state import KIND, Meter, Position, RunState
 from nmtkit.training.task import TaskLoss
 from nmtkit.training.translation import TranslationTask
 from nmtkit.training.validation import DevSet
@@ -148,3 +148,15 @@ def test_a_failed_save_leaves_the_last_state_and_its_snapshots(tmp_path: Path, m
         with pytest.raises(OSError, match="No space"):
             state.save(made, optimizer, later)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_position_is_written_in_the_words_of_earlier_versions() -> None:
+    meter = Meter(loss=12.5, predicted=30, read=40, seconds=2.0, updates=3, rate=0.25)
+    position = Position(7, 2, 3, -1.25, 4, 2, [2, 5], 12.5, meter=meter)
+    written = position.header()
+    assert written["meter"] == {
+        "loss": 12.5, "target_tokens": 30, "source_tokens": 40, "seconds": 2.0, "updates": 3, "rate": 0.25,
+    }  # fmt: skip
+    assert Position.from_header(written) == position
+    assert Position.from_header({"step": 3}) == Position(3)
+    assert (meter.mean_loss(), meter.speed()) == (12.5 / 30, 35.0)
