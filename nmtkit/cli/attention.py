@@ -11,10 +11,9 @@ import typer
 
 from nmtkit.cli import paths
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    SEARCH_OPTIONS,
     Folders,
-    Options,
+    MachineFlags,
+    SearchFlags,
     choice,
     count,
     load_translator,
@@ -72,7 +71,7 @@ class Outputs:
     ] = None
 
 
-@takes(which=Which, outputs=Outputs, search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+@takes(which=Which, outputs=Outputs, search=SearchFlags, model=MachineFlags)
 def attention(
     folders: Folders,
     source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
@@ -83,8 +82,8 @@ def attention(
     *,
     which: Which,
     outputs: Outputs,
-    search: Options,
-    model: Options,
+    search: SearchFlags,
+    model: MachineFlags,
 ) -> None:
     """Show what a model looks at while it writes each piece of its translation, or of a given one.
 

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from nmtkit.cli import paths
 from nmtkit.cli.blame_options import (
-    BANS,
-    CERTIFICATE_OPTIONS,
     OF_THE_SWEEP,
-    OUTPUT_OPTIONS,
-    REMEDY_OPTIONS,
-    VERDICT_OPTIONS,
+    CertificateFlags,
+    OutputFlags,
+    RemedyFlags,
+    Searched,
+    VerdictFlags,
     budget,
     check,
     question,
     swept,
 )
+from nmtkit.cli.metrics import OutsideFlags
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    SEARCH_OPTIONS,
     Folders,
-    Options,
+    MachineFlags,
+    SearchFlags,
     load_translator,
-    refused,
     search_settings,
     takes,
     usage,
@@ -48,24 +47,26 @@ if TYPE_CHECKING:
 
 
 @takes(
-    verdicts=VERDICT_OPTIONS,
-    certificates=CERTIFICATE_OPTIONS,
-    remedies=REMEDY_OPTIONS,
-    output=OUTPUT_OPTIONS,
-    search={**SEARCH_OPTIONS, **refused(*BANS)},
-    model=MODEL_OPTIONS,
+    verdicts=VerdictFlags,
+    outside=OutsideFlags,
+    certificates=CertificateFlags,
+    remedies=RemedyFlags,
+    output=OutputFlags,
+    search=Searched,
+    model=MachineFlags,
 )
 def blame_analysis(
     folders: Folders,
     source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
     reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
     *,
-    verdicts: Options,
-    certificates: Options,
-    remedies: Options,
-    output: Options,
-    search: Options,
-    model: Options,
+    verdicts: VerdictFlags,
+    outside: OutsideFlags,
+    certificates: CertificateFlags,
+    remedies: RemedyFlags,
+    output: OutputFlags,
+    search: SearchFlags,
+    model: MachineFlags,
 ) -> None:
     """Blame the beam search or the model for every wrong translation.
 
@@ -77,15 +78,15 @@ def blame_analysis(
     from nmtkit.blame.keeping import Keeper
     from nmtkit.features import read_sources
 
-    check(len(folders), verdicts, certificates, remedies, output)
+    check(len(folders), verdicts, outside, certificates, remedies, output)
     _check_training_text(folders[0], remedies, output)
     sources, *references = read_sources(source, *reference)
-    asked = question(verdicts, len(sources))
+    asked = question(verdicts, outside, len(sources))
     translator = load_translator(folders, model)
     settings = _settings(translator, search, remedies)
     training = _training_text(folders[0], model, remedies)
-    keeper = Keeper(output["records"]) if output["records"] else None
-    certified = min(certificates["sample"] or len(sources), len(sources))
+    keeper = Keeper(output.records) if output.records else None
+    certified = min(certificates.sample or len(sources), len(sources))
     with _kept(keeper), Progress(certified, "exact search", every=SECONDS) as bar:
         report = blame(
             translator,
@@ -101,21 +102,21 @@ def blame_analysis(
     if keeper:
         note(_shown(keeper))
     made = _measure(translator, sources, references, settings, remedies, asked)
-    if made and remedies["save_best"]:
+    if made and remedies.save_best:
         _save(folders[0], made, report.provenance)
-    _write(report, made, output, remedies["plot"], lambda most: _explain(translator, sources, report, settings, most))
+    _write(report, made, output, remedies.plot, lambda most: _explain(translator, sources, report, settings, most))
 
 
-def _check_training_text(folder: Path, remedies: Options, output: Options) -> None:
+def _check_training_text(folder: Path, remedies: RemedyFlags, output: OutputFlags) -> None:
     """Refuse to write over it."""
     from nmtkit.blame.fit import training_paths
 
-    if remedies["train_sample"]:
-        known = paths.named(train_sample=training_paths(folder, remedies["train_text"]))
-        paths.keep_apart(known, paths.named(plot=remedies["plot"], **output))
+    if remedies.train_sample:
+        known = paths.named(train_sample=training_paths(folder, remedies.train_text))
+        paths.keep_apart(known, paths.named(plot=remedies.plot, **vars(output)))
 
 
-def _settings(translator: Translator, search: Options, remedies: Options) -> SearchSettings:
+def _settings(translator: Translator, search: SearchFlags, remedies: RemedyFlags) -> SearchSettings:
     """Those of the search, all that a sweep would measure being possible, too."""
     from nmtkit.blame.analysis import check_settings
 
@@ -130,13 +131,11 @@ def _settings(translator: Translator, search: Options, remedies: Options) -> Sea
     return settings
 
 
-def _training_text(folder: Path, model: Options, remedies: Options) -> TrainingText | None:
+def _training_text(folder: Path, model: MachineFlags, remedies: RemedyFlags) -> TrainingText | None:
     from nmtkit.blame.fit import read_training_text
 
-    wanted = remedies["train_sample"]
-    return (
-        read_training_text(folder, model["weights"] or "best", remedies["train_text"], wanted, warn) if wanted else None
-    )
+    wanted = remedies.train_sample
+    return read_training_text(folder, model.weights or "best", remedies.train_text, wanted, warn) if wanted else None
 
 
 def _measure(
@@ -144,7 +143,7 @@ def _measure(
     sources: Sequence[str],
     references: Sequence[Sequence[str]],
     settings: SearchSettings,
-    remedies: Options,
+    remedies: RemedyFlags,
     asked: Mapping[str, Any],
 ) -> Sweep | None:
     """The sweep, if one was asked for."""
@@ -155,7 +154,7 @@ def _measure(
     if not beams and not alphas:
         return None
     decides: dict[str, Any] = {name: value for name, value in asked.items() if name in OF_THE_SWEEP}
-    columns = with_usual(remedies["metric"] or ())
+    columns = with_usual(remedies.metric or ())
     return sweep(translator, sources, references, settings, beams, alphas, metrics=columns, **decides)
 
 
@@ -169,7 +168,7 @@ def _explain(
 
 
 def _write(
-    report: Report, made: Sweep | None, output: Options, plot: Path | None, explain: Callable[[int], list[Detail]]
+    report: Report, made: Sweep | None, output: OutputFlags, plot: Path | None, explain: Callable[[int], list[Detail]]
 ) -> None:
     """The files that were asked for, and the tables."""
     from nmtkit.report.blame import render, to_json, to_tsv
@@ -178,20 +177,20 @@ def _write(
     from nmtkit.report.sweep import to_json as sweep_to_json
 
     sentences = counted(len(report.records), "sentence")
-    if output["json"]:
+    if output.json:
         value = {**to_json(report), "sweep": sweep_to_json(made) if made else None}
-        write_result(output["json"], json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
-    if output["tsv"]:
-        write_result(output["tsv"], to_tsv(report), sentences)
-    if output["html"]:
-        most = DETAILS if output["details"] is None else output["details"]
-        write_result(output["html"], page(report, made, explain(most)), sentences)
+        write_result(output.json, json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
+    if output.tsv:
+        write_result(output.tsv, to_tsv(report), sentences)
+    if output.html:
+        most = DETAILS if output.details is None else output.details
+        write_result(output.html, page(report, made, explain(most)), sentences)
     if plot and made:
         draw(made, plot)
         note(f"{plot}: {counted(len(made.settings), 'setting')}")
-    if paths.STANDARD not in (output["json"], output["tsv"], output["html"]):
+    if paths.STANDARD not in (output.json, output.tsv, output.html):
         console = stdout_console()
-        for part in render(report, 5 if output["examples"] is None else output["examples"], made):
+        for part in render(report, 5 if output.examples is None else output.examples, made):
             console.print(part)
 
 

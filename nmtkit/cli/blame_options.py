@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -9,7 +10,7 @@ import typer
 
 from nmtkit.blame.bounds import SEGMENTATIONS, TOLERANCE
 from nmtkit.cli import metrics, paths
-from nmtkit.cli.parameters import Options, count, given, real, usage
+from nmtkit.cli.parameters import SearchFlags, count, given, real, usage
 from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS
 from nmtkit.evaluation.metric import OUTSIDE
 from nmtkit.evaluation.threshold import USUAL
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies", "Output"
-
-BANS = ("min_length", "min_length_ratio", "no_repeat_ngram")
-"""Options of the search that an analysis refuses: known here so that the refusal says why."""
 
 OF_THE_SWEEP = ("tolerance", "reference_segmentations")
 """What decides the verdicts of a sweep, too."""
@@ -35,17 +33,19 @@ def _option(
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, show_default=default)
 
 
-VERDICT_OPTIONS: Options = {
-    "errors_below": Annotated[
+@dataclass(frozen=True)
+class VerdictFlags:
+    """What decides the verdicts."""
+
+    errors_below: Annotated[
         str | None,
         _option("Second row: errors with a worse sentence score than X.", VERDICTS, "METRIC:X", default=str(USUAL)),
-    ],
-    **metrics.outside(VERDICTS),
-    "errors": Annotated[
+    ] = None
+    errors: Annotated[
         Path | None,
         paths.read("Numbers of sentences a person judged wrong, one a line: a row of their own.", panel=VERDICTS),
-    ],
-    "tolerance": Annotated[
+    ] = None
+    tolerance: Annotated[
         float | None,
         real(
             "On J: differences up to it blame the model. Nats in all at α 0, nats a piece at α 1.",
@@ -53,18 +53,22 @@ VERDICT_OPTIONS: Options = {
             VERDICTS,
             default="0.0001",
         ),
-    ],
-    "reference_segmentations": Annotated[
+    ] = None
+    reference_segmentations: Annotated[
         int | None,
         count("Score a reference under its best of so many segmentations.", SEGMENTATIONS, VERDICTS, default="1"),
-    ],
-}
-CERTIFICATE_OPTIONS: Options = {
-    "exact": Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")],
-    "budget_steps": Annotated[
+    ] = None
+
+
+@dataclass(frozen=True)
+class CertificateFlags:
+    """Exact search and its budget."""
+
+    exact: Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")] = False
+    budget_steps: Annotated[
         int | None, count("Most model steps of it for a sentence.", BUDGET_STEPS, CERTIFICATES, default="10000")
-    ],
-    "budget_seconds": Annotated[
+    ] = None
+    budget_seconds: Annotated[
         float | None,
         real(
             "Most seconds of it for a sentence, on average over a batch.",
@@ -72,98 +76,123 @@ CERTIFICATE_OPTIONS: Options = {
             CERTIFICATES,
             default="no limit",
         ),
-    ],
-    "sample": Annotated[
+    ] = None
+    sample: Annotated[
         int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES, default="all")
-    ],
-}
-REMEDY_OPTIONS: Options = {
-    "train_sample": Annotated[
+    ] = None
+
+
+@dataclass(frozen=True)
+class RemedyFlags:
+    """What is measured to find a remedy."""
+
+    train_sample: Annotated[
         int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
-    ],
-    "train_text": Annotated[
+    ] = None
+    train_text: Annotated[
         Path | None, paths.prefix("That text, if it has moved: PREFIX.LANG.", REMEDIES, default="where it was")
-    ],
-    "sweep_beams": Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")],
-    "sweep_alphas": Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")],
-    "metric": Annotated[
+    ] = None
+    sweep_beams: Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")] = None
+    sweep_alphas: Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")] = None
+    metric: Annotated[
         list[str] | None, metrics.metric("Another column of these measurements; repeat for several.", REMEDIES)
-    ],
-    "plot": Annotated[Path | None, paths.written("Draw what was measured, as .png, .svg or .pdf.", panel=REMEDIES)],
-    "save_best": Annotated[
+    ] = None
+    plot: Annotated[Path | None, paths.written("Draw what was measured, as .png, .svg or .pdf.", panel=REMEDIES)] = None
+    save_best: Annotated[
         bool, _option("Make the setting to use the folder's default.", REMEDIES, name="--save-best")
-    ],
-}
-OUTPUT_OPTIONS: Options = {
-    "records": Annotated[
+    ] = False
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where the report goes."""
+
+    records: Annotated[
         Path | None,
         paths.option(
             paths.file_to_go_on_with, "Keep the records here as they come, and go on from them.", panel=OUTPUT
         ),
-    ],
-    "html": Annotated[Path | None, paths.written("Write a page to look at, one file.", panel=OUTPUT)],
-    "details": Annotated[int | None, count("Sentences of the page in full detail.", 0, panel=OUTPUT, default="200")],
-    "json": Annotated[Path | None, paths.written("Write all records as JSON.", panel=OUTPUT)],
-    "tsv": Annotated[Path | None, paths.written("Write one line a sentence.", panel=OUTPUT)],
-    "examples": Annotated[int | None, count("Sentences shown in the table.", 0, panel=OUTPUT, default="5")],
-}
+    ] = None
+    html: Annotated[Path | None, paths.written("Write a page to look at, one file.", panel=OUTPUT)] = None
+    details: Annotated[int | None, count("Sentences of the page in full detail.", 0, panel=OUTPUT, default="200")] = (
+        None
+    )
+    json: Annotated[Path | None, paths.written("Write all records as JSON.", panel=OUTPUT)] = None
+    tsv: Annotated[Path | None, paths.written("Write one line a sentence.", panel=OUTPUT)] = None
+    examples: Annotated[int | None, count("Sentences shown in the table.", 0, panel=OUTPUT, default="5")] = None
 
 
-def check(folders: int, verdicts: Options, certificates: Options, remedies: Options, output: Options) -> None:
+@dataclass(frozen=True)
+class Searched(SearchFlags):
+    """The search, with options that an analysis refuses: known here so that the refusal says why."""
+
+    min_length: Annotated[int | None, typer.Option(hidden=True)] = None
+    min_length_ratio: Annotated[float | None, typer.Option(hidden=True)] = None
+    no_repeat_ngram: Annotated[int | None, typer.Option(hidden=True)] = None
+
+
+def check(
+    folders: int,
+    verdicts: VerdictFlags,
+    outside: metrics.OutsideFlags,
+    certificates: CertificateFlags,
+    remedies: RemedyFlags,
+    output: OutputFlags,
+) -> None:
     """Refuse options that do not go together, before anything is loaded."""
     from nmtkit.report import plot
 
-    metrics.check_outside(verdicts)
-    named = (verdicts["errors_below"] or "").partition(":")[0] == OUTSIDE
-    if named != bool(verdicts["scores_file"]):
+    metrics.check_outside(outside)
+    named = (verdicts.errors_below or "").partition(":")[0] == OUTSIDE
+    if named != bool(outside.scores_file):
         raise typer.BadParameter(f"--errors-below {OUTSIDE}:X and --scores-file belong together: add the other one")
     sweeping = any(swept(remedies))
-    if remedies["save_best"] and (folders > 1 or not sweeping):
+    if remedies.save_best and (folders > 1 or not sweeping):
         raise typer.BadParameter("--save-best writes what a sweep chose into one folder: add --sweep-beams")
-    if remedies["plot"]:
+    if remedies.plot:
         if not sweeping:
             raise typer.BadParameter("--plot draws what a sweep measured: add --sweep-beams")
         with usage():
-            plot.check(remedies["plot"])
-    if not certificates["exact"] and len(given(**certificates)) > 1:
+            plot.check(remedies.plot)
+    if not certificates.exact and len(given(certificates)) > 1:
         raise typer.BadParameter("--sample and the budgets belong to --exact: add it, or leave them out")
-    if remedies["metric"] and not sweeping:
+    if remedies.metric and not sweeping:
         raise typer.BadParameter("--metric adds a column to what a sweep measures: add --sweep-beams")
-    if remedies["train_text"] and not remedies["train_sample"]:
+    if remedies.train_text and not remedies.train_sample:
         raise typer.BadParameter("--train-text says where the text of --train-sample is: add it, or leave both out")
-    if output["details"] is not None and not output["html"]:
+    if output.details is not None and not output.html:
         raise typer.BadParameter("--details says how much --html shows: add it, or leave both out")
 
 
-def question(verdicts: Options, sources: int) -> dict[str, Any]:
+def question(verdicts: VerdictFlags, outside: metrics.OutsideFlags, sources: int) -> dict[str, Any]:
     """What decides the verdicts, as `blame` takes it."""
     from nmtkit.blame.question import read_errors
     from nmtkit.evaluation.metrics import METRICS
     from nmtkit.evaluation.threshold import parse_threshold
 
-    values = given(**{name: verdicts[name] for name in ("tolerance", "reference_segmentations")})
-    if verdicts["errors_below"]:
-        given_scores = metrics.read_outside(verdicts, sources)
+    values = given(tolerance=verdicts.tolerance, reference_segmentations=verdicts.reference_segmentations)
+    if verdicts.errors_below:
+        given_scores = metrics.read_outside(outside, sources)
         known = {**METRICS, **({given_scores.name: given_scores} if given_scores else {})}
         with usage():
-            values["threshold"] = parse_threshold(verdicts["errors_below"], known)
-    if verdicts["errors"]:
-        values["errors"] = read_errors(verdicts["errors"])
+            values["threshold"] = parse_threshold(verdicts.errors_below, known)
+    if verdicts.errors:
+        values["errors"] = read_errors(verdicts.errors)
     return values
 
 
-def budget(certificates: Options) -> Budget | None:
+def budget(certificates: CertificateFlags) -> Budget | None:
     from nmtkit.blame.search_errors import Budget
 
-    if not certificates["exact"]:
+    if not certificates.exact:
         return None
-    return Budget(certificates["budget_steps"] or 10_000, certificates["budget_seconds"], certificates["sample"])
+    return Budget(certificates.budget_steps or 10_000, certificates.budget_seconds, certificates.sample)
 
 
-def swept(remedies: Options) -> tuple[list[int], list[float]]:
+def swept(remedies: RemedyFlags) -> tuple[list[int], list[float]]:
     """Beams and exponents to be measured."""
-    beams = _numbers(remedies["sweep_beams"], int, "--sweep-beams")
-    return beams, _numbers(remedies["sweep_alphas"], float, "--sweep-alphas")
+    beams = _numbers(remedies.sweep_beams, int, "--sweep-beams")
+    return beams, _numbers(remedies.sweep_alphas, float, "--sweep-alphas")
 
 
 def _numbers(text: str | None, kind: type[Number], flag: str) -> list[Number]:

@@ -12,9 +12,8 @@ import typer
 from nmtkit.cli import metrics, paths
 from nmtkit.cli.config import config_of
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    SEARCH_OPTIONS,
-    Options,
+    MachineFlags,
+    SearchFlags,
     count,
     given,
     load_translator,
@@ -35,7 +34,7 @@ GRID, OUTPUT = "Grid", "Output"
 SIDES = ("source", "target")
 
 
-@takes(search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+@takes(search=SearchFlags, model=MachineFlags)
 def compare(
     context: typer.Context,
     source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
@@ -56,8 +55,8 @@ def compare(
         Path | None, paths.written("BLEU against source length, as .png, .svg or .pdf.", panel=OUTPUT)
     ] = None,
     *,
-    search: Options,
-    model: Options,
+    search: SearchFlags,
+    model: MachineFlags,
 ) -> None:
     """Compare models on one text: size, speed, loss, BLEU and chrF with intervals, and BLEU by source length.
 
@@ -112,7 +111,7 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
 
 
 def _trained(
-    grid: Path, output: Path, search: Options, read: list[paths.Named], written: list[paths.Named]
+    grid: Path, output: Path, search: SearchFlags, read: list[paths.Named], written: list[paths.Named]
 ) -> dict[str, list[Path]]:
     """The model folders of each variant of a grid, trained where they are not finished.
 
@@ -124,13 +123,13 @@ def _trained(
 
     wanted = read_grid(grid)
     with usage():
-        SearchSettings(**given(**search))  # before hours of training
+        SearchSettings(**given(search))  # before hours of training
     paths.keep_apart(read, [*paths.named(output=wanted.configurations(output)), *written])
     train_all(wanted, output, note)
     return wanted.folders(output)
 
 
-def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> dict[str, Any]:
+def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: SearchFlags) -> dict[str, Any]:
     """Of what, with what and by what models were compared.
 
     Args:
@@ -148,14 +147,14 @@ def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: Options) -> di
         "command": shlex.join(["nmtkit", *sys.argv[1:]]),
         "source": source,
         "references": references,
-        "search": given(**search),
+        "search": given(search),
     }
 
 
 class Translators:
     """Loads models one after the other and lets each translate; says where they are hard to compare."""
 
-    def __init__(self, search: Options, model: Options) -> None:
+    def __init__(self, search: SearchFlags, model: MachineFlags) -> None:
         self._search, self._model = search, model
         self._first: FolderOptions | None = None
 
@@ -170,7 +169,7 @@ class Translators:
         translator = load_translator([folder], self._model)
         history = read_history(folder / "history.jsonl")
         speeds = [line["tokens_per_second"] for line in history if "tokens_per_second" in line]
-        scores = checkpoint.read_scores(folder, self._model["weights"] or "best")
+        scores = checkpoint.read_scores(folder, self._model.weights or "best")
         return run(
             name,
             translator,

@@ -12,9 +12,8 @@ import typer
 
 from nmtkit.cli import metrics, paths
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    SEARCH_OPTIONS,
-    Options,
+    MachineFlags,
+    SearchFlags,
     count,
     given,
     load_translator,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from nmtkit.evaluation.metric import Metric
 
 
-@takes(scores=metrics.outside(), search=SEARCH_OPTIONS, model=MODEL_OPTIONS)
+@takes(outside=metrics.OutsideFlags, search=SearchFlags, model=MachineFlags)
 def evaluate(
     reference: Annotated[list[Path], paths.read("Reference translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
@@ -50,9 +49,9 @@ def evaluate(
     seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
-    scores: Options,
-    search: Options,
-    model: Options,
+    outside: metrics.OutsideFlags,
+    search: SearchFlags,
+    model: MachineFlags,
 ) -> None:
     """Score translations with sacreBLEU: BLEU and chrF with 95 % percentile intervals and signatures.
 
@@ -67,10 +66,10 @@ def evaluate(
     from nmtkit.report.evaluation import lines, to_json
     from nmtkit.report.tables import short_hash
 
-    _check(bool(folders), source, hypotheses, given(output=output, **search, **model))
-    metrics.check_outside(scores, known=hypotheses is not None)
+    _check(bool(folders), source, hypotheses, given(search, model, output=output))
+    metrics.check_outside(outside, known=hypotheses is not None)
     first, *references = read_sources(source, *reference) if source else read_parallel(hypotheses or "", *reference)
-    outputs, outside = first, metrics.read_outside(scores, len(first), first)
+    outputs, other = first, metrics.read_outside(outside, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
         translator = load_translator(folders, model)
@@ -82,7 +81,7 @@ def evaluate(
     if marks := segmentation_marks(outputs):
         warn(marks)
     asked: list[Metric] = [*with_usual(metric or (), Reading(lowercase, tokenize, warns=True))]
-    asked += [outside] if outside else []
+    asked += [other] if other else []
     found = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
     if json_file:
         text = json.dumps([{**to_json(one), **facts} for one in found], indent=2, ensure_ascii=False) + "\n"
@@ -94,7 +93,7 @@ def evaluate(
             stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)
 
 
-def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: Options) -> None:
+def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: dict[str, Any]) -> None:
     """Refuse both ways at once, and options of a model where none translates."""
     if (hypotheses is None) != translates or translates != (source is not None):
         raise typer.BadParameter("give either a model folder with --source, or --hypotheses")

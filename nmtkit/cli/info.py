@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nmtkit.cli import paths
-from nmtkit.cli.parameters import MODEL_OPTIONS, Folder, Options, given, takes
+from nmtkit.cli.parameters import Folder, WeightsFlags, given, takes
 from nmtkit.cli.streams import write_result
 from nmtkit.console import stdout_console
 
 
-@takes(model={"weights": MODEL_OPTIONS["weights"]})
+@takes(model=WeightsFlags)
 def info(
     folder: Folder,
     json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
-    model: Options,
+    model: WeightsFlags,
 ) -> None:
     """Show a model: architecture, sizes, steps, scores, defaults, provenance."""
     from nmtkit import checkpoint
     from nmtkit.models.build import parameters
 
-    loaded = checkpoint.load(folder, **given(**model))
+    loaded = checkpoint.load(folder, **given(model))
     facts: dict[str, Any] = {
         "folder": str(folder),
         "hash": loaded.hash,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmtkit.cli import paths
-from nmtkit.cli.parameters import Options, choice, given
+from nmtkit.cli.parameters import choice, given
 from nmtkit.evaluation.metric import OUTSIDE, Direction
 from nmtkit.evaluation.metrics import METRICS, USUAL
 from nmtkit.words import counted
@@ -24,36 +25,39 @@ def metric(text: str = "", panel: str | None = None) -> Any:
     return choice(text or f"Another metric besides {usual}; repeat for several.", tuple(METRICS), panel)
 
 
-def outside(panel: str | None = None) -> Options:
-    """Options about scores of another tool, and about what they are the scores of."""
-    directions = tuple(one.value for one in Direction)
-    return {
-        "scores_file": Annotated[
-            Path | None, paths.read("Scores of another tool, such as COMET: one number for each output.", panel=panel)
-        ],
-        "scores_of": Annotated[
-            Path | None, paths.read("The outputs that these scores belong to: they must be those found.", panel=panel)
-        ],
-        "scores_direction": Annotated[
-            str | None, choice("Which of these scores are better.", directions, panel, default="higher")
-        ],
-    }
+PANEL = "Scores of another tool"
 
 
-def check_outside(options: Options, *, known: bool = False) -> None:
+@dataclass(frozen=True)
+class OutsideFlags:
+    """Scores of another tool, and what they are the scores of."""
+
+    scores_file: Annotated[
+        Path | None, paths.read("Scores of another tool, such as COMET: one number for each output.", panel=PANEL)
+    ] = None
+    scores_of: Annotated[
+        Path | None, paths.read("The outputs that these scores belong to: they must be those found.", panel=PANEL)
+    ] = None
+    scores_direction: Annotated[
+        str | None,
+        choice("Which of these scores are better.", tuple(one.value for one in Direction), PANEL, default="higher"),
+    ] = None
+
+
+def check_outside(options: OutsideFlags, *, known: bool = False) -> None:
     """Refuse options about scores that do not go together.
 
     Args:
         known: the outputs are known without --scores-of.
     """
-    about = given(**{f"--{name.replace('_', '-')}": options[name] for name in ("scores_of", "scores_direction")})
-    if about and options["scores_file"] is None:
+    about = given(**{"--scores-of": options.scores_of, "--scores-direction": options.scores_direction})
+    if about and options.scores_file is None:
         raise typer.BadParameter(f"{' and '.join(about)} only says what --scores-file is: add it, or leave both out")
-    if options["scores_file"] is not None and options["scores_of"] is None and not known:
+    if options.scores_file is not None and options.scores_of is None and not known:
         raise typer.BadParameter("--scores-file belongs to certain outputs: name the file of them with --scores-of")
 
 
-def read_outside(options: Options, sources: int, outputs: Sequence[str] = ()) -> OutsideScores | None:
+def read_outside(options: OutsideFlags, sources: int, outputs: Sequence[str] = ()) -> OutsideScores | None:
     """The scores of a file, if one was named.
 
     Args:
@@ -63,7 +67,7 @@ def read_outside(options: Options, sources: int, outputs: Sequence[str] = ()) ->
     from nmtkit.evaluation.outside import parse_scores
     from nmtkit.files import read_lines
 
-    path, of = options["scores_file"], options["scores_of"]
+    path, of = options.scores_file, options.scores_of
     if path is None:
         return None
     if of is not None:
@@ -74,5 +78,5 @@ def read_outside(options: Options, sources: int, outputs: Sequence[str] = ()) ->
             "line by line"
         )
     title = OUTSIDE if path == paths.STANDARD else path.stem
-    direction = Direction(options["scores_direction"] or Direction.HIGHER)
+    direction = Direction(options.scores_direction or Direction.HIGHER)
     return parse_scores(read_lines(path), str(path), outputs, direction, title)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -93,52 +93,72 @@ Folders = Annotated[
     list[Path], paths.argument(paths.folder_to_read, "Model folder; several: an ensemble of them.", metavar="FOLDER")
 ]
 
-Options = dict[str, Any]
-"""The values of a group of options by name; None: not given."""
+LengthAlpha = Annotated[
+    float | None, _real("length_alpha", "Score is log P / length^alpha: 0 none, 1 mean of a token.")
+]
+LengthPenalty = Annotated[
+    str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
+]
+BatchTokens = Annotated[int | None, _count("batch_tokens", "Most padded source pieces searched at a time.")]
 
-SEARCH_OPTIONS: Options = {
-    "beam": Annotated[int | None, _count("beam", "Hypotheses kept at each step; 1 is greedy search.")],
-    "length_alpha": Annotated[
-        float | None, _real("length_alpha", "Score is log P / length^alpha: 0 none, 1 mean of a token.")
-    ],
-    "length_penalty": Annotated[
-        str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
-    ],
-    "max_length": Annotated[
+
+@dataclass(frozen=True)
+class SearchFlags:
+    """The settings of a search that the user gave; None: not given."""
+
+    beam: Annotated[int | None, _count("beam", "Hypotheses kept at each step; 1 is greedy search.")] = None
+    length_alpha: LengthAlpha = None
+    length_penalty: LengthPenalty = None
+    max_length: Annotated[
         int | None,
         _count("max_length", "Most target pieces, end of sentence counted.", "2 × source pieces + 10"),
-    ],
-    "max_length_ratio": Annotated[float | None, _real("max_length_ratio", "Most target pieces for each source piece.")],
-    "min_length": Annotated[int | None, _count("min_length", "Fewest target pieces, end of sentence counted.")],
-    "min_length_ratio": Annotated[float | None, _real("min_length_ratio", "Fewest for each source piece.")],
-    "patience": Annotated[
+    ] = None
+    max_length_ratio: Annotated[
+        float | None, _real("max_length_ratio", "Most target pieces for each source piece.")
+    ] = None
+    min_length: Annotated[int | None, _count("min_length", "Fewest target pieces, end of sentence counted.")] = None
+    min_length_ratio: Annotated[float | None, _real("min_length_ratio", "Fewest for each source piece.")] = None
+    patience: Annotated[
         float | None, _real("patience", "Stop at patience × beam finished ones: faster, may miss the best.")
-    ],
-    "free_eos": Annotated[bool | None, _flag("What ends takes no slot of the beam.", "--free-eos", SEARCH)],
-    "forbid_unk": Annotated[bool | None, _flag("Never produce the unknown piece.", "--forbid-unk", SEARCH)],
-    "no_repeat_ngram": Annotated[int | None, _count("no_repeat_ngram", "No sequence of so many pieces twice; 0: any.")],
-    "batch_tokens": Annotated[int | None, _count("batch_tokens", "Most padded source pieces searched at a time.")],
-}
-OBJECTIVE_OPTIONS: Options = {name: SEARCH_OPTIONS[name] for name in ("length_alpha", "length_penalty", "batch_tokens")}
-"""Where nothing is searched."""
-MODEL_OPTIONS: Options = {
-    "weights": Annotated[str | None, choice("Which weights.", ("best", "last"), MACHINE, default="best")],
-    "device": Annotated[
+    ] = None
+    free_eos: Annotated[bool | None, _flag("What ends takes no slot of the beam.", "--free-eos", SEARCH)] = None
+    forbid_unk: Annotated[bool | None, _flag("Never produce the unknown piece.", "--forbid-unk", SEARCH)] = None
+    no_repeat_ngram: Annotated[
+        int | None, _count("no_repeat_ngram", "No sequence of so many pieces twice; 0: any.")
+    ] = None
+    batch_tokens: BatchTokens = None
+
+
+@dataclass(frozen=True)
+class ObjectiveFlags:
+    """The objective, where nothing is searched."""
+
+    length_alpha: LengthAlpha = None
+    length_penalty: LengthPenalty = None
+    batch_tokens: BatchTokens = None
+
+
+@dataclass(frozen=True)
+class WeightsFlags:
+    """Which weights of a model folder."""
+
+    weights: Annotated[str | None, choice("Which weights.", ("best", "last"), MACHINE, default="best")] = None
+
+
+@dataclass(frozen=True)
+class DeviceFlags:
+    """Where a model runs."""
+
+    device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda or cuda:N.", metavar="NAME", rich_help_panel=MACHINE, show_default="auto"),
-    ],
-    "threads": Annotated[int | None, count("CPU threads.", THREADS, MACHINE, default="PyTorch's choice")],
-}
+    ] = None
+    threads: Annotated[int | None, count("CPU threads.", THREADS, MACHINE, default="PyTorch's choice")] = None
 
 
-def refused(*names: str) -> Options:
-    """Options of the search that a command knows only to say why it refuses them."""
-    hidden = {}
-    for name in names:
-        kind, option = get_args(SEARCH_OPTIONS[name])
-        hidden[name] = Annotated[kind, copy(option)]
-        get_args(hidden[name])[1].hidden = True
-    return hidden
+@dataclass(frozen=True)
+class MachineFlags(DeviceFlags, WeightsFlags):
+    """Which weights, and where they run."""
 
 
 Config = Annotated[
@@ -159,11 +179,11 @@ Quiet = Annotated[
 Debug = Annotated[
     bool, typer.Option("--debug", callback=set_debug, help="Show tracebacks of errors.", rich_help_panel=COMMON)
 ]
-COMMON_OPTIONS: Options = {"config": Config, "quiet": Quiet, "debug": Debug}
+COMMON_OPTIONS: dict[str, Any] = {"config": Config, "quiet": Quiet, "debug": Debug}
 """Their callbacks do what they say; no command receives their values."""
 
 
-def takes(**groups: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command whose parameter `name` is a group of options.
 
     A group is a frozen dataclass whose fields are annotated with their options; the command gets an instance. The
@@ -182,7 +202,7 @@ def takes(**groups: Any) -> Callable[[Callable[..., None]], Callable[..., None]]
                 parameters[parameter.name] = parameter.replace(
                     annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
                 )
-        parameters |= _members(COMMON_OPTIONS)
+        parameters |= {name: _keyword(name, hint) for name, hint in COMMON_OPTIONS.items()}
         parameters = {
             name: parameter.replace(annotation=_documented(parameter.annotation, parameter.default))
             for name, parameter in parameters.items()
@@ -196,7 +216,7 @@ def takes(**groups: Any) -> Callable[[Callable[..., None]], Callable[..., None]]
             for name in COMMON_OPTIONS:
                 values.pop(name)
             chosen = {
-                group: _build(groups[group], {name: values.pop(name) for name in options})
+                group: groups[group](**{name: values.pop(name) for name in options})
                 for group, options in members.items()
             }
             command(**values, **chosen)
@@ -210,17 +230,11 @@ def takes(**groups: Any) -> Callable[[Callable[..., None]], Callable[..., None]]
     return decorate
 
 
-def _members(group: Any) -> dict[str, inspect.Parameter]:
+def _members(group: type) -> dict[str, inspect.Parameter]:
     """The options of a group as parameters."""
-    if isinstance(group, dict):
-        return {name: _keyword(name, hint) for name, hint in group.items()}
     hints = get_type_hints(group, include_extras=True)
     defaults = {field.name: None if field.default is MISSING else field.default for field in fields(group)}
     return {name: _keyword(name, hints[name], default) for name, default in defaults.items()}
-
-
-def _build(group: Any, values: dict[str, Any]) -> Any:
-    return values if isinstance(group, dict) else group(**values)
 
 
 def _documented(hint: Any, default: Any) -> Any:
@@ -248,31 +262,32 @@ def _keyword(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """The options that the user gave (not None)."""
-    return {name: value for name, value in options.items() if value is not None}
+def given(*groups: Any, **options: Any) -> dict[str, Any]:
+    """The options that the user gave (not None), of groups and others, by name."""
+    everything = {**{name: value for group in groups for name, value in vars(group).items()}, **options}
+    return {name: value for name, value in everything.items() if value is not None}
 
 
-def load_translator(folders: Sequence[Path], model: Options) -> Translator:
+def load_translator(folders: Sequence[Path], machine: MachineFlags) -> Translator:
     """The model of a folder, or the ensemble of several."""
     from nmtkit.translator import Translator
 
-    return Translator.load(*folders, **given(**model))
+    return Translator.load(*folders, **given(machine))
 
 
-def search_settings(translator: Translator, search: Options, **more: Any) -> SearchSettings:
+def search_settings(translator: Translator, search: SearchFlags | ObjectiveFlags, **more: Any) -> SearchSettings:
     """The folder's default settings with the options that the user gave."""
     from dataclasses import replace
 
     try:
-        return replace(translator.defaults, **given(**search, **more))
+        return replace(translator.defaults, **given(search, **more))
     except ValueError as error:
         raise typer.BadParameter(as_flags(str(error))) from None
 
 
 def as_flags(text: str) -> str:
     """A message about settings of the search with their names as they are written on the command line."""
-    names = "|".join([*SEARCH_OPTIONS, "n_best"])
+    names = "|".join([*(field.name for field in fields(SearchFlags)), "n_best"])
     return re.sub(rf"\b({names}) = ", lambda found: f"--{found[1].replace('_', '-')} ", text)
 
 

@@ -14,10 +14,9 @@ import typer
 
 from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    OBJECTIVE_OPTIONS,
     Folders,
-    Options,
+    MachineFlags,
+    ObjectiveFlags,
     choice,
     load_translator,
     search_settings,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 
-@takes(objective=OBJECTIVE_OPTIONS, model=MODEL_OPTIONS)
+@takes(objective=ObjectiveFlags, model=MachineFlags)
 def score(
     folders: Folders,
     source: Annotated[Path, paths.read("Text that was translated.", "--source", "-s")],
@@ -51,8 +50,8 @@ def score(
     tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
     form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
     *,
-    objective: Options,
-    model: Options,
+    objective: ObjectiveFlags,
+    model: MachineFlags,
 ) -> None:
     """Score given translations: log P of the model, length, and J as the search computes it.
 

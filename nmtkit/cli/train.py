@@ -14,7 +14,7 @@ import typer
 from nmtkit.cli import paths
 from nmtkit.cli.config import tables
 from nmtkit.cli.errors import failed
-from nmtkit.cli.parameters import MODEL_OPTIONS, Options, count, given, real, takes, usage
+from nmtkit.cli.parameters import DeviceFlags, count, given, real, takes, usage
 from nmtkit.cli.streams import write_result
 from nmtkit.console import note
 from nmtkit.models.options import DROPOUT, PRESETS
@@ -126,7 +126,7 @@ class TrainingFlags:
     tokenizer=TokenizerFlags,
     model=ModelFlags,
     training=TrainingFlags,
-    machine={name: MODEL_OPTIONS[name] for name in ("device", "threads")},
+    machine=DeviceFlags,
 )
 def train(
     context: typer.Context,
@@ -155,7 +155,7 @@ def train(
     tokenizer: TokenizerFlags,
     model: ModelFlags,
     training: TrainingFlags,
-    machine: Options,
+    machine: DeviceFlags,
 ) -> None:
     """Train a model, or go on with an interrupted or finished run.
 
@@ -165,7 +165,7 @@ def train(
     from nmtkit.training import recipe
 
     files = {"train": train, "dev": dev, "source_lang": source_lang, "target_lang": target_lang, "output": output}
-    flags = given(**vars(tokenizer), **vars(model), **vars(training), **machine)
+    flags = given(tokenizer, model, training, machine)
     with usage():
         config = Config("", {}, tables(context)).changed({**files, **flags})
         run = config.run(command=shlex.join(["nmtkit", *sys.argv[1:]]))

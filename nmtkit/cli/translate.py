@@ -12,10 +12,9 @@ import typer
 
 from nmtkit.cli import paths, streams
 from nmtkit.cli.parameters import (
-    MODEL_OPTIONS,
-    SEARCH_OPTIONS,
     Folders,
-    Options,
+    MachineFlags,
+    SearchFlags,
     count,
     given,
     load_translator,
@@ -90,7 +89,7 @@ class Inside:
     ] = None
 
 
-@takes(columns=Columns, search=SEARCH_OPTIONS, exactly=Exactly, inside=Inside, model=MODEL_OPTIONS)
+@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, model=MachineFlags)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -102,10 +101,10 @@ def translate(
     line_buffered: Annotated[bool, typer.Option("--line-buffered", help="Answer every line as it comes.")] = False,
     *,
     columns: Columns,
-    search: Options,
+    search: SearchFlags,
     exactly: Exactly,
     inside: Inside,
-    model: Options,
+    model: MachineFlags,
 ) -> None:
     """Translate lines of text with beam search.
 
