@@ -65,6 +65,7 @@ def test_interruptible_work_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_while_a_grid_is_checked(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said once, and no mistake of the grid."""
+    from nmtkit.training import grid as grids
     from nmtkit.training import recipe
 
     grid = tmp_path / "grid.toml"
@@ -76,7 +77,7 @@ def test_while_a_grid_is_checked(data: Data, tmp_path: Path, monkeypatch: pytest
     def stopped(run: recipe.Run) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipe, "check", stopped)
+    monkeypatch.setattr(grids, "check", stopped)
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
     outcome = run_here("compare", "--grid", grid, "--output", tmp_path / "runs", *texts)
     assert (outcome.code, outcome.out, outcome.err) == (130, b"", "interrupted\n")

@@ -16,7 +16,7 @@ from nmtkit.cli.config import tables
 from nmtkit.cli.errors import failed
 from nmtkit.cli.parameters import DeviceFlags, count, given, real, takes, usage
 from nmtkit.cli.streams import write_result
-from nmtkit.console import note
+from nmtkit.console import note, set_quiet
 from nmtkit.models.options import DROPOUT, PRESETS
 from nmtkit.settings import bounds
 from nmtkit.tokenizer.options import TokenizerOptions
@@ -47,7 +47,8 @@ def _write_example(context: typer.Context, path: Path | None) -> None:
     named = [Path(after) for word, after in pairwise(sys.argv) if word == "--config"]
     try:
         paths.check(uses, {"write_config": path, "config": named})
-        write_result(path, example())
+        set_quiet(bool({"--quiet", "-q"} & {*sys.argv}))  # which may stand behind
+        write_result(path, example(), "every key of a configuration")
     except (ValueError, OSError) as error:
         raise typer.Exit(failed(error)) from None
     raise typer.Exit

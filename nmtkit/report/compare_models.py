@@ -41,7 +41,7 @@ def render(made: ModelComparison) -> Iterator[Text | Table]:
     sizes = [[one.name, *_sizes(one)] for one in made.systems]
     yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     if len(made.buckets) > 1:
-        yield Text(f"{_title(made)} by words of the source (sentences in brackets), and gain over the first:")
+        yield Text(f"{_metric_name(made)} by words of the source (sentences in brackets), and gain over the first:")
         for start in range(0, len(made.buckets), ACROSS):
             yield _named(_lengths(made, slice(start, start + ACROSS)))
 
@@ -65,7 +65,7 @@ def _sizes(one: System) -> list[str]:
     ]
 
 
-def _title(made: ModelComparison) -> str:
+def _metric_name(made: ModelComparison) -> str:
     """Of the metric that decides."""
     return made.metrics[0].title
 
@@ -209,7 +209,7 @@ def build(made: ModelComparison) -> Figure:
     axes.set_xticks(places, [f"{_name(bucket)}\n({bucket.sentences})" for bucket in made.buckets], fontsize="small")
     axes.set_xlabel("words of the source (sentences)")
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(f"{_title(made)} (95 % intervals)" if few else _title(made))
+    axes.set_ylabel(f"{_metric_name(made)} (95 % intervals)" if few else _metric_name(made))
     if few:
         axes.legend(fontsize="small")
     else:

@@ -18,7 +18,7 @@ def sentences(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
     """Every word is a vector of its own, with noise; a sentence is to be written in its order."""
     generator = np.random.default_rng(seed)
     table = np.random.default_rng(0).normal(size=(len(WORDS), WIDTH))
-    chosen = [generator.integers(len(WORDS), size=generator.integers(1, 5)) for _ in range(count)]
+    chosen = [generator.permutation(len(WORDS))[: generator.integers(1, 5)] for _ in range(count)]
     noise = [generator.normal(scale=0.1, size=(len(words), WIDTH)) for words in chosen]
     matrices = [(table[words] + own).astype(np.float32) for words, own in zip(chosen, noise, strict=True)]
     return matrices, [" ".join(WORDS[word] for word in words) for words in chosen]

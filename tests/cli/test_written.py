@@ -19,7 +19,7 @@ READ = {
 """Options that name a file to read."""
 WRITTEN: dict[str, dict[str, str]] = {
     "train-tokenizer": {"--output": "400 pieces"},
-    "train": {},
+    "train": {"--write-config": "every key of a configuration"},
     "translate": {"--output": "2 lines", "--trace": "3 lines", "--attention": "2 lines"},
     "inspect": {"--html": "2 sentences"},
     "score": {"--output": "2 lines"},
@@ -60,6 +60,7 @@ def files(model: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> 
     ):
         assert run_here(*words).code == 0
     return {
+        "train": [],
         "train-tokenizer": [data.folder / "train.fr", "--vocab-size", 400],
         "translate": [model, "--input", source, "--max-length", 6],
         "inspect": [trace],

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from support.searches import beam_search, exact_search
 from support.toys import TableLogProbs, TableModel, brute_force, ranked
 from torch import Tensor
 
-from nmtkit.decoding.beam import beam_search
-from nmtkit.decoding.exact import exact_search
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build
 from nmtkit.models.ensemble import Ensemble, MeanLogProbs, Members

@@ -23,6 +23,7 @@ class Table:
     """Words looked up in a list."""
 
     size = len(WORDS)
+    features = None
 
     def encode(self, text: str) -> list[int]:
         return [WORDS.index(word) if word in WORDS[4:] else UNK for word in text.split()]
