@@ -22,7 +22,7 @@ def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.wait(60), process.stderr.read() if process.stderr else ""
 
 
-@pytest.mark.parametrize("module", ["nmtkit.cli.errors", "nmtkit.cli.train"])
+@pytest.mark.parametrize("module", ["nmtkit.cli.errors", "nmtkit.cli.streams"])
 def test_while_modules_are_loaded(module: str) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "nmtkit", "info", "nowhere"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), text=True) as process:

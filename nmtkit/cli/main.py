@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
 import nmtkit
-from nmtkit.cli.attention import attention
-from nmtkit.cli.blame_analysis import blame_analysis
-from nmtkit.cli.blame_compare import blame_compare
-from nmtkit.cli.compare import compare
 from nmtkit.cli.errors import USAGE, failed, reporting, shortened
-from nmtkit.cli.evaluate import evaluate
-from nmtkit.cli.guide import guide
-from nmtkit.cli.info import info
-from nmtkit.cli.inspect import inspect
 from nmtkit.cli.parameters import COMMON
-from nmtkit.cli.score import score
-from nmtkit.cli.train import train
-from nmtkit.cli.train_tokenizer import train_tokenizer
-from nmtkit.cli.translate import translate
 from nmtkit.console import tell
 from nmtkit.interrupts import INTERRUPTED
 
@@ -60,38 +49,53 @@ class _Group(typer.core.TyperGroup):
         return _plain(super().get_params(ctx))
 
 
-app = typer.Typer(
-    name="nmtkit",
-    cls=_Group,
-    help="Train translation models, translate, evaluate, and find out whether the search or the model is to blame.",
-    epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help; "
-    "nmtkit guide is the manual.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+NAMES = (
+    *("train-tokenizer", "train", "translate", "inspect", "score", "evaluate", "blame-analysis", "blame-compare"),
+    *("attention", "compare", "info", "guide"),
 )
+"""The commands, in the order of the help. Each is the function of its name in the module of its name."""
 EPILOG = "In place of a FILE, - is standard input or standard output."
-COMMANDS: dict[str, Callable[..., None]] = {
-    "train-tokenizer": train_tokenizer,
-    "train": train,
-    "translate": translate,
-    "inspect": inspect,
-    "score": score,
-    "evaluate": evaluate,
-    "blame-analysis": blame_analysis,
-    "blame-compare": blame_compare,
-    "attention": attention,
-    "compare": compare,
-    "info": info,
-    "guide": guide,
-}
-for name, command in COMMANDS.items():
-    app.command(name, cls=_Command, epilog=EPILOG)(reporting(command))
+
+
+def load(name: str) -> Callable[..., None]:
+    """The function of a command; only now is its module imported."""
+    module = name.replace("-", "_")
+    command: Callable[..., None] = getattr(import_module(f"nmtkit.cli.{module}"), module)
+    return command
+
+
+def build(names: Iterable[str]) -> typer.Typer:
+    """The application with some of its commands."""
+    app = typer.Typer(
+        name="nmtkit",
+        cls=_Group,
+        help="Train translation models, translate, evaluate, and find out whether the search or the model is to blame.",
+        epilog="A run: train-tokenizer, train, translate, evaluate, blame-analysis. Each command has its own --help; "
+        "nmtkit guide is the manual.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_common)
+    for name in names:
+        app.command(name, cls=_Command, epilog=EPILOG)(reporting(load(name)))
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, which has all commands, and `COMMANDS`, their functions by name: both load everything."""
+    if name == "COMMANDS":
+        return {command: load(command) for command in NAMES}
+    if name == "app":
+        return build(NAMES)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run() -> int:
     """Run the command that the arguments name; returns the exit code. Wrong usage is told in one line, code 2."""
     try:
+        word = sys.argv[1] if len(sys.argv) > 1 else ""
+        app = build([word] if word in NAMES else () if word == "--version" else NAMES)
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()
         return code
@@ -117,7 +121,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")

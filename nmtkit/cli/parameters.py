@@ -207,7 +207,6 @@ def takes(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]
             name: parameter.replace(annotation=_documented(parameter.annotation, parameter.default))
             for name, parameter in parameters.items()
         }
-
         uses = paths.uses({name: parameter.annotation for name, parameter in parameters.items()})
 
         @functools.wraps(command)
@@ -230,6 +229,7 @@ def takes(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]
     return decorate
 
 
+@functools.cache  # hints of annotations are evaluated anew each time, which takes long
 def _members(group: type) -> dict[str, inspect.Parameter]:
     """The options of a group as parameters."""
     hints = get_type_hints(group, include_extras=True)
