@@ -112,10 +112,12 @@ def measure(
         if translator.holds(target := translator.encode_target(text.targets[index]), settings):
             drawn.append(text.sources[index])
             targets.append([target])
-    forced = [one for (one,) in translator.score(translator.read(drawn, settings), targets, settings)]
-    known = [(-one.total, one.length) for one in forced if math.isfinite(one.total)]
-    references = [one for record in records for one in record.references if _pair(record.source, one.text)]
-    new = [(-one.total, one.length) for one in references if math.isfinite(one.total)]
+    forced = [hypothesis for (hypothesis,) in translator.score(translator.read(drawn, settings), targets, settings)]
+    known = [(-hypothesis.total, hypothesis.length) for hypothesis in forced if math.isfinite(hypothesis.total)]
+    references = [
+        reference for record in records for reference in record.references if _pair(record.source, reference.text)
+    ]
+    new = [(-reference.total, reference.length) for reference in references if math.isfinite(reference.total)]
     if not known or not new:
         return None
     generator = np.random.default_rng(1)

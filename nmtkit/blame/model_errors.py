@@ -44,17 +44,20 @@ def diverge(output: Candidate, reference: Candidate, pieces: Callable[[list[int]
 def flips(records: Sequence[Record], objectives: Sequence[Objective], tolerance: float) -> list[Flip]:
     """The verdicts asked again under other objectives. Those on texts and on what is reachable stay what they are."""
     judged = [record for record in records if record.verdict in (Verdict.BEAM, Verdict.MODEL)]
-    found = []
-    for other in objectives:
-        rule = Rule(other, tolerance)
+    flipped = []
+    for objective in objectives:
+        rule = Rule(objective, tolerance)
         again = Counter((record.verdict, _verdict(record, rule)) for record in judged)
         turned = again[Verdict.MODEL, Verdict.BEAM], again[Verdict.BEAM, Verdict.MODEL]
-        found.append(Flip(other.alpha, *turned))
-    return found
+        flipped.append(Flip(objective.alpha, *turned))
+    return flipped
 
 
 def _verdict(record: Record, rule: Rule) -> Verdict:
-    references = [Reference[Known](one.text, one.text, (one, *one.others)) for one in record.references]
+    references = [
+        Reference[Known](reference.text, reference.text, (reference, *reference.others))
+        for reference in record.references
+    ]
     return rule.judge(record.source, record.output.text, record.output, references).verdict
 
 
@@ -117,5 +120,5 @@ def turns(records: Sequence[Record], most: int) -> list[Turn]:
     for record in records:
         if record.verdict == Verdict.MODEL and record.divergence is not None:
             deficits.setdefault(record.divergence.piece, []).append(record.divergence.deficit)
-    found = [Turn(piece, len(values), statistics.median(values)) for piece, values in deficits.items()]
-    return sorted(found, key=lambda turn: (-turn.count, -turn.deficit))[:most]
+    all_turns = [Turn(piece, len(values), statistics.median(values)) for piece, values in deficits.items()]
+    return sorted(all_turns, key=lambda turn: (-turn.count, -turn.deficit))[:most]

@@ -31,8 +31,8 @@ def _key(field: Field[Any]) -> str:
 def to_plain(value: Any) -> Any:
     """Mappings, lists, texts and numbers only; of what JSON does not know −∞ is null and ∞ the text "inf"."""
     if is_dataclass(value) and not isinstance(value, type):
-        shown = [one for one in fields(value) if not (one.metadata.get("silent") and _usual(one, value))]
-        return {_key(one): to_plain(getattr(value, one.name)) for one in shown}
+        shown = [field for field in fields(value) if not (field.metadata.get("silent") and _usual(field, value))]
+        return {_key(field): to_plain(getattr(value, field.name)) for field in shown}
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -57,26 +57,26 @@ def from_plain(kind: type[T], value: Any, **known: Any) -> T:
     Raises:
         ValueError: for what `to_plain` would not have made.
     """
-    made: T = _made(kind, value, known)
-    return made
+    parsed: T = _parsed(kind, value, known)
+    return parsed
 
 
-def _made(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
+def _parsed(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        (inner,) = (one for one in arguments if one is not types.NoneType)
-        return None if value is None else _made(inner, value)
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return None if value is None else _parsed(inner, value)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{value!r} is no list")
-        return tuple(_made(arguments[0], item) for item in value)
+        return tuple(_parsed(arguments[0], item) for item in value)
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise ValueError(f"{value!r} is no table")
-        hints, read = typing.get_type_hints(kind), [one for one in fields(kind) if one.name not in known]
-        if missing := [_key(one) for one in read if _key(one) not in value and one.default is MISSING]:
+        hints, read = typing.get_type_hints(kind), [field for field in fields(kind) if field.name not in known]
+        if missing := [_key(field) for field in read if _key(field) not in value and field.default is MISSING]:
             raise ValueError(f"{missing[0]!r} is missing")
-        given = {one.name: _made(hints[one.name], value[_key(one)]) for one in read if _key(one) in value}
+        given = {field.name: _parsed(hints[field.name], value[_key(field)]) for field in read if _key(field) in value}
         return kind(**given, **known)
     if kind is float:
         if value in (None, "inf"):

@@ -91,7 +91,7 @@ def warn_about_listed(records: Sequence[Record], warn: Callable[[str], None]) ->
 
 def warn_about_length(records: Sequence[Record], warn: Callable[[str], None]) -> None:
     """Such references are nearly always several lines in one."""
-    if long := [record.number for record in records if not all(one.log_probs for one in record.references)]:
+    if long := [record.number for record in records if not all(reference.log_probs for reference in record.references)]:
         warn(f"reference longer than any translation, so not scored and unreachable: {_lines(long)}")
 
 

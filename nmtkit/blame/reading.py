@@ -71,16 +71,16 @@ def _sweep(value: Mapping[str, Any]) -> Sweep | None:
     """None also where the key is missing."""
     if value.get("sweep") is None:
         return None
-    sweep = value["sweep"]
-    if not isinstance(sweep, Mapping):
-        raise ValueError(f"{sweep!r} is no table")
-    if not isinstance(sweep.get("settings"), list):
+    facts = value["sweep"]
+    if not isinstance(facts, Mapping):
+        raise ValueError(f"{facts!r} is no table")
+    if not isinstance(facts.get("settings"), list):
         raise ValueError("'settings' is missing, or no list")
-    made = from_plain(Sweep, sweep, settings=tuple(map(_setting, sweep["settings"])))
-    if not all(0 <= index < len(made.settings) for index in (made.current, made.best)):
-        size = counted(len(made.settings), "setting")
-        raise ValueError(f"a sweep of {size} has none of number {max(made.current, made.best)}")
-    return made
+    sweep = from_plain(Sweep, facts, settings=tuple(map(_setting, facts["settings"])))
+    if not all(0 <= index < len(sweep.settings) for index in (sweep.current, sweep.best)):
+        size = counted(len(sweep.settings), "setting")
+        raise ValueError(f"a sweep of {size} has none of number {max(sweep.current, sweep.best)}")
+    return sweep
 
 
 def _setting(value: Any) -> Setting:

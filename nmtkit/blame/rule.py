@@ -84,9 +84,9 @@ class Rule:
     objective: Objective
     tolerance: float
 
-    def j(self, one: Scored) -> float:
+    def j(self, translation: Scored) -> float:
         """The objective's value."""
-        return self.objective.final(one.total, one.length)
+        return self.objective.final(translation.total, translation.length)
 
     def higher(self, one: Scored, other: Scored) -> bool:
         """Whether the J of one is higher than that of the other, beyond the tolerance."""
@@ -100,14 +100,14 @@ class Rule:
 
     def judging(self, source: str, references: Sequence[Reference[F]]) -> int:
         """The reference that judges an output which is none of them."""
-        counted = counting(source, [one.text for one in references])
+        counted = counting(source, [reference.text for reference in references])
         forms = [self.best(references[index].forms) for index in counted]
         judge = self.best(forms)
         return next(index for index, form in zip(counted, forms, strict=True) if form is judge)
 
     def judge(self, source: str, text: str, output: Scored, references: Sequence[Reference[F]]) -> Judgement[F]:
         """The verdict on an output, its text and its pieces."""
-        counted = counting(source, [one.text for one in references])
+        counted = counting(source, [reference.text for reference in references])
         equal = next((index for index in counted if references[index].same_text(text)), None)
         judge = self.judging(source, references) if equal is None else equal
         form = self.best(references[judge].forms)
@@ -141,7 +141,7 @@ def preferable(forms: Sequence[F]) -> list[F]:
     likelier nor longer than another is never better.
     """
     kept: list[F] = []
-    for form in sorted(forms, key=lambda one: (-one.total, -one.length)):
+    for form in sorted(forms, key=lambda form: (-form.total, -form.length)):
         if not form.obstacle and all(form.length > other.length for other in kept):
             kept.append(form)
     return kept

@@ -62,13 +62,13 @@ class _ScoredSweep:
         references = forced.find(stepper, batch, queries)
         swept = self.sweep.find(stepper, batch, queries)
         outputs = [
-            replace(query, targets=tuple({best[0].tokens for best in one.hypotheses.values()}) if one else ())
-            for query, one in zip(queries, swept, strict=True)
+            replace(query, targets=tuple({best[0].tokens for best in result.hypotheses.values()}) if result else ())
+            for query, result in zip(queries, swept, strict=True)
         ]
-        found = [{score.tokens: score for score in scores} for scores in forced.find(stepper, batch, outputs)]
+        rescored = [{score.tokens: score for score in scores} for scores in forced.find(stepper, batch, outputs)]
         return [
-            None if one is None else _Scored(scores, one, own)
-            for scores, one, own in zip(references, swept, found, strict=True)
+            None if result is None else _Scored(scores, result, own)
+            for scores, result, own in zip(references, swept, rescored, strict=True)
         ]
 
 
@@ -108,16 +108,17 @@ class SettingVerdicts:
         ]
         search = Sweep(tuple(self.beams), tuple(objectives.values()), 1, settings.rules)
         judged: dict[tuple[int, float], list[Judged]] = {}
-        found = translator.find(_ScoredSweep(search), source, settings, queries)
-        for query, row, one in zip(queries, references, found, strict=True):
-            assert one is not None
-            scores = known(row, one.references, query.limit)
+        results = translator.find(_ScoredSweep(search), source, settings, queries)
+        for query, row, result in zip(queries, references, results, strict=True):
+            assert result is not None
+            scores = known(row, result.references, query.limit)
             for beam in self.beams:
                 for alpha, objective in objectives.items():
-                    best = one.swept.hypotheses[beam, objective][0]
+                    best = result.swept.hypotheses[beam, objective][0]
                     text = translator.decode_target(best.tokens)
-                    output = scored(text, one.forced[best.tokens])
-                    made = Rule(objective, self.tolerance).judge(source.show(query.index), text, output, scores)
-                    own = Judged(text, best.length, made.verdict, made.form.length, one.swept.seconds[beam])
+                    output = scored(text, result.forced[best.tokens])
+                    rule, seconds = Rule(objective, self.tolerance), result.swept.seconds[beam]
+                    judgement = rule.judge(source.show(query.index), text, output, scores)
+                    own = Judged(text, best.length, judgement.verdict, judgement.form.length, seconds)
                     judged.setdefault((beam, alpha), []).append(own)
         return judged

@@ -74,7 +74,7 @@ class Sweep:
     @property
     def several_beams(self) -> bool:
         """Whether other beams than the present one were measured."""
-        return len({one.beam for one in self.settings}) > 1
+        return len({setting.beam for setting in self.settings}) > 1
 
     @property
     def chosen(self) -> Setting:
@@ -111,17 +111,17 @@ def sweep(
     settings = replace(settings, n_best=1)
     judge = SettingVerdicts(translator, settings, beams, alphas, tolerance, reference_segmentations)
     judged = judge.all(sources, list(zip(*texts, strict=True)))
-    outputs = {place: [one.text for one in row] for place, row in judged.items()}
+    outputs = {place: [output.text for output in row] for place, row in judged.items()}
     places = list(judged)
     current = places.index((settings.beam, settings.length_alpha))
     p_values = compared(metrics[0], list(outputs.values()), current, texts, resamples)
     measured = []
     for ((beam, alpha), row), p_value in zip(judged.items(), p_values, strict=True):
-        verdicts = [one.verdict for one in row]
-        wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
+        verdicts = [output.verdict for output in row]
+        wrong, missed = sum(verdict != Verdict.EQUAL for verdict in verdicts), verdicts.count(Verdict.BEAM)
         scores = tuple(evaluate(outputs[beam, alpha], texts, metrics, sources=sources, resamples=resamples))
-        ratio = sum(one.length for one in row) / sum(one.reference_length for one in row)
-        time = sum(one.seconds for one in row) / len(sources)
+        ratio = sum(output.length for output in row) / sum(output.reference_length for output in row)
+        time = sum(output.seconds for output in row) / len(sources)
         measured.append(Setting(beam, alpha, scores, wrong, missed, ratio, time, p_value))
     best = best_of(measured, current)
     beam, alpha = places[best]
@@ -138,10 +138,10 @@ def compared(
 ) -> list[float | None]:
     """The p-value of each text's score against that of `current`, corrected for their number; None for that one."""
     others = [*outputs[:current], *outputs[current + 1 :]]
-    found: list[float | None] = [
-        one.p_value for one in paired_bootstrap(metric, outputs[current], others, references, resamples)
+    p_values: list[float | None] = [
+        comparison.p_value for comparison in paired_bootstrap(metric, outputs[current], others, references, resamples)
     ]
-    return [*found[:current], None, *found[current:]]
+    return [*p_values[:current], None, *p_values[current:]]
 
 
 def best_of(settings: Sequence[Setting], current: int) -> int:
@@ -156,8 +156,8 @@ def best_of(settings: Sequence[Setting], current: int) -> int:
 
 def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]], metric: Metric) -> float:
     """The corpus score of the translation with the best sentence score of each list."""
-    flat = [one.text for best in lists for one in best]
+    flat = [translation.text for best in lists for translation in best]
     rows = [[line for best, line in zip(lists, lines, strict=True) for _ in best] for lines in texts]
     gains = iter([metric.direction.gain(score, 0.0) for score in metric.sentence_scores(flat, rows)])
-    chosen = [max(best, key=lambda one: next(gains)).text for best in lists]
+    chosen = [max(best, key=lambda translation: next(gains)).text for best in lists]
     return metric.corpus_score(chosen, texts)

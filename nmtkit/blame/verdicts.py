@@ -74,13 +74,13 @@ class Trial:
         followed = [replace(query, reference=self.follow(query.index, scores)) for query, scores in pairs]
         seen = Traced(self.beam).find(stepper, batch, followed)
         outputs = [
-            replace(query, targets=(one.hypotheses[0].tokens,) if one else ())
-            for query, one in zip(queries, seen, strict=True)
+            replace(query, targets=(result.hypotheses[0].tokens,) if result else ())
+            for query, result in zip(queries, seen, strict=True)
         ]
-        found = forced.find(stepper, batch, outputs)
+        rescored = forced.find(stepper, batch, outputs)
         return [
-            None if one is None else Tried(scores, one, own[0])
-            for scores, one, own in zip(references, seen, found, strict=True)
+            None if result is None else Tried(scores, result, own[0])
+            for scores, result, own in zip(references, seen, rescored, strict=True)
         ]
 
 
@@ -110,12 +110,12 @@ def judge(
     bench = _Bench(translator, question, Rule(settings.objective, question.tolerance), source, queries, references)
     trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
     tried = translator.find(trial, source, settings, queries)
-    outputs = [translator.decode_target(one.forced.tokens) if one else "" for one in tried]
+    outputs = [translator.decode_target(result.forced.tokens) if result else "" for result in tried]
     scores = question.threshold.metric.sentence_scores(outputs, list(zip(*texts, strict=True)), sources, first)
     return [
-        bench.record(index, one, output, score)
-        for index, (one, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
-        if one
+        bench.record(index, result, output, score)
+        for index, (result, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
+        if result
     ]
 
 
@@ -180,8 +180,8 @@ def _parting(path: ReferencePath) -> Parting:
 def _kept(rule: Rule, reference: Known) -> Candidate:
     """A reference in its best pieces, with the others that another exponent could prefer."""
     best = rule.best(reference.forms)
-    others = [one for one in preferable(reference.forms) if one.tokens != best.tokens]
-    return replace(best, others=tuple(Form(one.total, one.length, one.tokens) for one in others))
+    others = [form for form in preferable(reference.forms) if form.tokens != best.tokens]
+    return replace(best, others=tuple(Form(form.total, form.length, form.tokens) for form in others))
 
 
 def _check_parity(forced: Hypothesis, output: Hypothesis, number: int) -> None:
