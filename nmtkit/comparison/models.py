@@ -133,10 +133,10 @@ def run(
 ) -> Run:
     """Translate the text once, timed."""
     started = time.perf_counter()
-    found = translator.search(sources, settings)
+    translations = translator.search(sources, settings)
     seconds = time.perf_counter() - started
-    pieces = sum(best.length for best, *_ in found)
-    outputs = tuple(best.text for best, *_ in found)
+    pieces = sum(best.length for best, *_ in translations)
+    outputs = tuple(best.text for best, *_ in translations)
     digest = translator.folder_hash
     return Run(name, folder, digest, parameters, updates, trained, dev_loss, pieces / seconds, outputs)
 
@@ -169,8 +169,8 @@ def compare_models(
     corrected = [None, *(_p_values(0, first, others) if others else [])]
     return ModelComparison(
         systems=tuple(
-            _system(name, runs, metrics, first, one, p_corrected)
-            for (name, runs), one, p_corrected in zip(groups, measured, corrected, strict=True)
+            _system(name, runs, metrics, first, own, p_corrected)
+            for (name, runs), own, p_corrected in zip(groups, measured, corrected, strict=True)
         ),
         buckets=tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts),
         sentences=len(sources),
@@ -261,8 +261,8 @@ def _measure(
 
 def _p_values(metric: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
     """By one of the metrics, corrected for the number of the others."""
-    differences = np.stack([one.scores[:, metric] - first.scores[:, metric] for one in others], axis=1)
-    different = [changed(one.tables[metric], first.tables[metric]) for one in others]
+    differences = np.stack([other.scores[:, metric] - first.scores[:, metric] for other in others], axis=1)
+    different = [changed(other.tables[metric], first.tables[metric]) for other in others]
     return p_values(differences, len(first.tables[metric]), different)
 
 

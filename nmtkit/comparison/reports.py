@@ -215,11 +215,11 @@ def _check(before: Report, after: Report) -> None:
             f"the reports have different references ({len(old.references_sha256)} and {len(new.references_sha256)} "
             "sets): give blame-analysis the same --reference files, in the same order, for both"
         )
-    rows = [(one.scale.direction, one.sentence_metric, one.sentence_threshold) for one in (old, new)]
+    rows = [(facts.scale.direction, facts.sentence_metric, facts.sentence_threshold) for facts in (old, new)]
     if rows[0] != rows[1]:
         sides = {Direction.HIGHER: "below", Direction.LOWER: "above"}
         first, second = (
-            f"{sides[one.scale.direction]} {one.scale.title} {one.sentence_threshold:g}" for one in (old, new)
+            f"{sides[facts.scale.direction]} {facts.scale.title} {facts.sentence_threshold:g}" for facts in (old, new)
         )
         raise ValueError(
             f"the reports count other errors in their second rows ({first} and {second}): give blame-analysis the same "
@@ -230,7 +230,7 @@ def _check(before: Report, after: Report) -> None:
 def _settings(old: Provenance, new: Provenance) -> tuple[Changed, ...]:
     names = [field.name for field in fields(Provenance) if field.name not in NO_SETTINGS]
     values = [(name, getattr(old, name), getattr(new, name)) for name in names]
-    return tuple(Changed(*one) for one in values if one[1] != one[2])
+    return tuple(Changed(name, before, after) for name, before, after in values if before != after)
 
 
 def _shifts(pairs: list[tuple[Record, Record]]) -> tuple[Shift, Shift, Shift]:
@@ -250,7 +250,7 @@ def _shift(kind: Errors, pairs: list[tuple[Record, Record]], wrong: Callable[[Re
 def _score(metric: Metric, pairs: list[tuple[Record, Record]], resamples: int) -> Comparison:
     """Corpus scores against all references."""
     old, new = ([record.output.text for record in records] for records in zip(*pairs, strict=True))
-    sets = zip(*([one.text for one in record.references] for record, _ in pairs), strict=True)
+    sets = zip(*([reference.text for reference in record.references] for record, _ in pairs), strict=True)
     (comparison,) = paired_bootstrap(metric, old, [new], [list(lines) for lines in sets], resamples)
     return comparison
 
@@ -275,11 +275,11 @@ def _unpromised(old: Provenance, new: Provenance, sweep: Sweep | None) -> Unprom
     return None
 
 
-def _promise(new: Provenance, sweep: Sweep, found: float) -> Promise:
+def _promise(new: Provenance, sweep: Sweep, reached: float) -> Promise:
     index = _places(sweep).index((new.beam, new.length_alpha))
     score = sweep.settings[index].deciding
-    return Promise(new.beam, new.length_alpha, score.metric, score.value, found, index == sweep.best)
+    return Promise(new.beam, new.length_alpha, score.metric, score.value, reached, index == sweep.best)
 
 
 def _places(sweep: Sweep) -> list[tuple[int, float]]:
-    return [(one.beam, one.alpha) for one in sweep.settings]
+    return [(setting.beam, setting.alpha) for setting in sweep.settings]

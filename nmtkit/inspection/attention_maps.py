@@ -152,32 +152,32 @@ def words(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
 
     A piece that begins with a space begins a word; so does what is no text, the begin and the end of a sentence.
     """
-    found: list[tuple[str, list[int]]] = []
+    groups: list[tuple[str, list[int]]] = []
     for place, piece in enumerate(pieces):
         special = piece in ("<s>", "</s>")
-        if not found or special or piece.startswith(SPACE) or found[-1][0] == "<s>":
-            found.append(("", []))
-        name, group = found[-1]
-        found[-1] = (name + piece.replace(SPACE, ""), [*group, place])
-    return [(_spelled(name), group) for name, group in found]
+        if not groups or special or piece.startswith(SPACE) or groups[-1][0] == "<s>":
+            groups.append(("", []))
+        name, group = groups[-1]
+        groups[-1] = (name + piece.replace(SPACE, ""), [*group, place])
+    return [(_spelled(name), group) for name, group in groups]
 
 
 def _spelled(name: str) -> str:
     """Bytes, which stand for letters that the vocabulary lacks, as those letters."""
-    return re.sub(BYTES, lambda found: bytes.fromhex(found[0][3:-1].replace("><0x", "")).decode(errors="replace"), name)
+    return re.sub(BYTES, lambda match: bytes.fromhex(match[0][3:-1].replace("><0x", "")).decode(errors="replace"), name)
 
 
-def align(one: AttentionMap) -> Links:
+def align(attention_map: AttentionMap) -> Links:
     """Of every target word the source word that it looked at most; of a map "cross" of words.
 
     Words are counted as in the texts: the end of sentence is none, nor is white space alone.
     """
-    rows, columns = (_counted(names) for names in (one.rows, one.columns))
+    rows, columns = (_counted(names) for names in (attention_map.rows, attention_map.columns))
     if not columns:
         return frozenset()
     links = set()
     for row, word in rows:
-        weights = one.weights[row, [place for place, _ in columns]]
+        weights = attention_map.weights[row, [place for place, _ in columns]]
         if weights.any():
             links.add((columns[int(weights.argmax())][1], word))
     return frozenset(links)

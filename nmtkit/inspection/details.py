@@ -62,11 +62,11 @@ def explain(
         replace(query, reference=record.reference.tokens)
         for query, record in zip(translator.queries(source, settings), records, strict=True)
     ]
-    found = translator.find(Observation.of(settings), source, settings, queries)
-    traced = traces(translator, source, queries, found, None)
+    observations = translator.find(Observation.of(settings), source, settings, queries)
+    traced = traces(translator, source, queries, observations, None)
     return [
         _detail(translator, source, query, record, trace, observed, settings)
-        for query, record, (_, trace), observed in zip(queries, records, traced, found, strict=True)
+        for query, record, (_, trace), observed in zip(queries, records, traced, observations, strict=True)
     ]
 
 
@@ -95,7 +95,7 @@ def _detail(
         output_map=maps[0],
         reference_map=maps[1] if known else (),
         steps=trace.steps[around],
-        prefixes=tuple(tuple(one) for one in prefixes(trace.steps)[around]),
+        prefixes=tuple(tuple(candidates) for candidates in prefixes(trace.steps)[around]),
     )
 
 

@@ -120,11 +120,11 @@ class Trace:
 
 def prefixes(steps: Sequence[Step]) -> list[list[tuple[str, ...]]]:
     """The pieces of every candidate, read back over the parents."""
-    found: list[list[tuple[str, ...]]] = []
+    by_step: list[list[tuple[str, ...]]] = []
     for step in steps:
-        before = [(), *found[-1]] if found else [()]
-        found.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
-    return found
+        before = [(), *by_step[-1]] if by_step else [()]
+        by_step.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
+    return by_step
 
 
 def to_line(value: Header | Trace) -> str:
@@ -161,10 +161,10 @@ def _trace(record: dict[str, Any]) -> Trace:
         tuple(record["source_pieces"]),
         record["limit"],
         tuple(
-            Step(step["length"], step["prefixes"], tuple(Candidate(**one) for one in step["candidates"]))
+            Step(step["length"], step["prefixes"], tuple(Candidate(**candidate) for candidate in step["candidates"]))
             for step in record["steps"]
         ),
-        tuple(_scored(one) for one in record["outputs"]),
+        tuple(_scored(output) for output in record["outputs"]),
         reference
         and Reference(
             _scored(reference["scored"]), tuple(reference["ranks"]), tuple(reference["margins"]), reference["ending"]

@@ -66,7 +66,8 @@ class Observation:
                 raise
             scores = [[]]  # a reference that memory does not suffice for is left out
         return [
-            None if one is None else Observed(one, next(iter(own), None)) for one, own in zip(seen, scores, strict=True)
+            None if result is None else Observed(result, next(iter(own), None))
+            for result, own in zip(seen, scores, strict=True)
         ]
 
 
@@ -89,8 +90,8 @@ def trace(
     """
     source = translator.read(lines, settings, first_line)
     queries = followed(translator, source, references, settings)
-    found = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
-    return traces(translator, source, queries, found, references)
+    observations = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
+    return traces(translator, source, queries, observations, references)
 
 
 def followed(
@@ -126,23 +127,24 @@ def traces(
     translator: Translator,
     source: Source,
     queries: Sequence[Query],
-    found: Sequence[Observed | None],
+    observations: Sequence[Observed | None],
     references: Sequence[str] | None,
 ) -> list[tuple[list[Translation], Trace]]:
     """What was found and seen, in texts and pieces."""
     results = []
-    for query, observed in zip(queries, found, strict=True):
+    for query, observed in zip(queries, observations, strict=True):
         index = query.index
-        translations = [translator.text(one) for one in observed.seen.hypotheses] if observed else []
+        translations = [translator.text(hypothesis) for hypothesis in observed.seen.hypotheses] if observed else []
         steps = _steps(translator, observed.seen.steps, query.reference or ()) if observed else ()
         reference = None
         if observed and references and observed.reference and observed.seen.path:
             reference = _reference(translator, observed.reference, references[index], observed.seen.path)
             text = references[index]
             human = Human[BlameCandidate](text, written(translator, text, observed.reference.tokens), ())
-            if reference.ending != "finished" and any(human.same_text(one.text) for one in translations):
+            same = any(human.same_text(translation.text) for translation in translations)
+            if same and reference.ending != "finished":
                 reference = replace(reference, ending="same text")
-        outputs = tuple(_scored(translator, one, one.text) for one in translations)
+        outputs = tuple(_scored(translator, translation, translation.text) for translation in translations)
         facts = (source.show(index), source.names(index)[:-1], query.limit, steps, outputs, reference)
         results.append((translations, Trace(source.first + index, *facts)))
     return results
@@ -155,18 +157,20 @@ def _steps(translator: Translator, steps: Sequence[SeenStep], reference: Sequenc
         wanted = reference[step.length - 1] if step.length <= len(reference) else None
         before, on_way = on_way, -1
         candidates = []
-        pieces = translator.tokenizer.target.pieces([one.token for one in step.candidates])
-        for one, piece in zip(step.candidates, pieces, strict=True):
-            marked = one.parent == before and one.token == wanted
-            on_way = one.rank if marked else on_way
-            facts = (one.rank, one.parent, piece, one.log_p, one.total, one.score, one.fate.value, marked)
+        pieces = translator.tokenizer.target.pieces([candidate.token for candidate in step.candidates])
+        for candidate, piece in zip(step.candidates, pieces, strict=True):
+            marked = candidate.parent == before and candidate.token == wanted
+            on_way = candidate.rank if marked else on_way
+            scores = (candidate.log_p, candidate.total, candidate.score)
+            facts = (candidate.rank, candidate.parent, piece, *scores, candidate.fate.value, marked)
             candidates.append(Candidate(*facts))
         named.append(Step(step.length, step.prefixes, tuple(candidates)))
     return tuple(named)
 
 
-def _scored(translator: Translator, one: Hypothesis, text: str) -> Scored:
-    return Scored(text, tuple(translator.tokenizer.target.pieces(one.tokens)), one.log_probs, one.total, one.score)
+def _scored(translator: Translator, hypothesis: Hypothesis, text: str) -> Scored:
+    pieces = tuple(translator.tokenizer.target.pieces(hypothesis.tokens))
+    return Scored(text, pieces, hypothesis.log_probs, hypothesis.total, hypothesis.score)
 
 
 def _reference(translator: Translator, forced: Hypothesis, text: str, path: ReferencePath) -> Reference:
