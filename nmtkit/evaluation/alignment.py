@@ -52,7 +52,7 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
     Args:
         sources, targets: the texts it is about, one for each line; a link beyond their words is none.
     """
-    found = []
+    gold = []
     for number, (line, *texts) in enumerate(zip(lines, sources, targets, strict=True), start=1):
         sure, possible = set(), set()
         words = [len(text.split()) for text in texts]
@@ -73,8 +73,8 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
             possible.add(pair)
             if link[2] == "-":
                 sure.add(pair)
-        found.append(Gold(frozenset(sure), frozenset(possible)))
-    return found
+        gold.append(Gold(frozenset(sure), frozenset(possible)))
+    return gold
 
 
 def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
@@ -84,17 +84,17 @@ def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
         ValueError: where there are not as many of both, or no link at all on either side.
     """
     if len(alignments) != len(gold):
-        made_of = counted(len(alignments), "alignment")
-        raise ValueError(f"{made_of} but {len(gold)} gold ones: line N of each must belong together")
+        number = counted(len(alignments), "alignment")
+        raise ValueError(f"{number} but {len(gold)} gold ones: line N of each must belong together")
     pairs = list(zip(alignments, gold, strict=True))
-    made, sure = sum(map(len, alignments)), sum(len(one.sure) for one in gold)
-    if not made + sure:
+    linked, sure = sum(map(len, alignments)), sum(len(reference.sure) for reference in gold)
+    if not linked + sure:
         raise ValueError("neither the alignments nor the gold ones have a link: there is nothing to compare")
-    right_sure = sum(len(links & one.sure) for links, one in pairs)
-    right_possible = sum(len(links & one.possible) for links, one in pairs)
+    right_sure = sum(len(links & reference.sure) for links, reference in pairs)
+    right_possible = sum(len(links & reference.possible) for links, reference in pairs)
     return AlignmentScore(
-        error_rate=1 - (right_sure + right_possible) / (made + sure),
-        precision=right_possible / made if made else 0.0,
+        error_rate=1 - (right_sure + right_possible) / (linked + sure),
+        precision=right_possible / linked if linked else 0.0,
         recall=right_sure / sure if sure else 0.0,
-        links=made,
+        links=linked,
     )

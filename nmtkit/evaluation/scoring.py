@@ -49,8 +49,8 @@ def evaluate(
     texts = [Counted.of(metric, outputs, references, sources) for metric in metrics]
     columns = resampled(texts, resamples, np.random.default_rng(seed)).T
     return [
-        Score(metric, one.value, one.low, one.high, metric.signature(len(references), resamples, seed))
-        for metric, one in zip(metrics, map(Interval.of, columns), strict=True)
+        Score(metric, interval.value, interval.low, interval.high, metric.signature(len(references), resamples, seed))
+        for metric, interval in zip(metrics, map(Interval.of, columns), strict=True)
     ]
 
 
