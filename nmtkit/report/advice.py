@@ -43,9 +43,9 @@ def advice(report: Report, swept: bool = False) -> list[str]:
             "again before you change the model."
         )
     if cleared := row.of(Verdict.MODEL).count:
-        said = _cleared(report, row, cleared)
-        found = report.proofs is not None and report.proofs.errors.least > 0
-        sentences = [*said, *sentences] if found else [*sentences, *said]
+        clearing = _cleared(report, row, cleared)
+        missed = report.proofs is not None and report.proofs.errors.least > 0
+        sentences = [*clearing, *sentences] if missed else [*sentences, *clearing]
     if (
         row is not different
         and main_verdict(different) != blamed
@@ -67,12 +67,12 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
             "in J, and --exact looks for it."
         ]
     errors, left = proofs.errors, proofs.errors.most - proofs.errors.least
-    said = f"exact search found something with a higher J for {errors.least} of {_sentences(errors.of)}"
+    finding = f"exact search found something with a higher J for {errors.least} of {_sentences(errors.of)}"
     if not errors.most:
         return [f"The search is clear of these errors: it found the best of all for {_sentences(errors.of)}."]
     if not errors.least:
         return [
-            f"Undecided whether the search misses something likelier: {said}, but left {left} open; a larger "
+            f"Undecided whether the search misses something likelier: {finding}, but left {left} open; a larger "
             "--budget-steps proves more."
         ]
     rest = (
@@ -80,8 +80,8 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
     )
     empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
-        f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "
-        f"these, so look at {USUAL[0].title} before you widen it."
+        f"The rule does not clear the search: {finding}{rest}{empty}. Likelier is not better: a wider beam brings more "
+        f"of these, so look at {USUAL[0].title} before you widen it."
     ]
 
 
@@ -201,7 +201,7 @@ def _unreachable(report: Report, row: Row) -> list[str]:
         for record in report.records
         if record.number in members and record.verdict == Verdict.UNREACHABLE
     ]
-    too_long = [one.length for one in references if one.obstacle == Obstacle.TOO_LONG]
+    too_long = [reference.length for reference in references if reference.obstacle == Obstacle.TOO_LONG]
     sentences = []
     if too_long:
         sentences.append(
@@ -219,7 +219,7 @@ def _unreachable(report: Report, row: Row) -> list[str]:
 
 def _blank(report: Report) -> list[str]:
     """Lines that have nothing on one side are judged like any other, which is nearly never what was wanted."""
-    blank = sum(bool(one.source.strip()) != bool(one.reference.text.strip()) for one in report.records)
+    blank = sum(bool(record.source.strip()) != bool(record.reference.text.strip()) for record in report.records)
     if not blank:
         return []
     return [
@@ -230,7 +230,8 @@ def _blank(report: Report) -> list[str]:
 
 def _pieces(report: Report) -> list[str]:
     """The search may write a text in any pieces; a reference is scored in few."""
-    if (other := sum(one.other_pieces for one in report.records)) and report.provenance.reference_segmentations == 1:
+    other = sum(record.other_pieces for record in report.records)
+    if other and report.provenance.reference_segmentations == 1:
         return [
             f"{counted(other, 'output is', 'outputs are')} in other pieces than the tokenizer would choose, while "
             "references are scored in its own: --reference-segmentations 16 gives these the same freedom."

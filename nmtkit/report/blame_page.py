@@ -40,13 +40,13 @@ LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 """Attention weights from 0 to the highest of both maps of a layer in 64 levels, a character each."""
 
 
-def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
+def page(report: Report, sweep: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
     lines, used = _fitting(
         {record.number: _line(record, report.provenance.scale) for record in all_in_turn(report)}, LINES_BYTES
     )
     records, facts = {record.number: record for record in report.records}, report.provenance
-    explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
+    explained = {detail.number: _detail(detail, records[detail.number]) for detail in details if detail.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)
     data = {
         "sentences": len(report.records),
@@ -59,7 +59,7 @@ def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     template = resources.files("nmtkit.report").joinpath("blame.html").read_text("utf-8")
     before, rest = template.split(SUMMARY)
     between, after = rest.split(MARK)
-    return "".join([before, *summary(report, made), between, embedded(data), after])
+    return "".join([before, *summary(report, sweep), between, embedded(data), after])
 
 
 SUMMARY, MARK = "<!--SUMMARY-->", "/*REPORT*/null"
@@ -103,8 +103,8 @@ def _line(record: Record, scale: Scale) -> dict[str, Any]:
     return line
 
 
-def _numbers(one: Candidate) -> list[Any]:
-    return [one.text, _rounded(one.total, 2), one.length, _rounded(one.score)]
+def _numbers(candidate: Candidate) -> list[Any]:
+    return [candidate.text, _rounded(candidate.total, 2), candidate.length, _rounded(candidate.score)]
 
 
 def _rounded(value: float, digits: int = 4) -> float | None:
@@ -118,26 +118,26 @@ def _lost(record: Record) -> str:
     if place is None:
         return ""
     if place.ending == "pruned":
-        said = (
+        sentence = (
             f"The beam lost the reference at step {place.step}: rank {place.rank:,}, {_short(-place.margin)} nats below"
         )
-        said += " the last one taken."
+        sentence += " the last one taken."
     else:
-        said = {
+        sentence = {
             "stopped": f"The reference was still alive at step {place.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
             "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
             "forbidden": f"A rule of the search forbids the reference at step {place.step}.",
         }[place.ending]
     if record.verdict == Verdict.BEAM:
-        said += (
+        sentence += (
             f" A beam of {place.width} reaches its J."
             if place.width
             else " No wider beam that was tried reaches its J."
         )
     if record.verdict == Verdict.UNREACHABLE:
-        said += f" It is {record.reference.obstacle}."
-    return said
+        sentence += f" It is {record.reference.obstacle}."
+    return sentence
 
 
 def _short(value: float) -> str:
@@ -160,8 +160,14 @@ def _detail(detail: Detail, record: Record) -> dict[str, Any]:
             [
                 step.length,
                 [
-                    [" ".join(prefix[-8:]), one.rank, _rounded(one.total, 3), one.fate[0], int(one.reference)]
-                    for one, prefix in list(zip(step.candidates, prefixes, strict=True))[:CANDIDATES]
+                    [
+                        " ".join(prefix[-8:]),
+                        candidate.rank,
+                        _rounded(candidate.total, 3),
+                        candidate.fate[0],
+                        int(candidate.reference),
+                    ]
+                    for candidate, prefix in list(zip(step.candidates, prefixes, strict=True))[:CANDIDATES]
                 ],
             ]
             for step, prefixes in zip(detail.steps, detail.prefixes, strict=True)
@@ -169,8 +175,8 @@ def _detail(detail: Detail, record: Record) -> dict[str, Any]:
     }
 
 
-def _logs(one: Candidate) -> list[float | None]:
-    return [_rounded(log_p) for log_p in one.log_probs]
+def _logs(candidate: Candidate) -> list[float | None]:
+    return [_rounded(log_p) for log_p in candidate.log_probs]
 
 
 def _map(layers: Map, highest: Sequence[float]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def columns(
-    one: Hypothesis | None, text: str, *, scores: bool, pieces: Sequence[str] | None, extra: Sequence[str] = ()
+    hypothesis: Hypothesis | None, text: str, *, scores: bool, pieces: Sequence[str] | None, extra: Sequence[str] = ()
 ) -> list[str]:
     """The columns of a translation; None, which could not be done, has empty ones.
 
@@ -27,12 +27,12 @@ def columns(
         pieces: of the tokens, if pieces and their log P are wanted.
         extra: more columns behind the scores.
     """
-    if one is None:
+    if hypothesis is None:
         return [*[""] * (3 * scores + len(extra) + 2 * (pieces is not None)), text]
-    fields = [number(one.score), number(one.total), str(one.length)] if scores else []
+    fields = [number(hypothesis.score), number(hypothesis.total), str(hypothesis.length)] if scores else []
     fields += extra
     if pieces is not None:
-        fields += [" ".join(map(escaped, pieces)), " ".join(map(number, one.log_probs))]
+        fields += [" ".join(map(escaped, pieces)), " ".join(map(number, hypothesis.log_probs))]
     return [*fields, text]
 
 
@@ -42,15 +42,15 @@ def row(columns: Sequence[str]) -> str:
     return "\t".join([*facts, text.replace("\t", " ")]) if facts else text
 
 
-def to_json(one: Hypothesis | None, text: str, pieces: Sequence[str] | None, **facts: Any) -> str:
+def to_json(hypothesis: Hypothesis | None, text: str, pieces: Sequence[str] | None, **facts: Any) -> str:
     """One line of JSON; −∞, which JSON does not know, is null, and so is what could not be done."""
     record: dict[str, Any] = {**facts, "j": None, "log_p": None, "length": None}
-    if one is not None:
-        record.update(j=_finite(one.score), log_p=_finite(one.total), length=one.length)
+    if hypothesis is not None:
+        record.update(j=_finite(hypothesis.score), log_p=_finite(hypothesis.total), length=hypothesis.length)
         if pieces is not None:
             record["tokens"] = [
                 {"piece": piece, "id": token, "log_p": _finite(log_p)}
-                for piece, token, log_p in zip(pieces, one.tokens, one.log_probs, strict=True)
+                for piece, token, log_p in zip(pieces, hypothesis.tokens, hypothesis.log_probs, strict=True)
             ]
     return json.dumps({**record, "text": text}, ensure_ascii=False)
 

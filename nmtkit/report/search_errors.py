@@ -65,13 +65,13 @@ def certificates(proofs: Proofs) -> list[str]:
     return sentences
 
 
-def bounds(one: Bounds) -> str:
+def bounds(counts: Bounds) -> str:
     """At least 12 and at most 30 of 40, or 12 of 40 where nothing is open; with shares and interval."""
-    interval = f"95 % Wilson interval {100 * one.low:.1f} to {percent(one.high)}"
-    if one.least == one.most:
-        return f"{one.least} of {one.of} ({percent(one.least / one.of)}, {interval})"
-    share = f"{100 * one.least / one.of:.1f} to {percent(one.most / one.of)}"
-    return f"at least {one.least} and at most {one.most} of {one.of} ({share}, {interval})"
+    interval = f"95 % Wilson interval {100 * counts.low:.1f} to {percent(counts.high)}"
+    if counts.least == counts.most:
+        return f"{counts.least} of {counts.of} ({percent(counts.least / counts.of)}, {interval})"
+    share = f"{100 * counts.least / counts.of:.1f} to {percent(counts.most / counts.of)}"
+    return f"at least {counts.least} and at most {counts.most} of {counts.of} ({share}, {interval})"
 
 
 def _partings(partings: Sequence[Parting]) -> str:

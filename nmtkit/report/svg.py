@@ -43,27 +43,34 @@ class Series:
     points: tuple[tuple[float, float, float | None, float | None], ...]
 
 
-def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
+def curves(sweep: Sweep) -> list[tuple[str, list[Series]]]:
     """Deciding score, missed references and time over the beam, a line for each α (of the time one: it serves all)."""
-    alphas = sorted({one.alpha for one in made.settings})
-    of = {alpha: [one for one in made.settings if one.alpha == alpha] for alpha in alphas}
+    alphas = sorted({setting.alpha for setting in sweep.settings})
+    of = {alpha: [setting for setting in sweep.settings if setting.alpha == alpha] for alpha in alphas}
     quality = [
         Series(
             f"α = {alpha:g}",
-            tuple((one.beam, score.value, score.low, score.high) for one in of[alpha] for score in one.scores[:1]),
+            tuple(
+                (setting.beam, score.value, score.low, score.high)
+                for setting in of[alpha]
+                for score in setting.scores[:1]
+            ),
         )
         for alpha in alphas
     ]
     missed = [
         Series(
             f"α = {alpha:g}",
-            tuple((one.beam, 100 * one.beam_errors / max(one.different, 1), None, None) for one in of[alpha]),
+            tuple(
+                (setting.beam, 100 * setting.beam_errors / max(setting.different, 1), None, None)
+                for setting in of[alpha]
+            ),
         )
         for alpha in alphas
     ]
-    time = Series("all α", tuple((one.beam, 1000 * one.seconds, None, None) for one in of[alphas[0]]))
+    time = Series("all α", tuple((setting.beam, 1000 * setting.seconds, None, None) for setting in of[alphas[0]]))
     return [
-        (f"{made.settings[0].deciding.metric.title} with 95 % intervals", quality),
+        (f"{sweep.settings[0].deciding.metric.title} with 95 % intervals", quality),
         ("beam verdicts, % of the outputs that differ", missed),
         ("milliseconds a sentence", [time]),
     ]
@@ -71,15 +78,15 @@ def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
 
 def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
     """Lines over a logarithmic x, with marks, intervals as bars, and each line's name at its end."""
-    xs = sorted({x for one in series for x, *_ in one.points})
-    values = [value for one in series for _, *point in one.points for value in point if value is not None]
+    xs = sorted({x for line in series for x, *_ in line.points})
+    values = [value for line in series for _, *point in line.points for value in point if value is not None]
     low, high = min(values), max(values)
     pad = (high - low) * 0.06 or 0.5
     low, high = (low if low == 0 else low - pad), high + pad
     span = math.log(xs[-1] / xs[0]) or 1.0
     ticks = {tick: f"{tick:g}" for tick in _ticks(low, high)}
     left = max(LEFT, *(math.ceil(room(text)) + 8 for text in ticks.values()))
-    right = max(RIGHT, *(math.ceil(room(one.name)) + 14 for one in series))
+    right = max(RIGHT, *(math.ceil(room(line.name)) + 14 for line in series))
     width = max(WIDTH, left + right + LEAST)
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -95,10 +102,10 @@ def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
         at, _ = place(x, low)
         parts.append(f'<text class="middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}">{x:g}</text>')
     parts.append(f'<text class="middle" x="{(left + width - right) / 2}" y="{HEIGHT - 4}">{escape(x_name)}</text>')
-    names = _spread([place(*one.points[-1][:2])[1] for one in series])
-    for number, (one, name_y) in enumerate(zip(series, names, strict=True)):
-        parts += _line(number % SHAPES, one, 4 * (number - (len(series) - 1) / 2), place)
-        parts.append(f'<text x="{width - right + 12}" y="{name_y + 4:.1f}">{escape(one.name)}</text>')
+    names = _spread([place(*line.points[-1][:2])[1] for line in series])
+    for number, (line, name_y) in enumerate(zip(series, names, strict=True)):
+        parts += _line(number % SHAPES, line, 4 * (number - (len(series) - 1) / 2), place)
+        parts.append(f'<text x="{width - right + 12}" y="{name_y + 4:.1f}">{escape(line.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -108,13 +115,13 @@ LEAST = 120
 
 
 def _line(
-    number: int, one: Series, aside: float, place: Callable[[float, float], tuple[float, float]]
+    number: int, series: Series, aside: float, place: Callable[[float, float], tuple[float, float]]
 ) -> Iterator[str]:
     """Line, marks and intervals, the latter moved aside so that none covers another's."""
-    places = [place(x, y) for x, y, *_ in one.points]
+    places = [place(x, y) for x, y, *_ in series.points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     yield f'<g class="line{number}"><path class="line" d="{path}"/>'
-    for (x, y), (at, _, low, high) in zip(places, one.points, strict=True):
+    for (x, y), (at, _, low, high) in zip(places, series.points, strict=True):
         if low is not None and high is not None:
             yield f'<path class="interval" d="M{x + aside:.1f} {place(at, low)[1]:.1f}V{place(at, high)[1]:.1f}"/>'
         yield _mark(number, x, y)

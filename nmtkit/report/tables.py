@@ -59,7 +59,7 @@ def number(value: float, digits: int = 2) -> str:
 
 def short_hash(model: str) -> str:
     """Of a model folder, or of the members of an ensemble."""
-    return " + ".join(one[:12] for one in model.split("+")) or "without a folder"
+    return " + ".join(member[:12] for member in model.split("+")) or "without a folder"
 
 
 def percent(share: float) -> str:

@@ -97,8 +97,14 @@ def escaped(piece: str) -> str:
 def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
     """A candidate a line; of a prefix that is too long its end."""
     figures = [
-        (str(one.rank), number(one.total), probability(one.total), number(one.score, 3), _mark(one))
-        for one in step.candidates
+        (
+            str(candidate.rank),
+            number(candidate.total),
+            probability(candidate.total),
+            number(candidate.score, 3),
+            _mark(candidate),
+        )
+        for candidate in step.candidates
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     headings = ("rank", "log P", "P", "J", "")
@@ -137,28 +143,30 @@ class _Kept:
         self.last = len(steps)
         self.below: dict[tuple[int, int], list[tuple[tuple[int, int], Candidate]]] = {}
         for step in steps:
-            for one in step.candidates:
-                if one.fate != "pruned" or one.reference:
-                    parent = (step.length - 1, one.parent)
-                    self.below.setdefault(parent, []).append(((step.length, one.rank), one))
+            for candidate in step.candidates:
+                if candidate.fate != "pruned" or candidate.reference:
+                    parent = (step.length - 1, candidate.parent)
+                    self.below.setdefault(parent, []).append(((step.length, candidate.rank), candidate))
         self.worth: dict[tuple[int, int], tuple[float, int]] = {}
         for step in reversed(steps):
-            for one in step.candidates:
-                place = (step.length, one.rank)
-                own = (one.score if one.fate == "finished" else -math.inf, step.length)
+            for candidate in step.candidates:
+                place = (step.length, candidate.rank)
+                own = (candidate.score if candidate.fate == "finished" else -math.inf, step.length)
                 self.worth[place] = max([own, *(self.worth[child] for child, _ in self.below.get(place, []))])
 
-    def gone(self, place: tuple[int, int], one: Candidate) -> bool:
+    def gone(self, place: tuple[int, int], candidate: Candidate) -> bool:
         """Whether it was kept, but none that goes on from it, although the search did; the reference's way is another
         matter."""
-        return one.fate == "kept" and not one.reference and place[0] < self.last and not self.below.get(place)
+        if candidate.fate != "kept" or candidate.reference:
+            return False
+        return place[0] < self.last and not self.below.get(place)
 
-    def chain(self, place: tuple[int, int], one: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
+    def chain(self, place: tuple[int, int], candidate: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
         """A prefix with those that follow it without a fork, and the place where they end."""
-        chain = [one]
+        chain = [candidate]
         while len(below := self.below.get(place, [])) == 1:
-            place, one = below[0]
-            chain.append(one)
+            place, candidate = below[0]
+            chain.append(candidate)
         return place, chain
 
 
@@ -183,13 +191,13 @@ def _tree(steps: Sequence[Step], width: int) -> Iterator[Text]:
     place where it forks, each such branch read in the same way."""
     start = _Line("0", number(0.0), "", "", ("<s>",))
     lines = [start, *_grow(_Kept(steps), (0, 0), 0)]
-    first, second, third = (max(cell_len(getattr(one, name)) for one in lines) for name in ("steps", "value", "mark"))
+    first, second, third = (max(cell_len(getattr(line, name)) for line in lines) for name in ("steps", "value", "mark"))
     first, second = max(first, len("step")), max(second, len("log P"))
     yield Text(f"{'step':>{first}}  {'log P':>{second}}", style="dim")
-    for one in lines:
-        figures = f"{one.steps:>{first}}  {one.value:>{second}}  {one.mark:<{third}} "
-        further = " " * len(figures) + one.guide.replace("├", "│")
-        yield Text("\n".join(_wrapped(figures + one.guide, further, one.words, width)), style=one.style)
+    for line in lines:
+        figures = f"{line.steps:>{first}}  {line.value:>{second}}  {line.mark:<{third}} "
+        further = " " * len(figures) + line.guide.replace("├", "│")
+        yield Text("\n".join(_wrapped(figures + line.guide, further, line.words, width)), style=line.style)
 
 
 def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iterator[str]:
@@ -210,8 +218,8 @@ def _grow(kept: _Kept, place: tuple[int, int], depth: int) -> Iterator[_Line]:
     while below := kept.below.get(place, []):
         main = max(below, key=lambda pair: kept.worth[pair[0]])
         left = [child for child in below if child is not main]
-        if dead := [one for child, one in left if not kept.below.get(child) and kept.gone(child, one)]:
-            words = (f"{escaped(one.piece)} ({number(one.total)})" for one in dead)
+        if dead := [candidate for child, candidate in left if kept.gone(child, candidate)]:
+            words = (f"{escaped(candidate.piece)} ({number(candidate.total)})" for candidate in dead)
             yield _Line(str(place[0] + 1), "", MARKS["pruned"], fork, tuple(words), STYLES["pruned"])
         for child in left:
             if child[1] not in dead:
@@ -232,9 +240,9 @@ def _line(kept: _Kept, chain: Sequence[Candidate], first: int, place: tuple[int,
         after.append(f"(★ to here: {_stars(chain)})")
     steps = f"{first}" if first == last else f"{first}–{last}"
     mark = MARKS[fate] + (" ★" if end.reference else "")
-    words = (*(escaped(one.piece) for one in chain), *after)
+    words = (*(escaped(candidate.piece) for candidate in chain), *after)
     return _Line(steps, number(end.total), mark, guide, words, STYLES[fate])
 
 
 def _stars(chain: Sequence[Candidate]) -> str:
-    return escaped([one.piece for one in chain if one.reference][-1])
+    return escaped([candidate.piece for candidate in chain if candidate.reference][-1])
