@@ -1,6 +1,6 @@
-"""Facts as JSON knows them, and back: what a report writes, a later one reads.
+"""Turn facts into what JSON can hold, and back: a later command reads what a report wrote.
 
-A field of a dataclass may have another key there, and may be left out while it has its default.
+A field of a dataclass may have another key in JSON, and may be left out while it has its default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _key(field: Field[Any]) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Mappings, lists, texts and numbers only; of what JSON does not know −∞ is null and ∞ the text "inf"."""
+    """The value as mappings, lists, texts and numbers. JSON has no infinity: −∞ becomes null and ∞ the text "inf"."""
     if is_dataclass(value) and not isinstance(value, type):
         shown = [field for field in fields(value) if not (field.metadata.get("silent") and _usual(field, value))]
         return {_key(field): to_plain(getattr(value, field.name)) for field in shown}
@@ -49,13 +49,13 @@ def _usual(field: Field[Any], value: Any) -> bool:
 def from_plain(kind: type[T], value: Any, **known: Any) -> T:
     """The inverse of `to_plain` for a dataclass of numbers, texts, enumerations, tuples and other such dataclasses.
 
-    A field that is missing has its default, so that what an earlier version wrote can be read.
+    A missing field has its default, so that files of an earlier version can be read.
 
     Args:
-        known: fields that are not read.
+        known: values of the fields that are not read from `value`.
 
     Raises:
-        ValueError: for what `to_plain` would not have made.
+        ValueError: for a value that `to_plain` cannot have made.
     """
     parsed: T = _parsed(kind, value, known)
     return parsed

@@ -1,4 +1,4 @@
-"""Read a report that blame-analysis --json wrote: its facts, counted anew."""
+"""Read a report that blame-analysis --json wrote, and count its records again."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nmtkit.files import read_lines
 from nmtkit.words import counted
 
 MOST = 120
-"""Characters of what is wrong with a file; it may quote all of the file."""
+"""Characters of an error message that are shown; the message may quote the whole file."""
 
 
 def read_report(path: str | PathLike[str]) -> tuple[Report, Sweep | None]:
-    """The records with their provenance and rows, and the sweep if there was one; unknown keys say nothing.
+    """The records with their provenance and rows, and the sweep if there was one; unknown keys are ignored.
 
-    The rows are counted from the records. Proofs, flips and advice are not read: they follow from the records, or say
-    nothing about a change.
+    The rows are counted from the records. Proofs, flips and advice are not read: they follow from the records, or do
+    not matter for a comparison.
 
     Raises:
-        ValueError: naming the file, where there is none, or where it is no such report.
+        ValueError: naming the file, where it does not exist or is not such a report.
     """
     text = "\n".join(read_lines(path))
     try:
@@ -68,7 +68,7 @@ def _report(value: Any) -> Report:
 
 
 def _sweep(value: Mapping[str, Any]) -> Sweep | None:
-    """None also where the key is missing."""
+    """The sweep of a report; None where it has none."""
     if value.get("sweep") is None:
         return None
     facts = value["sweep"]
@@ -84,7 +84,7 @@ def _sweep(value: Mapping[str, Any]) -> Sweep | None:
 
 
 def _setting(value: Any) -> Setting:
-    """Its scores stand by the names of their metrics."""
+    """A setting of a sweep; its scores are found under the names of their metrics."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{value!r} is no table")
     if missing := [metric.name for metric in USUAL if metric.name not in value]:

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 WIDTHS = (2, 5, 10, 20, 50)
-"""Beams that are tried, those wider than the one that missed y*."""
+"""Beams that are tried, as far as they are wider than the beam that missed y*."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Of exact search.
+    """How much work exact search may do.
 
     Attributes:
         steps: model steps for a sentence.
-        seconds: for a sentence, on average over a batch; None: only the steps count.
-        sample: sentences asked, drawn at random by `seed`; None: all.
+        seconds: seconds for a sentence, on average over a batch; None: only the steps count.
+        sample: number of sentences to search, drawn at random by `seed`; None: all.
     """
 
     steps: int = 10_000
@@ -36,7 +36,7 @@ class Budget:
     seed: int = 1
 
     def numbers(self, sentences: int) -> list[int]:
-        """Indices of the sentences asked, ascending."""
+        """Indices of the sentences to search, ascending."""
         if self.sample is None or self.sample >= sentences:
             return list(range(sentences))
         return sorted(random.Random(self.seed).sample(range(sentences), self.sample))
@@ -50,12 +50,12 @@ def widen(
     tolerance: float,
     widths: Sequence[int] = WIDTHS,
 ) -> list[Record]:
-    """The records with the smallest width tried whose result reaches J(y*), for those whose beam missed it.
+    """The records; where the beam missed y*, with the smallest width tried whose result reaches J(y*).
 
-    A wider beam does not contain what a narrower one found, so every width is run.
+    A wider beam need not find what a narrower one found, so every width is run.
 
     Args:
-        sources: of the whole text, in which the records are numbered from 1.
+        sources: sources of the whole text, in which the records are numbered from 1.
     """
     widened, rule = list(records), Rule(settings.objective, tolerance)
     for width in sorted(width for width in widths if width > settings.beam):
@@ -83,14 +83,14 @@ def certify(
     progress: Callable[[int, int], None] = lambda done, proved: None,
     keep: Callable[[Sequence[Record]], None] = lambda records: None,
 ) -> list[Record]:
-    """The records with certificates of exact search, begun from the better of output and references.
+    """The records with certificates of exact search, which starts from the better of output and references.
 
-    Those that have one already keep it, and are judged anew.
+    A record that already has a certificate keeps it, and is judged again.
 
     Args:
-        sources: of the whole text, in which the records are numbered from 1.
-        progress: is told how many sentences are done, and of how many the best is proved.
-        keep: is given all records after every `WINDOW` that were certified.
+        sources: sources of the whole text, in which the records are numbered from 1.
+        progress: called with the number of sentences done, and for how many the best is proved.
+        keep: called with all records after every `WINDOW` sentences that were certified.
     """
     rule, asked = Rule(settings.objective, tolerance), budget.numbers(len(records))
     judged = [_judged(record, record.certificate, rule) if record.certificate else record for record in records]
@@ -119,7 +119,7 @@ def _certificates(
     settings: SearchSettings,
     budget: Budget,
 ) -> list[Certificate]:
-    """One for each record, not yet judged."""
+    """A certificate for each record, not yet judged."""
     from nmtkit.decoding.beam import Beam  # which load torch
     from nmtkit.decoding.exact import Exact
     from nmtkit.decoding.proof import Effort
@@ -142,11 +142,11 @@ def _certificates(
 
 
 WINDOW = 25
-"""Sentences certified between two words of progress, and before they are kept."""
+"""Sentences that are certified between two reports of progress; after each window the records are kept."""
 
 
 def count_proofs(records: Sequence[Record]) -> Proofs | None:
-    """The certificates counted; None where there are none."""
+    """Count what the certificates say; None where there are no certificates."""
     pairs = [(record, record.certificate) for record in records if record.certificate is not None]
     if not pairs:
         return None

@@ -1,4 +1,4 @@
-"""The verdict on what each setting of the search finds, for a sweep."""
+"""The verdicts on the outputs of every setting of a sweep."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """An output of one setting: its text and target pieces, the verdict, the pieces of the reference that judges, and
-    the seconds that the search took."""
+    """An output of one setting: its text, its target pieces, the verdict, the target pieces of the reference that
+    judges, and the seconds that the search took."""
 
     text: str
     length: int
@@ -35,12 +35,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What a sentence has under every setting.
+    """What the search found for a sentence under every setting.
 
     Attributes:
         references: forced scores of all targets of the query.
         swept: the best hypothesis of each setting.
-        forced: the scores of these by a forced pass, by their ids.
+        forced: the forced scores of these hypotheses, by their ids.
     """
 
     references: list[Hypothesis]
@@ -50,7 +50,7 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _ScoredSweep:
-    """A search of searches: the references are scored, all settings searched, and what they found is scored."""
+    """A search made of three: score the references, search under all settings, and score what was found."""
 
     sweep: Sweep
 
@@ -76,7 +76,7 @@ class _ScoredSweep:
 class SettingVerdicts:
     """Searches under every setting and judges what was found.
 
-    Scored by forced passes over the windows of an analysis, so that a verdict of either rests on the same numbers.
+    The forced passes go over the same windows as those of an analysis, so that both rest on the same numbers.
     """
 
     translator: Translator
@@ -87,7 +87,7 @@ class SettingVerdicts:
     segmentations: int
 
     def all(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
-        """Of every beam and exponent what each source has; `rows` are its references."""
+        """The judged output of each source for every beam and exponent; `rows` holds the references of each source."""
         judged: dict[tuple[int, float], list[Judged]] = {
             (beam, alpha): [] for beam in self.beams for alpha in self.alphas
         }
