@@ -18,7 +18,7 @@ Links = frozenset[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Gold:
-    """What a person drew for a sentence: links that must be there, and all that may be there (the sure among them)."""
+    """What a person drew for a sentence: the links that must be there, and all that may be there, the sure ones too."""
 
     sure: Links
     possible: Links
@@ -26,7 +26,7 @@ class Gold:
 
 @dataclass(frozen=True)
 class AlignmentScore:
-    """Of all sentences together.
+    """How far alignments are from gold ones, over all sentences together.
 
     Attributes:
         error_rate: AER = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|). Och and Ney 2003, equation 10.
@@ -42,15 +42,15 @@ class AlignmentScore:
 
 
 def to_pharaoh(links: Links) -> str:
-    """One line, the links by source word, then target word."""
+    """The links as one line, sorted by source word, then target word."""
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
 def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets: Sequence[str]) -> list[Gold]:
-    """The lines of a gold file; ValueError names the file and the line of what is no link.
+    """Parse the lines of a gold file; ValueError names the file and the line of a wrong link.
 
     Args:
-        sources, targets: the texts it is about, one for each line; a link beyond their words is none.
+        sources, targets: the aligned texts, one of each for a line; a link beyond their words is refused.
     """
     gold = []
     for number, (line, *texts) in enumerate(zip(lines, sources, targets, strict=True), start=1):
@@ -81,7 +81,7 @@ def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
     """Compare alignments with the gold ones of the same sentences.
 
     Raises:
-        ValueError: where there are not as many of both, or no link at all on either side.
+        ValueError: where their numbers differ, or where neither side has a link.
     """
     if len(alignments) != len(gold):
         number = counted(len(alignments), "alignment")

@@ -15,7 +15,7 @@ from nmtkit.evaluation.metrics import USUAL
 from nmtkit.settings import SEED
 
 USUAL_SEED = 12345
-"""sacreBLEU's own, of the bootstrap."""
+"""The seed that sacreBLEU uses for its bootstrap."""
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
 
 
@@ -41,8 +41,8 @@ def evaluate(
 ) -> list[Score]:
     """Score a corpus against one or more reference sets, each as long as the outputs.
 
-    The sentences drawn are those that sacreBLEU draws with this seed; the interval is the percentile interval. Raises
-    ValueError for texts of different lengths and for no text.
+    The resamples are those that sacreBLEU draws with this seed; intervals are percentile intervals. Raises ValueError
+    for texts of different lengths and where there is no text.
     """
     check_texts(outputs, references)
     check_resampling(resamples, seed)
