@@ -1,4 +1,4 @@
-"""What to do about the errors, in plain words: every sentence names the counts it rests on."""
+"""What to do about the errors, in plain words; every sentence names the counts that it rests on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nmtkit.words import counted, plural
 
 USUAL_BEAM = 5
 NOTABLE = 0.05
-"""The share of unreachable references from which on the advice speaks of them."""
+"""The advice mentions unreachable references from this share on."""
 
 
 def advice(report: Report, swept: bool = False) -> list[str]:
     """Sentences for a person, the most important first.
 
-    They rest on the strictest row that has errors (`Report.deciding`). A verdict is called the main one only where its
-    95 % interval lies wholly above one half.
+    They rest on the strictest row that has errors (`Report.deciding`). A verdict is the main one only where its 95 %
+    interval lies wholly above one half.
 
     Args:
-        swept: other beams were measured, so nobody is sent to try one.
+        swept: whether other beams were measured, so that the advice need not suggest one.
     """
     row, different = report.deciding, report.rows[0]
     if not row.errors:
@@ -86,17 +86,17 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
 
 
 def main_verdict(row: Row) -> Verdict | None:
-    """The verdict of most errors of a row, its whole interval above one half; None if that holds for none."""
+    """The verdict whose share of the errors of a row has its whole interval above one half; None where none has."""
     return next((share.verdict for share in row.shares if row.errors and share.low > 0.5), None)
 
 
 def _most(row: Row) -> Verdict:
-    """The verdict of most errors, whatever its interval."""
+    """The most frequent verdict, whatever its interval."""
     return max(row.shares, key=lambda share: share.count).verdict
 
 
 def _what_it_rests_on(report: Report) -> list[str]:
-    """Nothing to say where the strictest row has errors."""
+    """Which row the advice rests on; nothing where it is the strictest row."""
     row, strictest = report.deciding, report.rows[-1]
     if row is strictest:
         return []
@@ -153,7 +153,7 @@ def _model(report: Report, row: Row, swept: bool) -> list[str]:
 
 
 def _remedy(fit: Fit | None) -> list[str]:
-    """What a model that is to blame wants, as far as its training text tells."""
+    """What helps a model that is to blame, as far as its training text tells."""
     if fit is None:
         return [
             "So give it more data, more regularisation, longer training or another architecture; --train-sample tells "
@@ -218,7 +218,7 @@ def _unreachable(report: Report, row: Row) -> list[str]:
 
 
 def _blank(report: Report) -> list[str]:
-    """Lines that have nothing on one side are judged like any other, which is nearly never what was wanted."""
+    """Pairs that are blank on one side are judged like any other, which is hardly ever intended."""
     blank = sum(bool(record.source.strip()) != bool(record.reference.text.strip()) for record in report.records)
     if not blank:
         return []
@@ -229,7 +229,7 @@ def _blank(report: Report) -> list[str]:
 
 
 def _pieces(report: Report) -> list[str]:
-    """The search may write a text in any pieces; a reference is scored in few."""
+    """The search may write a text in any pieces, while a reference is scored in a few segmentations."""
     other = sum(record.other_pieces for record in report.records)
     if other and report.provenance.reference_segmentations == 1:
         return [

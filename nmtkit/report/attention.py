@@ -1,7 +1,7 @@
 """Attention maps in a terminal, as a picture, as a page, and as JSON Lines.
 
-Everywhere a map is shaded from 0 to its own highest weight, and says which that is: a map whose weights are all small
-is as easy to read as one that looks at a single word, and a weight above 1 (of a sigmoid) is shown as what it is.
+A map is always shaded from 0 to its own highest weight, which is printed with it. So a map whose weights are all small
+is as easy to read as one that looks at a single word, and a sigmoid may have weights above 1.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from nmtkit.inspection.attention_maps import AttentionMap
 
 SHADES = " ░▒▓█"
-"""Weights from 0 to the highest of a map in a terminal."""
+"""Shades of a terminal, for weights from 0 to the highest of a map."""
 NAME, HEAD = 14, 10
-"""Letters of a row's name, and lines of a column's."""
+"""Letters that the name of a row may take, and lines that the name of a column may take."""
 MARK = "<!--MAPS-->"
 
 
 def render(attention_map: AttentionMap, width: int) -> Iterator[Text]:
-    """A map in a terminal of so many columns; what has no room at the right is left out, said so."""
+    """A map in a terminal of `width` columns; where columns are left out for lack of room, a line says so."""
     yield Text(f"line {attention_map.line}{_where(attention_map)}: ", style="bold") + shown(attention_map.source)
     yield Text("  ") + shown(attention_map.target)
     names = [shown(name).plain for name in attention_map.columns]
@@ -56,13 +56,13 @@ def render(attention_map: AttentionMap, width: int) -> Iterator[Text]:
 
 
 def _where(attention_map: AttentionMap) -> str:
-    """Layer and head of a map that is not the mean of all."""
+    """The layer and the head of a map; empty where it is the mean of all."""
     named = (("layer", attention_map.layer), ("head", attention_map.head))
     return "".join(f", {name} {number}" for name, number in named if number is not None)
 
 
 def to_line(attention_map: AttentionMap) -> str:
-    """A line of JSON, its line feed included; weights to six digits, layer and head null where it is their mean."""
+    """A map as a line of JSON, line feed included; weights have six digits, a layer or head of null is the mean."""
     record = {
         "line": attention_map.line,
         "layer": attention_map.layer,
@@ -77,10 +77,10 @@ def to_line(attention_map: AttentionMap) -> str:
 
 
 def page(maps: Sequence[AttentionMap], what: str) -> str:
-    """One page without network: every sentence with its map, or a row of maps for each layer.
+    """A page that needs no network: every sentence with its map, or with a row of maps for each layer.
 
     Args:
-        what: stands first: what looked, at what, and which maps.
+        what: the first words of the page: what looked, at what, and which maps these are.
     """
     legend = "Rows looked, columns were looked at. Full colour is the highest weight of a map, which stands below it"
     parts = [f'<p class="soft">{escape(what)}. {legend}.</p>']
@@ -97,7 +97,7 @@ def page(maps: Sequence[AttentionMap], what: str) -> str:
 
 
 def _framed(attention_map: AttentionMap) -> str:
-    """A map that scrolls by itself where it is too wide."""
+    """A map as HTML, which scrolls by itself where it is too wide."""
     where, weights, highest = _where(attention_map), attention_map.weights.tolist(), attention_map.highest
     line = f"line {attention_map.line}{where}"
     drawn = heat(line, attention_map.rows, attention_map.columns, weights, highest) + scale("weight", highest)
@@ -106,7 +106,7 @@ def _framed(attention_map: AttentionMap) -> str:
 
 
 def draw(maps: Sequence[AttentionMap], path: Path) -> None:
-    """A picture of one sentence, its format by the ending of its name, whole or not at all."""
+    """Write a picture of one sentence, whole or not at all; its format follows the ending of the file."""
     with replacing(path) as temporary:
         build(maps).savefig(temporary, format=check(path), dpi=160, bbox_inches="tight", pad_inches=0.1)
 

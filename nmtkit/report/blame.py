@@ -53,8 +53,8 @@ LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def render(report: Report, examples: int, sweep: Sweep | None = None) -> list[RenderableType]:
-    """Who is to blame and what to do, the shares, what they rest on, a sweep, and the longest table last: the lecture's
-    of up to `examples` telling sentences; print them one by one."""
+    """The report in parts, to be printed one by one: settings, advice, shares, where search and model went wrong, a
+    sweep, and last the lecture's table of up to `examples` telling sentences."""
     sentences = what_to_do(report, sweep)
     told = sorted(telling(report, examples), key=lambda record: record.number)
     return [
@@ -70,14 +70,14 @@ def render(report: Report, examples: int, sweep: Sweep | None = None) -> list[Re
 
 
 def what_to_do(report: Report, sweep: Sweep | None) -> list[str]:
-    """The advice, and that of the sweep if there was one."""
+    """The advice of the report, and that of the sweep if there was one."""
     if sweep is None:
         return advice(report)
     return [*advice(report, sweep.several_beams), *sweeps.advice(sweep)]
 
 
 def telling(report: Report, most: int) -> list[Record]:
-    """Errors of the deciding row, verdicts in turn, each verdict's clearest (widest gap in J) first."""
+    """Errors of the deciding row, verdicts in turn; of each verdict, the widest gap in J first."""
     members = set(report.deciding.numbers)
     errors = [record for record in report.records if record.number in members]
     kinds = [sorted((record for record in errors if record.verdict == kind), key=_gap) for kind in BLAMED]
@@ -86,7 +86,7 @@ def telling(report: Report, most: int) -> list[Record]:
 
 
 def _gap(record: Record) -> float:
-    """Orders by the gap in J, the widest first; all unreachable references alike, since no search could return them."""
+    """The sort key of an error: the widest gap in J first; unreachable references stay in the order of the text."""
     if record.verdict == Verdict.UNREACHABLE:
         return 0.0
     return -abs(record.reference.score - record.output.score)
@@ -100,7 +100,7 @@ def all_in_turn(report: Report) -> list[Record]:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Provenance, rows, advice, proofs and records; of what JSON does not know −∞ is null and ∞ the text "inf"."""
+    """Provenance, rows, advice, proofs and records. JSON has no infinity: −∞ becomes null and ∞ the text "inf"."""
     return {
         "provenance": to_plain(report.provenance),
         "rows": [_row(row, report.provenance) for row in report.rows],
@@ -135,7 +135,7 @@ def settings_line(report: Report) -> str:
 
 
 def _shares(report: Report) -> Table:
-    """Rows × verdicts; the interval stands below its share."""
+    """The table of rows × verdicts, with the interval below each share."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("errors", ratio=1)
     table.add_column("n", justify="right", no_wrap=True)
@@ -159,14 +159,14 @@ def _denominators(report: Report) -> Text:
 
 
 def equals(report: Report) -> str:
-    """How many outputs need no blame."""
+    """How many outputs equal a reference."""
     equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
     are = plural(equal, "equals a reference and is no error", "equal a reference and are no errors")
     return f"{equal} of {counted(len(report.records), 'output')} {are}."
 
 
 def _sentences(records: Sequence[Record]) -> Table:
-    """The lecture's table: human, algorithm, P and J of each, and who is at fault."""
+    """The table of the lecture: human and algorithm, P and J of both, and who is at fault."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("line", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)

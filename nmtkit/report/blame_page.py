@@ -1,9 +1,9 @@
 """The report of an error analysis as one self-contained page: shares, curves, and every sentence to look into.
 
-The page keeps below `MOST_BYTES`. Sentences stand on a line each, the most telling first if not all have room; full
-detail comes along for as many of the most telling ones as were explained and have room. Most telling are the errors of
-the row that the advice rests on, the verdicts in turn, each verdict's widest difference in J first; then come
-the others in the order of the text.
+The page stays below `MOST_BYTES`. Each sentence has a line; where not all have room, the most telling ones go first.
+Full detail is added for the most telling sentences that were explained, as far as there is room. The most telling
+sentences are the errors of the row that the advice rests on, verdicts in turn, with the widest difference in J first;
+the others follow in the order of the text.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from nmtkit.inspection.details import Detail, Map
 
 MOST_BYTES = 19_000_000
-"""Of the page without its template."""
+"""The most bytes of the page without its template."""
 LINES_BYTES = 12_000_000
-"""Of these, for the lines of the sentences."""
+"""The most of these bytes that the lines of the sentences may take."""
 DETAILS = 200
-"""Sentences that are explained in full, if nobody says otherwise; of a text that has no more, all."""
+"""Sentences that are explained in full by default; in a shorter text, all are."""
 CANDIDATES = 20
-"""Shown of each step of the beam."""
+"""Candidates that are shown of each step of the beam."""
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-"""Attention weights from 0 to the highest of both maps of a layer in 64 levels, a character each."""
+"""Levels of an attention weight, a character each, from 0 to the highest weight of both maps of a layer."""
 
 
 def page(report: Report, sweep: Sweep | None, details: Sequence[Detail]) -> str:
@@ -66,7 +66,7 @@ SUMMARY, MARK = "<!--SUMMARY-->", "/*REPORT*/null"
 
 
 def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
-    """The first of the parts that have room, and their bytes."""
+    """The first parts that have room together, and the bytes that they take."""
     kept, used = {}, 0
     for number, part in parts.items():
         size = len(json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")) + 16
@@ -77,7 +77,7 @@ def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
 
 
 def _line(record: Record, scale: Scale) -> dict[str, Any]:
-    """What stands in the table, and what opens for every sentence."""
+    """The line of a sentence in the table, and what opens below it."""
     line = {
         "n": record.number,
         "v": record.verdict.value,
@@ -108,7 +108,7 @@ def _numbers(candidate: Candidate) -> list[Any]:
 
 
 def _rounded(value: float, digits: int = 4) -> float | None:
-    """None for what JSON does not know."""
+    """The value, rounded; None where it is infinite, which JSON does not know."""
     return round(value, digits) if math.isfinite(value) else None
 
 
@@ -180,7 +180,7 @@ def _logs(candidate: Candidate) -> list[float | None]:
 
 
 def _map(layers: Map, highest: Sequence[float]) -> list[str]:
-    """A text for each layer, row by row, in levels from 0 to the highest weight of the layer."""
+    """The weights of each layer as a text, row by row, in levels from 0 to the highest weight of the layer."""
     top = len(LEVELS) - 1
     return [
         "".join(LEVELS[round(top * weight / most)] for row in layer for weight in row)

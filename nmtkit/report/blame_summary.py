@@ -23,7 +23,7 @@ MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
 
 
 def summary(report: Report, sweep: Sweep | None) -> Iterator[str]:
-    """In parts."""
+    """The HTML above the sentences, in parts."""
     yield f'<p class="soft">{escape(settings_line(report))}</p>'
     yield _list("What to do", what_to_do(report, sweep))
     yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
@@ -63,12 +63,12 @@ def _list(title: str, sentences: Sequence[str]) -> str:
 
 
 def _sentences(parts: Iterator[Any]) -> str:
-    """The sentences of a terminal's report."""
+    """The sentences of the report in a terminal, as paragraphs; its tables are left out."""
     return "".join(f"<p>{escape(part.plain)}</p>" for part in parts if isinstance(part, Text))
 
 
 def _search(report: Report) -> Iterator[str]:
-    """Where the search lost the references, and what is proved."""
+    """Where the search lost the references, and what exact search proved."""
     sentences = _sentences(search_errors.render(report))
     if not sentences:
         return
@@ -82,7 +82,7 @@ def _search(report: Report) -> Iterator[str]:
 
 
 def _model(report: Report) -> Iterator[str]:
-    """Where the model turned away."""
+    """Where the model turned away from the references."""
     sentences = _sentences(model_errors.render(report))
     if not sentences:
         return
@@ -125,6 +125,6 @@ def _provenance(report: Report) -> str:
 
 
 def _origin(facts: Provenance) -> str | None:
-    """Where scores of another tool are from."""
+    """Where the sentence scores are from, if another tool gave them."""
     file = facts.scores_file
     return f"{file.title}, {file.direction} is better, SHA-256 {file.sha256}" if file else None

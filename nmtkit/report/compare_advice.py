@@ -20,9 +20,9 @@ TITLES = {
     "nmtkit": "version of nmtkit",
     "widths": "wider beams tried",
 }
-"""Settings whose name does not speak for itself."""
+"""Names for people, where the name of a field does not speak for itself."""
 OF_THE_ANALYSIS = ("widths", "exact_steps", "exact_seconds", "exact_sample", "listed", "reference_segmentations")
-"""What differs in how it was looked at, not in what was done."""
+"""Settings of the analysis, which do not change the outputs."""
 
 
 def advice(difference: Difference) -> list[str]:
@@ -50,7 +50,7 @@ def _what_changed(difference: Difference) -> str:
 
 
 def _turn(setting: Changed) -> str:
-    """Hashes and lists are named only."""
+    """A setting before and after; a hash or a list is only named."""
     if setting.name in ("model", "listed"):
         return f"the {title(setting.name)}"
     return f"{title(setting.name)} {in_words(setting.before)} → {in_words(setting.after)}"
@@ -77,7 +77,7 @@ def _errors(shift: Shift, title: str) -> str:
 
 
 def _likelier(difference: Difference) -> list[str]:
-    """What became of J, and whether it helped."""
+    """How J changed, and whether that helped."""
     score, beam = difference.scores[0], difference.shifts[2]
     change = round(difference.j_change or 0.0, 4)
     gains = [f"mean J rises by {change:.4f}"] if change > 0 else []
@@ -109,7 +109,7 @@ def _brought(difference: Difference) -> str:
 
 
 def why_unpromised(difference: Difference) -> str:
-    """Why the sweep promised nothing; nothing where it did."""
+    """Why the sweep promised nothing; empty where it did."""
     reason = difference.unpromised
     if reason is None:
         return ""
@@ -147,5 +147,5 @@ def in_words(value: Any) -> str:
 
 
 def chance(p_value: float) -> str:
-    """A p-value with three digits."""
+    """A p-value with three decimals."""
     return "p < 0.001" if p_value < 0.0005 else f"p = {p_value:.3f}"

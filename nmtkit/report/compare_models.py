@@ -1,4 +1,4 @@
-"""Models compared, in a terminal, as JSON, and as a picture: the deciding score against the length of the source."""
+"""A comparison of models in a terminal, as JSON, and as a picture of the deciding score by source length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def render(comparison: ModelComparison) -> Iterator[Text | Table]:
-    """What the figures say, scores, sizes and speeds, and the longest table last: BLEU by length."""
+    """What the figures say, then scores, sizes and speeds, and last the longest table, the scores by length."""
     models = counted(len(comparison.systems), "model", "models, compared with the first,")
     yield Text(
         f"{models} on {counted(comparison.sentences, 'sentence')}; in brackets 95 % percentile intervals, p two-sided "
@@ -49,7 +49,7 @@ def render(comparison: ModelComparison) -> Iterator[Text | Table]:
 
 
 def _named(table: Table) -> Table:
-    """The first column is a name: to the left, and folded where it is long."""
+    """The table with its first column, the names, aligned to the left and folded where they are long."""
     table.columns[0].justify, table.columns[0].no_wrap, table.columns[0].overflow = "left", False, "fold"
     return table
 
@@ -68,12 +68,12 @@ def _sizes(system: System) -> list[str]:
 
 
 def _metric_name(comparison: ModelComparison) -> str:
-    """Of the metric that decides."""
+    """The title of the metric that decides."""
     return comparison.metrics[0].title
 
 
 def _scores(system: System, metrics: Sequence[Scale], part: slice) -> list[str]:
-    """By some of the metrics; the scores of several seeds are said to spread by the one that decides."""
+    """The scores of a system by some of the metrics; the deciding one shows how much the scores of its seeds spread."""
     cells = [system.name]
     for result, scale in zip(system.results[part], metrics[part], strict=True):
         seeds = f" ±{system.spread:.1f}" if len(system.runs) > 1 and result is system.deciding else ""
@@ -95,15 +95,15 @@ def _name(bucket: Bucket) -> str:
 
 
 BARS = "▁▂▃▄▅▆▇█"
-"""Scores from 0 to the highest of all, in a terminal."""
+"""Bars of a terminal, for scores from 0 to the highest of all."""
 BESIDE = 2
-"""Metrics beside each other that 80 columns hold."""
+"""Metrics side by side in 80 columns."""
 ACROSS = 6
-"""Buckets beside each other that 80 columns hold."""
+"""Buckets side by side in 80 columns."""
 
 
 def _lengths(comparison: ModelComparison, part: slice) -> Table:
-    """A row for each model; where the buckets end a last column draws all of them."""
+    """A row for each model; after the last bucket, a column draws all of them."""
     most = max(score.value for system in comparison.systems for score in system.buckets)
     last = part.stop >= len(comparison.buckets)
     rows = []
@@ -117,7 +117,7 @@ def _lengths(comparison: ModelComparison, part: slice) -> Table:
 
 
 def conclusions(comparison: ModelComparison) -> list[str]:
-    """Whether the others are better, and whether their gain grows with the length, in words."""
+    """Sentences that say whether the other models are better, and whether their gain grows with the length."""
     (first, *others), scale = comparison.systems, comparison.metrics[0]
     sentences = []
     for system in others:
@@ -149,7 +149,7 @@ def conclusions(comparison: ModelComparison) -> list[str]:
 
 
 def to_json(comparison: ModelComparison) -> dict[str, Any]:
-    """Every figure, and the outputs; null for what is not known."""
+    """All figures and the outputs; null for what is not known."""
     names = [scale.name for scale in comparison.metrics]
     return {
         "contestants": [_system(system, names) for system in comparison.systems],
@@ -160,7 +160,7 @@ def to_json(comparison: ModelComparison) -> dict[str, Any]:
 
 
 def _system(system: System, names: Sequence[str]) -> dict[str, Any]:
-    """Scores and p-values stand by the names of their metrics."""
+    """A system; scores and p-values are found under the names of their metrics."""
     record = asdict(system)
     for run in record["runs"]:
         run.update({name: run[name] or None for name in ("updates", "trained")})
@@ -175,29 +175,29 @@ def _system(system: System, names: Sequence[str]) -> dict[str, Any]:
 
 
 def draw(comparison: ModelComparison, path: Path) -> None:
-    """The figure of the lectures: the deciding score against source length, a line for each model."""
+    """Write the figure of the lectures: the deciding score by source length, with a line for each model."""
     with replacing(path) as temporary:
         build(comparison).savefig(temporary, format=check(path), dpi=160)
 
 
 MOST_WITH_INTERVALS = 6
-"""Lines of a picture; where there are more their intervals would hide them, and their names stand beside the axes."""
+"""Lines that a picture shows with intervals; the names of more lines stand beside the axes."""
 
 LETTERS = 32
-"""Of a name on a line of a picture's legend; a longer one takes several."""
+"""Letters on a line of the legend; a longer name takes several lines."""
 
 
 def build(comparison: ModelComparison) -> Figure:
-    """Intervals beside the marks, so that none covers another's."""
+    """The figure; intervals stand beside the marks, so that they do not cover each other."""
     from matplotlib.figure import Figure
 
     few = len(comparison.systems) <= MOST_WITH_INTERVALS
     figure = Figure(figsize=(6.4, 4.2) if few else (8.4, 5.2), layout="constrained")
     axes = figure.subplots()
-    places = range(len(comparison.buckets))  # evenly: most lengths are short, and true distances would crowd them
+    places = range(len(comparison.buckets))  # evenly spaced: true distances would crowd the many short lengths
     for number, system in enumerate(comparison.systems):
         (line,) = axes.plot(places, [score.value for score in system.buckets], label=fill(system.name, LETTERS))
-        dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # as many looks as marks times dashes
+        dashes = DASHES[(number + number // len(MARKS)) % len(DASHES)]  # every pair of a mark and a dash comes up
         line.set(marker=MARKS[number % len(MARKS)], linestyle=dashes)
         if not few:
             continue

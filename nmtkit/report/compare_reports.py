@@ -21,8 +21,8 @@ from nmtkit.words import counted
 
 
 def render(difference: Difference, before: Report, after: Report, examples: int) -> Iterator[Text | Table]:
-    """Whether it is better, settings, verdicts, scores, and the longest table last: up to `examples` sentences whose
-    verdict changed; print one by one."""
+    """The comparison in parts, to be printed one by one: advice, settings, verdicts, scores, and last a table of up to
+    `examples` sentences whose verdict changed."""
     yield bullets(advice(difference))
     if difference.settings:
         yield _settings(difference.settings)
@@ -45,7 +45,7 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
 
 
 def telling(difference: Difference, before: Report, after: Report, most: int) -> list[tuple[Record, Record]]:
-    """Sentences whose verdict changed, those first whose sentence score changed most; then by number."""
+    """Of the sentences whose verdict changed, the `most` whose sentence score changed most; in order of number."""
     changed = set(difference.changed)
     pairs = [pair for pair in zip(before.records, after.records, strict=True) if pair[0].number in changed]
     pairs.sort(key=lambda pair: -abs(pair[1].sentence_score - pair[0].sentence_score))
@@ -53,7 +53,7 @@ def telling(difference: Difference, before: Report, after: Report, most: int) ->
 
 
 def to_json(difference: Difference) -> dict[str, Any]:
-    """All facts and the advice; the transitions as a table of tables, verdict before, then after."""
+    """All facts and the advice; the transitions by verdict before, then by verdict after."""
     names = [verdict.value for verdict in Verdict]
     rows = [dict(zip(names, row, strict=True)) for row in difference.transitions]
     facts = {name: to_plain(value) for name, value in vars(difference).items() if name not in ("scale", "threshold")}
@@ -73,7 +73,7 @@ def _without_kind(shift: Shift) -> dict[str, Any]:
 
 
 def _promise(promise: Promise) -> dict[str, Any]:
-    """What was measured stands by the name of its metric."""
+    """A promise; the measured score is found under the name of its metric."""
     facts = vars(promise).items()
     return {promise.metric.name if name == "measured" else name: value for name, value in facts if name != "metric"}
 

@@ -14,25 +14,25 @@ WORSEN = {Direction.HIGHER: "falls", Direction.LOWER: "rises"}
 
 
 def lines(score: Score) -> Iterator[str]:
-    """The score with its interval, and its signature."""
+    """A line with the score and its interval, and one with its signature."""
     value, low, high = (figure(number, score.metric, more=1) for number in (score.value, score.low, score.high))
     yield f"{score.metric.title} {value} (95 % percentile interval {low} to {high})"
     yield f"  {score.signature}"
 
 
 def figure(value: float, scale: Scale, more: int = 0) -> str:
-    """A score with its usual decimals, and more where there is room."""
+    """A score with its usual decimals and `more` of them."""
     return f"{value:.{scale.decimals + more}f}"
 
 
 def listed(titles: Iterable[str]) -> str:
-    """BLEU, chrF and TER."""
+    """The titles as a list in a sentence: BLEU, chrF and TER."""
     *others, last = titles
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def to_json(score: Score) -> dict[str, Any]:
-    """Every figure."""
+    """All figures of a score."""
     return {**vars(score), "metric": score.metric.title}
 
 

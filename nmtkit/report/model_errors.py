@@ -16,11 +16,11 @@ from nmtkit.report.tables import grid, number, percent, shown
 from nmtkit.words import counted
 
 SHOWN = 5
-"""Pieces of the references that are named."""
+"""The most pieces of the references that are named."""
 
 
 def render(report: Report) -> Iterator[Text | Table]:
-    """The first difference, other exponents, source lengths, its training text."""
+    """The first differences, other exponents, source lengths and the training text."""
     turned = [record.divergence for record in report.records if record.verdict == Verdict.MODEL and record.divergence]
     if turned:
         yield Text(_turning(turned))
@@ -44,7 +44,7 @@ def render(report: Report) -> Iterator[Text | Table]:
 
 
 def _turning(turned: Sequence[Divergence]) -> str:
-    """Where, by how much, and what became of it behind."""
+    """Where the model turned away, by how many nats, and how the rest of the sentence changed this."""
     step, deficit, rest = (
         statistics.median(getattr(divergence, name) for divergence in turned) for name in ("step", "deficit", "rest")
     )
@@ -60,7 +60,7 @@ def _turning(turned: Sequence[Divergence]) -> str:
 
 
 def known(fit: Fit) -> str:
-    """Both losses in a sentence."""
+    """The loss on the references and on the training text, in a sentence."""
     share = f"{percent(fit.share)} of the loss ({100 * fit.low:.1f} to {percent(fit.high)})"
     return (
         f"A piece of the references costs {fit.loss:.2f} nats, one of the training text {fit.train_loss:.2f} "
@@ -69,7 +69,7 @@ def known(fit: Fit) -> str:
 
 
 def often(frequency: Frequency) -> str:
-    """How often the training text has a piece: 10–99."""
+    """How often the training text has the pieces, for example 10–99."""
     if frequency.most is None:
         return f"{frequency.least:,} and more"
     return f"{frequency.least}–{frequency.most}" if frequency.most else "never"

@@ -1,4 +1,4 @@
-"""The curves of a sweep as a picture for a paper or a slide: PNG or SVG, or what else the file's ending names."""
+"""The curves of a sweep as a picture for a paper or a slide: PNG, SVG or PDF, by the ending of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ENDINGS = ("png", "svg", "pdf")
 MARKS, DASHES = "os^Dx", ("-", "--", ":", "-.", (0, (8, 4)))
-"""A series is told by its mark and dashes, too, not by colour alone."""
+"""Marks and dashes tell the series apart, not colour alone."""
 
 
 def draw(sweep: Sweep, path: Path) -> None:
@@ -27,7 +27,7 @@ def draw(sweep: Sweep, path: Path) -> None:
 
 
 def check(path: Path) -> str:
-    """The format that a file's ending names; ValueError for one that is not known."""
+    """The format that the ending of a file names; ValueError for an unknown ending."""
     ending = path.suffix.lstrip(".").lower()
     if ending not in ENDINGS:
         raise ValueError(f"{path}: a plot is written as {', '.join(ENDINGS)}: name a file that ends so")
@@ -35,7 +35,7 @@ def check(path: Path) -> str:
 
 
 def build(sweep: Sweep) -> Figure:
-    """The deciding score, missed references and time over the beam, side by side."""
+    """The figure: deciding score, missed references and time over the beam, side by side."""
     from matplotlib.figure import Figure
 
     panels = curves(sweep)
@@ -46,7 +46,7 @@ def build(sweep: Sweep) -> Figure:
 
 
 def _panel(axes: Axes, title: str, series: Sequence[Series]) -> None:
-    """Lines with marks; intervals beside them, so that none covers another's."""
+    """Draw lines with marks; intervals stand beside the marks, so that they do not cover each other."""
     for number, curve in enumerate(series):
         xs, ys, lows, highs = zip(*curve.points, strict=True)
         style = {"marker": MARKS[number % len(MARKS)], "linestyle": DASHES[number % len(DASHES)]}

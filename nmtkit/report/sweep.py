@@ -21,7 +21,7 @@ BAR = 8
 
 
 def render(sweep: Sweep) -> Iterator[Text | Table]:
-    """Print one by one."""
+    """The sweep in parts, to be printed one by one."""
     yield Text(heading(sweep))
     headings, rows = table(sweep)
     values = [setting.deciding.value for setting in sweep.settings]
@@ -35,7 +35,7 @@ def render(sweep: Sweep) -> Iterator[Text | Table]:
 
 
 def heading(sweep: Sweep) -> str:
-    """What the columns say."""
+    """A sentence that explains the columns of the table."""
     best = sweep.settings[sweep.best].deciding
     return (
         f"settings measured on {counted(sweep.sentences, 'sentence')}: > now, * {BEST[best.metric.direction]} "
@@ -46,7 +46,7 @@ def heading(sweep: Sweep) -> str:
 
 
 def table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
-    """A setting a line, with the usual scores: headings and rows."""
+    """Headings and rows of the table: a setting a line, with the usual scores."""
     rows = [
         [
             *_place(sweep, index),
@@ -64,7 +64,7 @@ def table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
 
 
 def more(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
-    """A setting a line, with all scores but the usual ones: headings and rows."""
+    """Headings and rows of a second table: a setting a line, with all other scores."""
     rows = [
         [*_place(sweep, index), *map(_with_interval, setting.scores[len(USUAL) :])]
         for index, setting in enumerate(sweep.settings)
@@ -74,7 +74,7 @@ def more(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
 
 
 def _place(sweep: Sweep, index: int) -> list[str]:
-    """A setting, and whether it is the present or the best one."""
+    """The first cells of a row: the mark of the present and of the best setting, beam and α."""
     setting = sweep.settings[index]
     marks = (">" if index == sweep.current else "") + ("*" if index == sweep.best else "")
     return [marks, str(setting.beam), f"{setting.alpha:g}"]
@@ -86,7 +86,7 @@ def _with_interval(score: Score) -> str:
 
 
 def to_json(sweep: Sweep) -> dict[str, Any]:
-    """Every figure; of each setting a score by the name of its metric."""
+    """All figures; the scores of a setting are found under the names of their metrics."""
     return {**vars(sweep), "settings": [_setting(setting) for setting in sweep.settings]}
 
 
@@ -118,12 +118,12 @@ def advice(sweep: Sweep) -> list[str]:
 
 
 def _gain(setting: Setting, over: Setting) -> float:
-    """By how much the deciding score of a setting is better."""
+    """By how much the deciding score of a setting is better than that of `over`."""
     return setting.deciding.metric.direction.gain(setting.deciding.value, over.deciding.value)
 
 
 def _choice(sweep: Sweep) -> str:
-    """Which setting to use, and whether chance may decide it."""
+    """Which setting to use, and whether the difference may be chance."""
     best, current = sweep.settings[sweep.best], sweep.settings[sweep.current]
     others, title = [setting for setting in sweep.settings if setting is not current], best.deciding.metric.title
     now = f"beam {current.beam}, α {current.alpha:g}, {title} {current.deciding.value:.1f}"

@@ -1,7 +1,7 @@
 """A beam search in a terminal: the steps of the lectures, then the tree of what was kept, the reference marked.
 
-Marks, readable without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference. Figures stand in columns of
-their own, to the left of what may be long, and no line is longer than the terminal.
+The marks can be read without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference. Figures stand in
+columns to the left of the texts, which may be long, and no line is longer than the terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STYLES = {"finished": "green", "kept": "", "pruned": "dim"}
 
 
 def render(header: Header, trace: Trace, steps: int, width: int) -> Iterator[RenderableType]:
-    """One sentence in a terminal of so many columns: what went in and out, the fate of the reference, the first `steps`
+    """One sentence in a terminal of `width` columns: source and outputs, the fate of the reference, the first `steps`
     steps in full, and the tree."""
     yield _texts(trace)
     if not trace.steps:
@@ -59,7 +59,7 @@ def _texts(trace: Trace) -> Table:
 
 
 def step_title(step: Step, header: Header) -> list[str]:
-    """The lecture's sentence about a step, in parts: which, how many candidates there were, how many were kept."""
+    """The lecture's sentence about a step, in parts: its number, its candidates, and how many of them were kept."""
     fates = [candidate.fate for candidate in step.candidates]
     kept, finished = fates.count("kept"), fates.count("finished")
     taken = f"{kept} kept" + (f", {finished} finished" if finished else "")
@@ -90,12 +90,12 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
 
 
 def escaped(piece: str) -> str:
-    """A piece with what a terminal might obey written as escapes."""
+    """A piece with control characters written as escapes."""
     return shown(piece).plain
 
 
 def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
-    """A candidate a line; of a prefix that is too long its end."""
+    """The table of a step, a candidate a line; a prefix that is too long is cut on the left."""
     figures = [
         (
             str(candidate.rank),
@@ -118,7 +118,7 @@ def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
 
 
 def _end(pieces: Sequence[str], room: int) -> Text:
-    """The last pieces that have room, after … where some are left out."""
+    """The last pieces that have room; … stands for those left out."""
     kept = " ".join(pieces)
     while cell_len(kept) > room and len(pieces) > 1:
         pieces = pieces[1:]
@@ -127,7 +127,7 @@ def _end(pieces: Sequence[str], room: int) -> Text:
 
 
 def probability(log_p: float) -> str:
-    """P in per cent, tiny ones as a power of ten."""
+    """P in per cent; a tiny one as a power of ten."""
     value = 100 * math.exp(log_p)
     return f"{value:.1f} %" if value >= 0.1 else f"{value:.1g} %"
 
@@ -137,7 +137,7 @@ def _mark(candidate: Candidate) -> str:
 
 
 class _Kept:
-    """What was kept or finished, and the reference, as a tree of prefixes: a prefix is (length, rank)."""
+    """The tree of the prefixes that were kept or finished or lead to the reference; a prefix is (length, rank)."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.last = len(steps)
@@ -155,14 +155,14 @@ class _Kept:
                 self.worth[place] = max([own, *(self.worth[child] for child, _ in self.below.get(place, []))])
 
     def gone(self, place: tuple[int, int], candidate: Candidate) -> bool:
-        """Whether it was kept, but none that goes on from it, although the search did; the reference's way is another
-        matter."""
+        """Whether a prefix was kept, but nothing that continues it, although the search went on. The prefixes of the
+        reference do not count as gone."""
         if candidate.fate != "kept" or candidate.reference:
             return False
         return place[0] < self.last and not self.below.get(place)
 
     def chain(self, place: tuple[int, int], candidate: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
-        """A prefix with those that follow it without a fork, and the place where they end."""
+        """The chain of candidates that follow a prefix without a fork, itself first, and the place where it ends."""
         chain = [candidate]
         while len(below := self.below.get(place, [])) == 1:
             place, candidate = below[0]
@@ -176,7 +176,7 @@ DEEPEST = 12
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the tree before it is laid out: figures, how deep it stands, and words that are not broken."""
+    """A line of the tree before it is laid out: figures, the guide of its depth, and words that are not broken."""
 
     steps: str
     value: str
@@ -187,8 +187,8 @@ class _Line:
 
 
 def _tree(steps: Sequence[Step], width: int) -> Iterator[Text]:
-    """The way to the best hypothesis downwards, chains without a fork on one line; what it left is indented below the
-    place where it forks, each such branch read in the same way."""
+    """The way to the best hypothesis, downwards, with each chain without a fork on one line. Branches that it left are
+    indented below their fork and read in the same way."""
     start = _Line("0", number(0.0), "", "", ("<s>",))
     lines = [start, *_grow(_Kept(steps), (0, 0), 0)]
     first, second, third = (max(cell_len(getattr(line, name)) for line in lines) for name in ("steps", "value", "mark"))
@@ -201,7 +201,7 @@ def _tree(steps: Sequence[Step], width: int) -> Iterator[Text]:
 
 
 def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iterator[str]:
-    """Words side by side, those that have no room on lines of their own that begin with `further`."""
+    """Words side by side; those that have no room go on to lines that begin with `further`."""
     line, empty = first, True
     room = max(width - cell_len(first), 1)
     for word in (part for whole in words for part in chop_cells(whole, room)):
@@ -213,7 +213,7 @@ def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iter
 
 
 def _grow(kept: _Kept, place: tuple[int, int], depth: int) -> Iterator[_Line]:
-    """What follows a prefix: at every fork first the branches that the main way left, then where that goes on."""
+    """The lines that follow a prefix: at every fork, first the branches that the main way left, then the main way."""
     guide, fork = "│ " * min(depth, DEEPEST), "│ " * min(depth, DEEPEST - 1) + "├ "
     while below := kept.below.get(place, []):
         main = max(below, key=lambda pair: kept.worth[pair[0]])

@@ -1,4 +1,4 @@
-"""A beam search as one self-contained page: sentences to choose, steps side by side, the reference's way marked."""
+"""A beam search as one self-contained page: sentences to choose, steps side by side, the reference marked."""
 
 from __future__ import annotations
 
