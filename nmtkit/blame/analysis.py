@@ -75,8 +75,7 @@ def blame(
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`; within `bounds.TOLERANCE`.
         errors: numbers (from 1) of the sentences that a person judged wrong; they are counted in a row of their own.
         threshold: an output whose sentence score is worse is an error of the second row.
-        reference_segmentations: how many segmentations of a reference are scored, the standard one first; the best J
-            counts.
+        reference_segmentations: how many segmentations of a reference are scored; the best J counts.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis and keeps the new ones; None: nothing is kept.
         training: what the model was trained on; a sample is scored for comparison. None: no comparison.
