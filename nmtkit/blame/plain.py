@@ -68,11 +68,11 @@ def _parsed(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxy
         return None if value is None else _parsed(inner, value)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{value!r} is no list")
+            raise ValueError(f"{value!r} is not a list")
         return tuple(_parsed(arguments[0], item) for item in value)
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{value!r} is no table")
+            raise ValueError(f"{value!r} is not a table")
         hints, read = typing.get_type_hints(kind), [field for field in fields(kind) if field.name not in known]
         if missing := [_key(field) for field in read if _key(field) not in value and field.default is MISSING]:
             raise ValueError(f"{missing[0]!r} is missing")

@@ -42,18 +42,18 @@ def read_report(path: str | PathLike[str]) -> tuple[Report, Sweep | None]:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number in JSON")
 
 
 def _report(value: Any) -> Report:
     if not isinstance(value, Mapping):
-        raise ValueError("it is no table")
+        raise ValueError("it is not a table")
     if missing := [key for key in ("provenance", "rows", "records") if key not in value]:
         raise ValueError(f"{missing[0]!r} is missing")
     facts, rows = from_plain(Provenance, value["provenance"]), value["rows"]
     records = from_plain(tuple[Record, ...], value["records"])
     if not isinstance(rows, list) or len(rows) not in (2, 3):
-        raise ValueError("'rows' are not two or three")
+        raise ValueError("'rows' must be two or three")
     if facts.sentence_metric not in METRICS and facts.scores_file is None:
         raise ValueError(f"sentence metric {facts.sentence_metric!r}")
     if not records:
@@ -73,20 +73,20 @@ def _sweep(value: Mapping[str, Any]) -> Sweep | None:
         return None
     facts = value["sweep"]
     if not isinstance(facts, Mapping):
-        raise ValueError(f"{facts!r} is no table")
+        raise ValueError(f"{facts!r} is not a table")
     if not isinstance(facts.get("settings"), list):
         raise ValueError("'settings' is missing, or no list")
     sweep = from_plain(Sweep, facts, settings=tuple(map(_setting, facts["settings"])))
     if not all(0 <= index < len(sweep.settings) for index in (sweep.current, sweep.best)):
         size = counted(len(sweep.settings), "setting")
-        raise ValueError(f"a sweep of {size} has none of number {max(sweep.current, sweep.best)}")
+        raise ValueError(f"a sweep of {size} has no setting number {max(sweep.current, sweep.best)}")
     return sweep
 
 
 def _setting(value: Any) -> Setting:
     """A setting of a sweep; its scores are found under the names of their metrics."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is no table")
+        raise ValueError(f"{value!r} is not a table")
     if missing := [metric.name for metric in USUAL if metric.name not in value]:
         raise ValueError(f"{missing[0]!r} is missing")
     scores = [from_plain(Score, value[name], metric=metric) for name, metric in METRICS.items() if name in value]

@@ -60,8 +60,8 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
             link = re.fullmatch(r"([0-9]{1,6})([-p?])([0-9]{1,6})", word)
             if link is None:
                 raise ValueError(
-                    f"{path}, line {number}: {word[:40]!r} is no link; write 1-2 for source word 1 and target word 2, "
-                    "counted from 0, and 1p2 where the link is only possible"
+                    f"{path}, line {number}: {word[:40]!r} is not a link; write 1-2 for source word 1 and target word "
+                    "2, counted from 0, and 1p2 where the link is only possible"
                 )
             pair = int(link[1]), int(link[3])
             for side, place, size in zip(("source", "target"), pair, words, strict=True):

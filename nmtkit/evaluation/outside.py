@@ -110,7 +110,7 @@ def _number(line: str, path: str, number: int) -> float:
     text = line.strip()
     if not NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
         raise ValueError(
-            f"{path}, line {number}: {_shown(text)} is no finite number; write one score a line, for example 0.7134"
+            f"{path}, line {number}: {_shown(text)} is not a finite number; write one score a line, for example 0.7134"
         )
     return value
 

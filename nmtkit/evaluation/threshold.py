@@ -44,12 +44,12 @@ def parse_threshold(text: str, metrics: Mapping[str, Metric] = METRICS) -> Thres
     """
     name, _, number = text.partition(":")
     if name not in metrics:
-        raise ValueError(f"{text!r} is no threshold; write METRIC:N with {_any_of(metrics)}, for example {USUAL}")
+        raise ValueError(f"{text!r} is not a threshold; write METRIC:N with {_any_of(metrics)}, for example {USUAL}")
     try:
         return Threshold(metrics[name], float(number))
     except ValueError:
         within = _in_words(metrics[name].within)
-        raise ValueError(f"{text!r} is no threshold; write {name}:N with N {within}") from None
+        raise ValueError(f"{text!r} is not a threshold; write {name}:N with N {within}") from None
 
 
 def _any_of(names: Collection[str]) -> str:

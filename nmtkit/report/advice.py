@@ -146,7 +146,7 @@ def _model(report: Report, row: Row, swept: bool) -> list[str]:
             "train again."
         )
     sentences.append(
-        f"To find the reference would not have changed {_these(share.count, 'error')}: a wider beam helps only if it "
+        f"Finding the reference would not have changed {_these(share.count, 'error')}: a wider beam helps only if it "
         "finds a third translation with a higher J."
     )
     return sentences

@@ -97,13 +97,13 @@ def _likelier(difference: Difference) -> list[str]:
 def _brought(difference: Difference) -> str:
     promise = difference.promise
     if promise is None:
-        return f"What came cannot be held against a sweep: {why_unpromised(difference)}."
+        return f"The outcome cannot be compared with a sweep: {why_unpromised(difference)}."
     figures = (
         f"for beam {promise.beam}, α {promise.alpha:g} the sweep measured {promise.metric.title} "
-        f"{promise.measured:.2f}, and {promise.found:.2f} came"
+        f"{promise.measured:.2f}, and these outputs have {promise.found:.2f}"
     )
     if not promise.kept:
-        return f"Not what was promised: {figures}. Something else differs; look at versions and device."
+        return f"Not what was promised: {figures}. Something else differs: compare versions and devices."
     warning = " It was chosen on this text: evaluate it on another, too." if promise.chosen else ""
     return f"As promised: {figures}.{warning}"
 

@@ -53,7 +53,7 @@ def _turning(turned: Sequence[Divergence]) -> str:
     return (
         f"Where the model turned from the reference, in {counted(len(turned), 'model verdict')}: at piece "
         f"{step:.0f} (median; {early} at the first), where its own piece is {number(abs(deficit))} nats "
-        f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; behind that the output "
+        f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; after that the output "
         f"{'gains' if rest >= 0 else 'loses'} {number(abs(rest))} {'more ' if rest >= 0 else ''}(median)"
         f"{f', and loses all of it in {shrank}' if shrank else ''}."
     )

@@ -43,15 +43,16 @@ def certificates(proofs: Proofs) -> list[str]:
         f"The model's best is the empty translation: {bounds(empty)}.",
     ]
     if 0 < proofs.proved < proofs.asked:
+        empties = f"{empty.least} of the best translations are empty"
         sentences.append(
             f"The best is proved for {proofs.proved} of {proofs.asked}, the easier ones, which do not speak for the "
-            f"others: {proofs.proved_errors} of these outputs are search errors, {empty.least} of the bests are empty, "
+            f"others: {proofs.proved_errors} of these outputs are search errors, {empties}, "
             f"and together they have {proofs.length_ratio:.2f} times as many pieces as the references."
         )
     elif proofs.proved:
         sentences.append(
-            f"The best is proved for all {proofs.asked}; the bests have {proofs.length_ratio:.2f} times as many pieces "
-            "as the references."
+            f"The best is proved for all {proofs.asked}; the best translations have {proofs.length_ratio:.2f} times "
+            "as many pieces as the references."
         )
     if proofs.other_pieces:
         sentences.append(
