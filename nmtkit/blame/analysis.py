@@ -7,12 +7,11 @@ With the objective J that the search maximises, the reference y* and the output 
     model         J(y*) ≤ J(ŷ) + tolerance                                     the model prefers the worse translation
     unreachable   y* is longer than the limit, or the model cannot produce it  neither
 
-`rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is absolute,
-on the difference of the two J and on nothing else: nats in all where α = 0, nats a piece where α = 1. `equal` is
-decided first, so a text that the search did return is never unreachable. A piece that cannot be produced is one with
-probability zero or UNK, which stands for no certain text. A reference that is longer than any translation could be is
-not even scored. The empty translation, |y| = 1, is judged like any other; so a blank source, whose limit is 1, is
-`equal` or `unreachable`.
+`rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is an
+absolute difference of the two J: nats in all where α = 0, nats a piece where α = 1. `equal` is decided first, so a text
+that the search did return is never unreachable. The model cannot produce a piece of probability zero, nor UNK, which
+stands for no certain text. A reference that is longer than any translation could be is not scored at all. The empty
+translation, |y| = 1, is judged like any other, so a blank source, whose limit is 1, is `equal` or `unreachable`.
 """
 
 from __future__ import annotations
@@ -66,26 +65,26 @@ def blame(
     warn: Callable[[str], None] = console.warn,
     progress: Callable[[int, int], None] = lambda done, proved: None,
 ) -> Report:
-    """Translate the sources and blame the search or the model for every output that is none of its references.
+    """Translate the sources and blame the search or the model for every output that differs from its references.
 
-    Of several references the one with the highest J judges, among those that are reachable; all are recorded.
+    Where there are several references, the reachable one with the highest J judges; all are recorded.
 
     Args:
         references: one or more reference sets, each with a line for every source.
-        settings: of the search; `n_best` is not used.
-        errors: numbers (from 1) of the sentences that a person judged wrong: they are counted in a row of their own.
-        threshold: of a sentence score; an output with a worse one is an error of the second row.
-        tolerance: within `bounds.TOLERANCE`, on J.
-        reference_segmentations: J of a reference is that of the best of so many, its standard one among them.
+        settings: settings of the search; `n_best` is not used.
+        tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`; within `bounds.TOLERANCE`.
+        errors: numbers (from 1) of the sentences that a person judged wrong; they are counted in a row of their own.
+        threshold: an output whose sentence score is worse is an error of the second row.
+        reference_segmentations: how many segmentations of a reference are scored; the best J counts.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
-        keeper: gives the records of an interrupted analysis, and takes those made; None: nothing is kept.
-        training: what the model was trained on, of which a sample is scored to compare; None: no comparison.
-        warn: is told what is odd about the texts.
-        progress: is told how many sentences exact search has done, and of how many it proved the best.
+        keeper: gives the records of an interrupted analysis and keeps the new ones; None: nothing is kept.
+        training: what the model was trained on; a sample is scored for comparison. None: no comparison.
+        warn: called with a sentence for everything that is odd about the texts.
+        progress: called with the number of sentences that exact search has done, and for how many it proved the best.
 
     Raises:
-        ValueError: for texts that do not belong together, impossible arguments, and where the forced score of an
-            output is not the one that the search gave it, so that no verdict could be trusted.
+        ValueError: for texts that do not belong together, for impossible arguments, and where the forced pass gives an
+            output another score than the search did, so that no verdict could be trusted.
     """
     question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations)
     check(sources, references, question)
@@ -121,7 +120,7 @@ def _judge_all(
     records: list[Record],
     keep: Callable[[Sequence[Record]], None],
 ) -> None:
-    """Add the records that are missing, window by window."""
+    """Append the missing records, window by window."""
     for start in range(len(records), len(sources), WINDOW):
         part = slice(start, start + WINDOW)
         judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
@@ -130,7 +129,7 @@ def _judge_all(
 
 
 def check_settings(settings: SearchSettings) -> SearchSettings:
-    """The settings; what forbids the output some translations but not the reference is refused."""
+    """The settings. Raises ValueError for one that bans some outputs, but not the references that are scored."""
     for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
         if getattr(settings, name):
             raise ValueError(f"{name} = {getattr(settings, name)} bans outputs, not references: leave it out")
@@ -145,7 +144,7 @@ def _provenance(
     question: Question,
     exact: Budget | None,
 ) -> Provenance:
-    """All that determines the records."""
+    """Everything that determines the records."""
     return Provenance(
         nmtkit=__version__,
         model=translator.folder_hash,

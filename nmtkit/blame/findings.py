@@ -26,7 +26,7 @@ class Errors(StrEnum):
     """Which sentences count as errors."""
 
     DIFFERENT = "different"
-    """The output is no reference."""
+    """The output differs from all references."""
     WORSE = "worse"
     """Of these, the sentence score is worse than the threshold."""
     LISTED = "listed"
@@ -40,10 +40,10 @@ class Row:
     """One answer to "which sentences count as errors", and who is to blame for them.
 
     Attributes:
-        kind: which errors.
-        numbers: of the sentences, ascending.
-        shares: one for each verdict of `BLAMED`. The denominator of all three is every error of the row, those whose
-            reference is unreachable included, so they sum to one.
+        kind: which sentences count as errors.
+        numbers: numbers of these sentences, ascending.
+        shares: one for each verdict of `BLAMED`. Each is a share of all errors of the row, including those whose
+            reference is unreachable, so the three sum to one.
     """
 
     kind: Errors
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def errors(self) -> int:
-        """How many."""
+        """How many errors the row has."""
         return len(self.numbers)
 
     def of(self, verdict: Verdict) -> Share:
@@ -65,9 +65,9 @@ class Bounds:
     """What is known of a share where some cases are open: counts, and the sampling interval around both.
 
     Attributes:
-        least, most: without the open cases and with all of them; equal where none is open.
-        of: how many cases in all.
-        low, high: low end of the 95 % Wilson interval of `least`, high end of that of `most`.
+        least, most: the count without the open cases and with all of them; equal where no case is open.
+        of: number of all cases.
+        low, high: lower end of the 95 % Wilson interval of `least`, upper end of the interval of `most`.
     """
 
     least: int
@@ -79,23 +79,23 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Proofs:
-    """What exact search says about the sentences it was asked about.
+    """What exact search says about the sentences that it was given.
 
-    Which sentences are proved is no accident: they are the easy ones. So shares are bounded over all that were asked,
-    and the proved alone are only counted.
+    The sentences that are proved are the easy ones, not a random sample. So shares are bounded over all sentences that
+    were searched, and for the proved sentences alone there are only counts.
 
     Attributes:
-        asked: how many.
-        proved: those whose global best is known.
-        errors: outputs that are not the text of the global best; at least those for which something better was found,
-            at most those that are not proved the best.
-        proved_errors: of the proved alone.
-        empty: sentences whose global best is the empty translation, EOS alone; at least those proved so, and at most
-            those for which nothing better is known, since exact search tries it first.
-        gain: by how much the mean J of all could rise at most, at any width.
-        length_ratio: of the proved alone, target pieces of the global bests against those of the references.
+        asked: sentences that were searched exactly.
+        proved: sentences whose global best is known.
+        errors: outputs that are not the text of the global best: at least those for which something better was found,
+            at most all that are not proved the best.
+        proved_errors: search errors among the proved sentences.
+        empty: sentences whose global best is the empty translation, EOS alone: at least those where this is proved, at
+            most those where nothing better is known (exact search tries EOS first).
+        gain: how much the mean J of all sentences could rise at most, at any width.
+        length_ratio: target pieces of the global bests over those of the references, among the proved sentences.
         steps: model steps in all.
-        other_pieces: of the proved, those whose output is the text of the global best in other pieces.
+        other_pieces: proved sentences whose output is the text of the global best in other pieces.
     """
 
     asked: int
@@ -111,9 +111,9 @@ class Proofs:
 
 @dataclass(frozen=True)
 class Flip:
-    """How many verdicts, beam or model, another exponent turns round, with the same outputs and references.
+    """How many verdicts another exponent changes between beam and model, with the same outputs and references.
 
-    The reference that judges, and its pieces, are chosen anew.
+    Under the other exponent, the reference that judges and its pieces are chosen again.
     """
 
     alpha: float
@@ -123,13 +123,13 @@ class Flip:
 
 @dataclass(frozen=True)
 class Frequency:
-    """The pieces of the references that the training text has so often.
+    """The pieces of the references that the training text has between `least` and `most` times.
 
     Attributes:
-        least, most: how often; None: no upper limit.
-        pieces: of the judging references.
+        least, most: occurrences in the training text; None: no upper limit.
+        pieces: number of such pieces in the references that judge.
         loss: their mean −log P in nats.
-        turned: at how many of them a `model` verdict's output turned away.
+        turned: how many of them are the place where the output of a `model` verdict turned away.
     """
 
     least: int
@@ -141,14 +141,15 @@ class Frequency:
 
 @dataclass(frozen=True)
 class Fit:
-    """How well the model knows its training text, and how well this one.
+    """How well the model predicts its training text, and how well the analysed text.
 
     Attributes:
-        pairs: of the training text that were scored.
+        pairs: pairs of the training text that were scored.
         train_loss, loss: mean −log P of a target piece of the training text and of the references, in nats.
-        share: of `loss`, the part that the training text does not have: 1 − train_loss / loss.
-        low, high: its 95 % percentile interval, by the bootstrap over sentences.
-        best_update, last_update: updates behind the weights in use, and behind the newest of the folder; 0: not known.
+        share: the part of `loss` that is absent on the training text: 1 − train_loss / loss.
+        low, high: 95 % percentile interval of `share`, by the bootstrap over sentences.
+        best_update, last_update: updates behind the weights in use, and behind the newest weights of the folder; 0: not
+            known.
         frequencies: pieces by how often the training text has them, the rarest first.
     """
 
@@ -165,11 +166,11 @@ class Fit:
 
 @dataclass(frozen=True)
 class Provenance:
-    """All that is needed to repeat an analysis.
+    """Everything that is needed to repeat an analysis.
 
     Attributes:
         nmtkit: version.
-        model: hash of the model folder; of an ensemble, those of its members joined by "+".
+        model: hash of the model folder; for an ensemble, the hashes of its members joined by "+".
         length_penalty: "power" or "gnmt".
         length_limit: the rule in words; every record holds its own limit.
         patience, free_eos, forbid_unk: rules of the search.
@@ -177,10 +178,10 @@ class Provenance:
             piece where α = 1.
         sentence_metric, sentence_threshold: outputs with a worse score are the second row's errors.
         sacrebleu: version of the package that computed the sentence scores.
-        widths: tried for the sentences with a `beam` verdict.
-        exact_steps, exact_seconds, exact_sample: the budget of a sentence, and how many were asked (None: all); None
-            where there was no exact search.
-        sources_sha256, references_sha256: of the lines, each with a line feed after it.
+        widths: beams that were tried for the sentences with a `beam` verdict.
+        exact_steps, exact_seconds, exact_sample: budget for a sentence, and number of sentences searched exactly (None:
+            all); all None where there was no exact search.
+        sources_sha256, references_sha256: hashes of the lines, each with a line feed after it.
         listed: numbers of the sentences that a person judged wrong.
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total; 0 before the
             search.
@@ -214,14 +215,16 @@ class Provenance:
 
     @property
     def scale(self) -> Scale:
-        """Of the sentence scores."""
+        """What the sentence scores mean."""
         return self.scores_file.scale if self.scores_file else METRICS[self.sentence_metric]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The error analysis of a text: records first, counted in `rows` (all errors; those with a bad sentence score;
-    if a person judged, those listed)."""
+    """The error analysis of a text.
+
+    Its records are counted in `rows`: all errors; those with a bad sentence score; and, if a person judged the
+    sentences, those that the person listed."""
 
     records: tuple[Record, ...]
     rows: tuple[Row, ...]
@@ -232,9 +235,9 @@ class Report:
 
     @property
     def deciding(self) -> Row:
-        """The row that advice and examples rest on: the strictest that has any error.
+        """The row that advice and examples rest on: the strictest one that has an error.
 
-        Nearly every output differs from its reference, often as a mere paraphrase; what a person judged wrong says
-        most, what a sentence score finds wrong comes next.
+        Nearly every output differs from its reference, often as a mere paraphrase. The judgement of a person says most;
+        a bad sentence score comes next.
         """
         return next((row for row in reversed(self.rows) if row.errors), self.rows[0])

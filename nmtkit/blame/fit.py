@@ -1,8 +1,8 @@
-"""Does the model know its training text better than this one? What decides between more data and a bigger model.
+"""Does the model know its training text better than this text? This decides between more data and a bigger model.
 
-The loss is the mean −log P of a target piece, EOS counted, without dropout and smoothing, of the human translations. A
-model that is far better on the text it was trained on wants more data or regularisation; one that is hardly better
-there wants longer training, a bigger model or another architecture (bias against variance, as Ng teaches it).
+The loss is the mean −log P of a target piece of the human translations, EOS counted, without dropout and smoothing. A
+model that is far better on its training text needs more data or regularisation. A model that is hardly better there
+needs longer training, more parameters or another architecture (bias against variance, as Ng teaches it).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
-"""Pieces by how often the training text has them: from, to."""
+"""Classes of pieces by how often the training text has them: from, to."""
 ROLES = ("train source", "train target")
 
 
@@ -39,8 +39,8 @@ class TrainingText:
 
     Attributes:
         sources, targets: line by line.
-        sample: pairs that are scored, drawn at random by `seed`.
-        best_update, last_update: updates behind the weights in use, and behind the newest; 0: not known.
+        sample: number of pairs that are scored, drawn at random by `seed`.
+        best_update, last_update: updates behind the weights in use, and behind the newest weights; 0: not known.
     """
 
     sources: Sequence[str]
@@ -51,7 +51,7 @@ class TrainingText:
     seed: int = 1
 
     def pairs(self) -> list[int]:
-        """Indices of the pairs without a blank side, ascending; a model is trained on no others."""
+        """Indices of the pairs without a blank side, ascending; a model is trained only on these."""
         pairs = zip(self.sources, self.targets, strict=True)
         return [index for index, pair in enumerate(pairs) if _pair(*pair)]
 
@@ -62,10 +62,10 @@ class TrainingText:
 
 
 def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
-    """The files of the text that a model folder names, source and target, or those of a prefix.
+    """The source and target file of the training text: those that the model folder names, or those of the prefix.
 
     Raises:
-        ValueError: where the folder names none, or its files are no longer there.
+        ValueError: where the folder names no files, or the files are no longer there.
     """
     options = checkpoint.read_options(folder)
     languages, files = options.languages, options.provenance.files
@@ -82,7 +82,7 @@ def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
 def read_training_text(
     folder: Path, weights: str, prefix: Path | None, sample: int, warn: Callable[[str], None]
 ) -> TrainingText:
-    """The text that a model folder names, or that of a prefix; a warning where it is not the text trained on.
+    """The text that a model folder names, or the text of a prefix; warns where the model was trained on another text.
 
     Args:
         weights: "best" or "last".
@@ -103,19 +103,21 @@ def read_training_text(
 def measure(
     translator: Translator, records: Sequence[Record], text: TrainingText, settings: SearchSettings
 ) -> Fit | None:
-    """Losses on a sample of the training text and on the references; None where either has no piece.
+    """The losses on a sample of the training text and on the references; None where either has no piece to score.
 
-    Pairs with a blank side are left out of both, and so are targets that are too long to be scored.
+    Pairs with a blank side are left out on both sides, and so are targets that are too long to be scored.
     """
     drawn, targets = [], []
     for index in text.drawn():
         if translator.holds(target := translator.encode_target(text.targets[index]), settings):
             drawn.append(text.sources[index])
             targets.append([target])
-    forced = [one for (one,) in translator.score(translator.read(drawn, settings), targets, settings)]
-    known = [(-one.total, one.length) for one in forced if math.isfinite(one.total)]
-    references = [one for record in records for one in record.references if _pair(record.source, one.text)]
-    new = [(-one.total, one.length) for one in references if math.isfinite(one.total)]
+    forced = [hypothesis for (hypothesis,) in translator.score(translator.read(drawn, settings), targets, settings)]
+    known = [(-hypothesis.total, hypothesis.length) for hypothesis in forced if math.isfinite(hypothesis.total)]
+    references = [
+        reference for record in records for reference in record.references if _pair(record.source, reference.text)
+    ]
+    new = [(-reference.total, reference.length) for reference in references if math.isfinite(reference.total)]
     if not known or not new:
         return None
     generator = np.random.default_rng(1)
@@ -142,7 +144,7 @@ def _pair(source: str, target: str) -> bool:
 
 
 def _losses(pairs: Sequence[tuple[float, int]], generator: np.random.Generator) -> Floats:
-    """Nats a piece: of all sentences first, then of every resample of them."""
+    """The loss in nats a piece: of all sentences first, then of every resample."""
     counted = Counted(np.array(pairs, dtype=np.float64), lambda sums: sums[:, 0] / sums[:, 1])
     return resampled([counted], RESAMPLES, generator)[:, 0]
 

@@ -1,6 +1,7 @@
-"""Records kept in a file as they come, so that an interrupted analysis goes on where it stopped.
+"""Keep records in a file as they are made, so that an interrupted analysis goes on where it stopped.
 
-The file is JSON Lines: the provenance, then a record a line. It is replaced whole, so it never ends in half a record.
+The file is JSON Lines: the provenance, then a record a line. It is always replaced as a whole, so it never ends in half
+a record.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nmtkit.files import read_lines, write_text
 
 
 class Keeper:
-    """Gives the records that a file holds, and replaces them by more."""
+    """Reads the records that a file holds, and writes the file anew with more of them."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -25,7 +26,7 @@ class Keeper:
         self._counts = 0, 0
 
     def begin(self, provenance: Provenance) -> list[Record]:
-        """What the file holds; a new one is begun where there is none.
+        """The records that the file holds; where there is no file, an empty one is begun.
 
         Raises:
             ValueError: for a file that is damaged or was made by another analysis.
@@ -58,7 +59,7 @@ class Keeper:
             ) from None
 
     def keep(self, records: Sequence[Record]) -> None:
-        """Replace the file: all records so far."""
+        """Replace the file by one with all records so far."""
         lines = [self._first, *(json.dumps(to_plain(record), ensure_ascii=False) for record in records)]
         write_text(self.path, "".join(line + "\n" for line in lines))
         self._count(records)

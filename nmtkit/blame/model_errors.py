@@ -1,4 +1,4 @@
-"""Where the model lost y*: the first token that differs, what another α would say, short sources against long ones."""
+"""Where the model lost y*: the first token that differs, the verdict under another α, short and long sources."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 Known = Candidate | Form
 ALPHAS = (0.0, 0.5, 0.7, 1.0)
-"""Length exponents under which verdicts are asked again."""
+"""Length exponents under which the verdicts are repeated."""
 BUCKETS = 4
-"""Parts of the text by source length, of about as many sentences."""
+"""Parts of the text by source length, of about equal size."""
 
 
 def diverge(output: Candidate, reference: Candidate, pieces: Callable[[list[int]], list[str]]) -> Divergence | None:
-    """The first token at which two translations differ; both end in EOS, so one is never the beginning of the other.
+    """The first token at which two translations differ; both end in EOS, so neither is the beginning of the other.
 
     None where they do not differ, and where the reference was not scored.
 
     Args:
-        pieces: names of token ids.
+        pieces: turns token ids into pieces.
     """
     pairs = zip(output.tokens, reference.tokens, strict=False)
     place = next((place for place, (own, known) in enumerate(pairs) if own != known), None)
@@ -42,25 +42,28 @@ def diverge(output: Candidate, reference: Candidate, pieces: Callable[[list[int]
 
 
 def flips(records: Sequence[Record], objectives: Sequence[Objective], tolerance: float) -> list[Flip]:
-    """The verdicts asked again under other objectives. Those on texts and on what is reachable stay what they are."""
+    """How many `beam` and `model` verdicts change under each of the objectives; the other verdicts cannot change."""
     judged = [record for record in records if record.verdict in (Verdict.BEAM, Verdict.MODEL)]
-    found = []
-    for other in objectives:
-        rule = Rule(other, tolerance)
+    flipped = []
+    for objective in objectives:
+        rule = Rule(objective, tolerance)
         again = Counter((record.verdict, _verdict(record, rule)) for record in judged)
         turned = again[Verdict.MODEL, Verdict.BEAM], again[Verdict.BEAM, Verdict.MODEL]
-        found.append(Flip(other.alpha, *turned))
-    return found
+        flipped.append(Flip(objective.alpha, *turned))
+    return flipped
 
 
 def _verdict(record: Record, rule: Rule) -> Verdict:
-    references = [Reference[Known](one.text, one.text, (one, *one.others)) for one in record.references]
+    references = [
+        Reference[Known](reference.text, reference.text, (reference, *reference.others))
+        for reference in record.references
+    ]
     return rule.judge(record.source, record.output.text, record.output, references).verdict
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The sentences of like source length: first and last length in pieces, and what became of them."""
+    """The sentences of similar source length: first and last length in pieces, and the number of each verdict."""
 
     first: int
     last: int
@@ -112,10 +115,10 @@ class Turn:
 
 
 def turns(records: Sequence[Record], most: int) -> list[Turn]:
-    """The pieces of y* at which `model` verdicts diverge most often; of equals those with the larger deficit."""
+    """The `most` pieces of y* at which `model` verdicts diverge most often; a larger deficit decides between equals."""
     deficits: dict[str, list[float]] = {}
     for record in records:
         if record.verdict == Verdict.MODEL and record.divergence is not None:
             deficits.setdefault(record.divergence.piece, []).append(record.divergence.deficit)
-    found = [Turn(piece, len(values), statistics.median(values)) for piece, values in deficits.items()]
-    return sorted(found, key=lambda turn: (-turn.count, -turn.deficit))[:most]
+    all_turns = [Turn(piece, len(values), statistics.median(values)) for piece, values in deficits.items()]
+    return sorted(all_turns, key=lambda turn: (-turn.count, -turn.deficit))[:most]

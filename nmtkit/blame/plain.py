@@ -1,6 +1,6 @@
-"""Facts as JSON knows them, and back: what a report writes, a later one reads.
+"""Turn facts into what JSON can hold, and back: a later command reads what a report wrote.
 
-A field of a dataclass may have another key there, and may be left out while it has its default.
+A field of a dataclass may have another key in JSON, and may be left out while it has its default.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def _key(field: Field[Any]) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Mappings, lists, texts and numbers only; of what JSON does not know −∞ is null and ∞ the text "inf"."""
+    """The value as mappings, lists, texts and numbers. JSON has no infinity: −∞ becomes null and ∞ the text "inf"."""
     if is_dataclass(value) and not isinstance(value, type):
-        shown = [one for one in fields(value) if not (one.metadata.get("silent") and _usual(one, value))]
-        return {_key(one): to_plain(getattr(value, one.name)) for one in shown}
+        shown = [field for field in fields(value) if not (field.metadata.get("silent") and _usual(field, value))]
+        return {_key(field): to_plain(getattr(value, field.name)) for field in shown}
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -49,34 +49,34 @@ def _usual(field: Field[Any], value: Any) -> bool:
 def from_plain(kind: type[T], value: Any, **known: Any) -> T:
     """The inverse of `to_plain` for a dataclass of numbers, texts, enumerations, tuples and other such dataclasses.
 
-    A field that is missing has its default, so that what an earlier version wrote can be read.
+    A missing field has its default, so that files of an earlier version can be read.
 
     Args:
-        known: fields that are not read.
+        known: values of the fields that are not read from `value`.
 
     Raises:
-        ValueError: for what `to_plain` would not have made.
+        ValueError: for a value that `to_plain` cannot have made.
     """
-    made: T = _made(kind, value, known)
-    return made
+    parsed: T = _parsed(kind, value, known)
+    return parsed
 
 
-def _made(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
+def _parsed(kind: Any, value: Any, known: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        (inner,) = (one for one in arguments if one is not types.NoneType)
-        return None if value is None else _made(inner, value)
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return None if value is None else _parsed(inner, value)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{value!r} is no list")
-        return tuple(_made(arguments[0], item) for item in value)
+            raise ValueError(f"{value!r} is not a list")
+        return tuple(_parsed(arguments[0], item) for item in value)
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{value!r} is no table")
-        hints, read = typing.get_type_hints(kind), [one for one in fields(kind) if one.name not in known]
-        if missing := [_key(one) for one in read if _key(one) not in value and one.default is MISSING]:
+            raise ValueError(f"{value!r} is not a table")
+        hints, read = typing.get_type_hints(kind), [field for field in fields(kind) if field.name not in known]
+        if missing := [_key(field) for field in read if _key(field) not in value and field.default is MISSING]:
             raise ValueError(f"{missing[0]!r} is missing")
-        given = {one.name: _made(hints[one.name], value[_key(one)]) for one in read if _key(one) in value}
+        given = {field.name: _parsed(hints[field.name], value[_key(field)]) for field in read if _key(field) in value}
         return kind(**given, **known)
     if kind is float:
         if value in (None, "inf"):

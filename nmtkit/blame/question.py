@@ -1,4 +1,4 @@
-"""What an error analysis is asked: texts and arguments that are refused, or worth a warning, before and after it."""
+"""What an error analysis is asked, and which texts and arguments it refuses or warns about."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nmtkit.words import counted
 
 TOLERANCE = 1e-4
 WINDOW = 1000
-"""Sentences that are judged at one time, after which their records are kept."""
+"""Sentences that are judged at a time; after each window the records are kept."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What decides, besides the translator and the texts.
+    """What decides the verdicts, besides the translator and the texts.
 
     Attributes:
-        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
+        tolerance: tolerance on J: nats in all where α = 0, nats a piece where α = 1.
         listed: numbers (from 1) of the sentences that a person judged wrong.
-        threshold: of the sentence score; an output with a worse one is an error of the second row.
-        segmentations: tried for each reference.
+        threshold: an output whose sentence score is worse is an error of the second row.
+        segmentations: number of segmentations that are scored for each reference.
     """
 
     tolerance: float
@@ -36,7 +36,7 @@ class Question:
 
 
 def read_errors(path: str | PathLike[str]) -> frozenset[int]:
-    """The sentence numbers in a file, one on each line; blank lines say nothing. ValueError names file and line."""
+    """The sentence numbers in a file, one a line; blank lines are skipped. ValueError names file and line."""
     numbers = set()
     for position, line in enumerate(read_lines(path), start=1):
         text = line.strip()
@@ -51,7 +51,7 @@ def read_errors(path: str | PathLike[str]) -> frozenset[int]:
 
 
 def check(sources: Sequence[str], references: Sequence[Sequence[str]], question: Question) -> None:
-    """Everything that can be refused before the search, which takes long."""
+    """Refuse what can be refused before the search, which takes long. Raises ValueError."""
     if not sources:
         raise ValueError("there are no sentences to analyse: the source has 0 lines; give at least one")
     if not references:
@@ -73,7 +73,7 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
 
 
 def warn_about_blanks(sources: Sequence[str], texts: Sequence[tuple[str, ...]], warn: Callable[[str], None]) -> None:
-    """Blank on one side only is nearly always a flaw of the data."""
+    """Warn about pairs that are blank on one side only: nearly always a flaw of the data."""
     pairs = list(enumerate(zip(sources, texts, strict=True), start=1))
     unanswered = [number for number, (source, row) in pairs if source.strip() and not any(row)]
     unasked = [number for number, (source, row) in pairs if not source.strip() and all(row)]
@@ -84,14 +84,14 @@ def warn_about_blanks(sources: Sequence[str], texts: Sequence[tuple[str, ...]], 
 
 
 def warn_about_listed(records: Sequence[Record], warn: Callable[[str], None]) -> None:
-    """A person and the references contradict each other."""
+    """Warn where a person and the references contradict each other."""
     if equal := [record.number for record in records if record.listed and record.verdict == Verdict.EQUAL]:
         warn(f"listed as errors, but equal to a reference and so not counted: {_lines(equal)}")
 
 
 def warn_about_length(records: Sequence[Record], warn: Callable[[str], None]) -> None:
-    """Such references are nearly always several lines in one."""
-    if long := [record.number for record in records if not all(one.log_probs for one in record.references)]:
+    """Warn about references that are too long to be scored: nearly always several lines in one."""
+    if long := [record.number for record in records if not all(reference.log_probs for reference in record.references)]:
         warn(f"reference longer than any translation, so not scored and unreachable: {_lines(long)}")
 
 

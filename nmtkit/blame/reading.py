@@ -1,4 +1,4 @@
-"""Read a report that blame-analysis --json wrote: its facts, counted anew."""
+"""Read a report that blame-analysis --json wrote, and count its records again."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nmtkit.files import read_lines
 from nmtkit.words import counted
 
 MOST = 120
-"""Characters of what is wrong with a file; it may quote all of the file."""
+"""Characters of an error message that are shown; the message may quote the whole file."""
 
 
 def read_report(path: str | PathLike[str]) -> tuple[Report, Sweep | None]:
-    """The records with their provenance and rows, and the sweep if there was one; unknown keys say nothing.
+    """The records with their provenance and rows, and the sweep if there was one; unknown keys are ignored.
 
-    The rows are counted from the records. Proofs, flips and advice are not read: they follow from the records, or say
-    nothing about a change.
+    The rows are counted from the records. Proofs, flips and advice are not read: they follow from the records, or do
+    not matter for a comparison.
 
     Raises:
-        ValueError: naming the file, where there is none, or where it is no such report.
+        ValueError: naming the file, where it does not exist or is not such a report.
     """
     text = "\n".join(read_lines(path))
     try:
@@ -42,18 +42,18 @@ def read_report(path: str | PathLike[str]) -> tuple[Report, Sweep | None]:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number in JSON")
 
 
 def _report(value: Any) -> Report:
     if not isinstance(value, Mapping):
-        raise ValueError("it is no table")
+        raise ValueError("it is not a table")
     if missing := [key for key in ("provenance", "rows", "records") if key not in value]:
         raise ValueError(f"{missing[0]!r} is missing")
     facts, rows = from_plain(Provenance, value["provenance"]), value["rows"]
     records = from_plain(tuple[Record, ...], value["records"])
     if not isinstance(rows, list) or len(rows) not in (2, 3):
-        raise ValueError("'rows' are not two or three")
+        raise ValueError("'rows' must be two or three")
     if facts.sentence_metric not in METRICS and facts.scores_file is None:
         raise ValueError(f"sentence metric {facts.sentence_metric!r}")
     if not records:
@@ -68,25 +68,25 @@ def _report(value: Any) -> Report:
 
 
 def _sweep(value: Mapping[str, Any]) -> Sweep | None:
-    """None also where the key is missing."""
+    """The sweep of a report; None where it has none."""
     if value.get("sweep") is None:
         return None
-    sweep = value["sweep"]
-    if not isinstance(sweep, Mapping):
-        raise ValueError(f"{sweep!r} is no table")
-    if not isinstance(sweep.get("settings"), list):
+    facts = value["sweep"]
+    if not isinstance(facts, Mapping):
+        raise ValueError(f"{facts!r} is not a table")
+    if not isinstance(facts.get("settings"), list):
         raise ValueError("'settings' is missing, or no list")
-    made = from_plain(Sweep, sweep, settings=tuple(map(_setting, sweep["settings"])))
-    if not all(0 <= index < len(made.settings) for index in (made.current, made.best)):
-        size = counted(len(made.settings), "setting")
-        raise ValueError(f"a sweep of {size} has none of number {max(made.current, made.best)}")
-    return made
+    sweep = from_plain(Sweep, facts, settings=tuple(map(_setting, facts["settings"])))
+    if not all(0 <= index < len(sweep.settings) for index in (sweep.current, sweep.best)):
+        size = counted(len(sweep.settings), "setting")
+        raise ValueError(f"a sweep of {size} has no setting number {max(sweep.current, sweep.best)}")
+    return sweep
 
 
 def _setting(value: Any) -> Setting:
-    """Its scores stand by the names of their metrics."""
+    """A setting of a sweep; its scores are found under the names of their metrics."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is no table")
+        raise ValueError(f"{value!r} is not a table")
     if missing := [metric.name for metric in USUAL if metric.name not in value]:
         raise ValueError(f"{missing[0]!r} is missing")
     scores = [from_plain(Score, value[name], metric=metric) for name, metric in METRICS.items() if name in value]

@@ -31,7 +31,7 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True)
 class Form:
-    """A reference in other pieces: Σ log P in nats, pieces with EOS, and their ids; a search could return it."""
+    """A reference in other pieces that a search could return: Σ log P in nats, number of pieces with EOS, and ids."""
 
     total: float
     length: int
@@ -39,7 +39,7 @@ class Form:
 
     @property
     def obstacle(self) -> Obstacle:
-        """None."""
+        """A form is always reachable."""
         return Obstacle.NONE
 
 
@@ -48,15 +48,15 @@ class Candidate:
     """A translation of one sentence under the model.
 
     Attributes:
-        text: as given (a reference) or as the tokenizer joins it (an output).
-        total: Σ log P in nats of the forced pass; −∞ for what the model cannot produce, and for a reference that is
-            longer than any translation and so was not scored.
+        text: a reference as given, an output as the tokenizer joins it.
+        total: Σ log P in nats by the forced pass; −∞ where the model cannot produce the translation, and where a
+            reference is longer than any translation and so was not scored.
         length: |y| in target pieces, EOS counted.
         score: J = total / length^α.
-        obstacle: why it is outside the search space; none for an output.
+        obstacle: why it is outside the search space; `NONE` for an output.
         tokens: ids, EOS last.
-        log_probs: log P of each in nats; none of a reference that was not scored.
-        others: of a reference, the other pieces tried that another exponent could prefer.
+        log_probs: log P of each token in nats; empty for a reference that was not scored.
+        others: the other segmentations of a reference that another exponent could prefer.
     """
 
     text: str
@@ -77,10 +77,10 @@ class Parting:
         ending: pruned, stopped (the search stopped while the prefix was alive), finished (y* was among the hypotheses),
             too long, or forbidden.
         step: tokens of the prefix at that moment.
-        rank: of the prefix among all candidates of the step, from 1; 0 where it was never looked at.
-        margin: its Σ log P less that of the last candidate taken, in nats.
-        width: for a `beam` verdict the smallest width tried whose result reaches J(y*), found by running it; None if
-            none did, or for another verdict.
+        rank: rank of the prefix among all candidates of the step, from 1; 0 where no step was made.
+        margin: Σ log P of the prefix less that of the last candidate taken, in nats.
+        width: for a `beam` verdict, the smallest width tried whose result reaches J(y*), found by running it; None
+            where no width did, and for other verdicts.
     """
 
     ending: str
@@ -95,10 +95,10 @@ class Divergence:
     """Where the model turned from y* to ŷ: the first token that differs, after the same prefix.
 
     Attributes:
-        step: its position, from 1.
-        piece, output_piece: that of y* and that of ŷ.
-        deficit: log P of the output's less log P of y*'s, in nats.
-        rest: Σ log P behind it, of ŷ less of y*: what the deficit grew or shrank by.
+        step: position of the token, from 1.
+        piece, output_piece: the piece of y* and the piece of ŷ there.
+        deficit: log P of the output's piece less log P of the piece of y*, in nats.
+        rest: Σ log P of all later pieces of ŷ less that of y*: by how much the deficit grew or shrank.
     """
 
     step: int
@@ -113,15 +113,15 @@ class Certificate:
     """What an exact search found for a sentence.
 
     Attributes:
-        best: the translation with the highest J that anything found, by the forced pass.
-        error: it is another text than the output, and its J is higher by more than the tolerance: a search error
-            (Stahlberg and Byrne 2019).
-        proved: no translation within the limit has a higher J than `best`.
-        gap: how much higher one could still be; 0 if proved, and only then.
+        best: the translation with the highest J that any search found, scored by the forced pass.
+        error: whether `best` is another text than the output, with a J that is higher by more than the tolerance: a
+            search error (Stahlberg and Byrne 2019).
+        proved: whether no translation within the limit has a higher J than `best`.
+        gap: how much higher the J of another translation could still be; 0 if proved, and only then.
         steps: model steps taken.
-        proved_limit: nothing of at most so many pieces has a higher J.
-        other_pieces: it is the text of the output in other pieces, whose J is higher by more than the tolerance: the
-            search missed the pieces, not the text.
+        proved_limit: no translation of at most this many pieces has a higher J.
+        other_pieces: whether `best` is the text of the output in other pieces, with a J that is higher by more than the
+            tolerance: the search missed the pieces, not the text.
     """
 
     best: Candidate
@@ -135,23 +135,23 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Record:
-    """One sentence.
+    """Everything that the analysis knows about one sentence.
 
     Attributes:
-        number: from 1.
+        number: number of the sentence, from 1.
         output: ŷ.
-        references: all of them, in the order of the reference sets, each under its best segmentation tried.
+        references: all references in the order of the reference sets, each in its best segmentation.
         judge: index of the reference that judged, y*.
-        limit: most target pieces of a translation, EOS counted.
-        sentence_score: of the output's text against all references.
-        below: whether it is an error of the second row (an error whose sentence score is worse than the threshold).
+        limit: the most target pieces of a translation, EOS counted.
+        sentence_score: score of the output's text against all references.
+        below: whether the output is an error of the second row: its sentence score is worse than the threshold.
         listed: whether a person listed the sentence as wrong.
         parting: where the search lost y*; None where the output is y*.
-        divergence: where the model turned from y* to ŷ; None where they are the same tokens, or y* was not scored.
+        divergence: where the model turned from y* to ŷ; None where both are the same tokens, or y* was not scored.
         rescoring: |forced − beam| of the output's Σ log P, in nats.
-        other_pieces: ŷ is not in the pieces that the tokenizer makes of its text.
-        source_pieces: of the source, as the model reads it, its end not counted.
-        certificate: of an exact search; None where there was none.
+        other_pieces: whether ŷ has other pieces than the tokenizer makes of its text.
+        source_pieces: number of source pieces that the model reads, the end of sentence not counted.
+        certificate: what exact search found; None where there was no exact search.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The references as the model scores them: in all pieces tried, by one forced pass."""
+"""References as the model scores them: in several segmentations, by one forced pass."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Given:
 
     Attributes:
         text: as given; empty if it is blank.
-        written: as its standard pieces spell it; the text itself where one of them is UNK, which spells none.
-        targets: its ids in all pieces tried, the standard ones first, those that are few enough to be scored.
-        overlong: its standard ids, where they are too many to be scored.
+        written: the text that its standard pieces spell; the text as given where one of them is UNK, which spells no
+            text.
+        targets: the ids of each segmentation that is short enough to be scored, the standard one first.
+        overlong: the ids of the standard segmentation, where it is too long to be scored.
     """
 
     text: str
@@ -36,10 +37,10 @@ class Given:
     overlong: tuple[int, ...] = ()
 
     def scored(self, scores: Sequence[Hypothesis], limit: int) -> Known:
-        """The reference with the scores of its targets; of one that was not scored log P is −∞.
+        """The reference with the scores of its targets; log P is −∞ where it was not scored.
 
         Args:
-            limit: most target pieces of a translation of its source.
+            limit: the most target pieces of a translation of its source.
         """
         forms = [scored(self.text, score, _obstacle(score, limit)) for score in scores]
         if self.overlong:
@@ -49,7 +50,7 @@ class Given:
 
 
 def given(translator: Translator, text: str, settings: SearchSettings, segmentations: int = 1) -> Given:
-    """A reference in its standard pieces and up to `segmentations` − 1 others that spell the same text."""
+    """A reference in its standard segmentation and in up to `segmentations` − 1 others that spell the same text."""
     standard = translator.encode_target(text)
     spelled = written(translator, text, standard)
     if not translator.holds(standard, settings):
@@ -63,12 +64,12 @@ def given(translator: Translator, text: str, settings: SearchSettings, segmentat
 
 
 def written(translator: Translator, text: str, tokens: Sequence[int]) -> str:
-    """A text as its standard pieces spell it; the text itself where one of them is UNK, which spells none."""
+    """The text that its standard pieces spell; the text itself where one of them is UNK, which spells no text."""
     return text if UNK in tokens else translator.decode_target(tokens)
 
 
 def targets(references: Sequence[Given]) -> tuple[tuple[int, ...], ...]:
-    """All that is to be scored of the references of a sentence, one behind the other."""
+    """The targets of all references of a sentence, one after the other."""
     return tuple(target for reference in references for target in reference.targets)
 
 

@@ -10,7 +10,7 @@ from nmtkit.evaluation.significance import wilson
 
 
 def count(records: Sequence[Record], *, judged: bool) -> tuple[Row, ...]:
-    """The rows of a report: outputs that differ; of these those with a bad sentence score; if judged, those listed."""
+    """The rows of a report: outputs that differ; of these, those with a bad score and, if `judged`, those listed."""
     wrong = [record for record in records if record.verdict != Verdict.EQUAL]
     rows = [
         _row(Errors.DIFFERENT, wrong),

@@ -1,12 +1,12 @@
 """The rule of blame: what is the same text, which reference judges, which of two J is higher, which verdict follows.
 
-Whoever blames asks here: verdicts, sweeps, widths, certificates, other exponents, traces and comparisons.
+Verdicts, sweeps, widths, certificates, other exponents, traces and comparisons all use this rule.
 
     same text       the output is the reference or what the tokenizer makes of it; texts of nothing but white space are
                     the empty translation; pieces play no part
-    who counts      of several references of a source that is not blank, those that are not blank, if there are any
-    who judges      of those that count the one with the highest J, each in its best pieces; one that a search could
-                    return goes before one that it could not; of equals the first
+    who counts      where a source is not blank, the references that are not blank, if there are any; otherwise all
+    who judges      the reference that counts and has the highest J in its best pieces; a reference that a search could
+                    return goes before one that it could not; the first of equals
     which is higher J(a) > J(b) + tolerance; the same pieces are never higher than themselves, however they are rounded
     verdict         equal where the output is the text of a reference that counts; unreachable where no search could
                     return the judge; beam where the judge is higher than the output; model where it is not
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Scored(Protocol):
-    """A translation in some pieces: their ids (EOS last; none where they are not known), Σ log P, and how many."""
+    """A translation in certain pieces: their ids (EOS last; empty where not known), their Σ log P and their number."""
 
     @property
     def tokens(self) -> tuple[int, ...]: ...
@@ -36,7 +36,7 @@ class Scored(Protocol):
 
 
 class Form(Scored, Protocol):
-    """A reference in some pieces, and why no search could return them."""
+    """A reference in certain pieces, and why no search could return them."""
 
     @property
     def obstacle(self) -> Obstacle: ...
@@ -51,8 +51,8 @@ class Reference(Generic[F]):
 
     Attributes:
         text: as given; empty if it is blank.
-        written: as the tokenizer writes it; the text itself where that is not certain.
-        forms: the text in all pieces tried.
+        written: the text that the tokenizer makes of it; the text as given where that is not certain.
+        forms: the text in each segmentation that was scored.
     """
 
     text: str
@@ -75,39 +75,39 @@ class Judgement(Generic[F]):
 
 @dataclass(frozen=True)
 class Rule:
-    """What decides under one objective.
+    """The rule under one objective.
 
     Attributes:
-        tolerance: on J: nats in all where α = 0, nats a piece where α = 1.
+        tolerance: tolerance on J: nats in all where α = 0, nats a piece where α = 1.
     """
 
     objective: Objective
     tolerance: float
 
-    def j(self, one: Scored) -> float:
+    def j(self, translation: Scored) -> float:
         """The objective's value."""
-        return self.objective.final(one.total, one.length)
+        return self.objective.final(translation.total, translation.length)
 
     def higher(self, one: Scored, other: Scored) -> bool:
-        """Whether the J of one is higher than that of the other, beyond the tolerance."""
+        """Whether the J of one translation is higher than that of the other by more than the tolerance."""
         if one.tokens and one.tokens == other.tokens:
             return False
         return self.j(one) > self.j(other) + self.tolerance
 
     def best(self, forms: Sequence[F]) -> F:
-        """The highest J among those that are reachable, or among all if none is; the first of equals."""
+        """The reachable form with the highest J; where none is reachable, the highest of all; the first of equals."""
         return max(forms, key=lambda form: (not form.obstacle, self.j(form)))
 
     def judging(self, source: str, references: Sequence[Reference[F]]) -> int:
-        """The reference that judges an output which is none of them."""
-        counted = counting(source, [one.text for one in references])
+        """The index of the reference that judges an output that differs from all of them."""
+        counted = counting(source, [reference.text for reference in references])
         forms = [self.best(references[index].forms) for index in counted]
         judge = self.best(forms)
         return next(index for index, form in zip(counted, forms, strict=True) if form is judge)
 
     def judge(self, source: str, text: str, output: Scored, references: Sequence[Reference[F]]) -> Judgement[F]:
         """The verdict on an output, its text and its pieces."""
-        counted = counting(source, [one.text for one in references])
+        counted = counting(source, [reference.text for reference in references])
         equal = next((index for index in counted if references[index].same_text(text)), None)
         judge = self.judging(source, references) if equal is None else equal
         form = self.best(references[judge].forms)
@@ -119,29 +119,29 @@ class Rule:
 
 
 def blank_as_empty(text: str) -> str:
-    """Texts of nothing but white space are the empty translation."""
+    """The text; the empty translation where it is nothing but white space."""
     return text if text.strip() else ""
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts are one translation."""
+    """Whether two texts are the same translation."""
     return blank_as_empty(one) == blank_as_empty(other)
 
 
 def counting(source: str, texts: Sequence[str]) -> list[int]:
-    """Which references count: where a source is not blank, not the blank ones of several."""
+    """Indices of the references that count: blank ones do not, unless the source is blank or no other is left."""
     everything = range(len(texts))
     return [index for index in everything if texts[index].strip() or not source.strip()] or list(everything)
 
 
 def preferable(forms: Sequence[F]) -> list[F]:
-    """The forms that are reachable and that some exponent could prefer to all others; of equals the first.
+    """The reachable forms that some exponent could prefer to all others; the first of equals.
 
-    J rises with Σ log P and, since that is at most 0, with the length under any exponent. So one that is neither
+    J rises with Σ log P and, since that is at most 0, with the length under any exponent. So a form that is neither
     likelier nor longer than another is never better.
     """
     kept: list[F] = []
-    for form in sorted(forms, key=lambda one: (-one.total, -one.length)):
+    for form in sorted(forms, key=lambda form: (-form.total, -form.length)):
         if not form.obstacle and all(form.length > other.length for other in kept):
             kept.append(form)
     return kept

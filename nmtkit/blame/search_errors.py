@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 WIDTHS = (2, 5, 10, 20, 50)
-"""Beams that are tried, those wider than the one that missed y*."""
+"""Beams that are tried, as far as they are wider than the beam that missed y*."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Of exact search.
+    """How much work exact search may do.
 
     Attributes:
         steps: model steps for a sentence.
-        seconds: for a sentence, on average over a batch; None: only the steps count.
-        sample: sentences asked, drawn at random by `seed`; None: all.
+        seconds: seconds for a sentence, on average over a batch; None: only the steps count.
+        sample: number of sentences to search, drawn at random by `seed`; None: all.
     """
 
     steps: int = 10_000
@@ -36,7 +36,7 @@ class Budget:
     seed: int = 1
 
     def numbers(self, sentences: int) -> list[int]:
-        """Indices of the sentences asked, ascending."""
+        """Indices of the sentences to search, ascending."""
         if self.sample is None or self.sample >= sentences:
             return list(range(sentences))
         return sorted(random.Random(self.seed).sample(range(sentences), self.sample))
@@ -50,23 +50,23 @@ def widen(
     tolerance: float,
     widths: Sequence[int] = WIDTHS,
 ) -> list[Record]:
-    """The records with the smallest width tried whose result reaches J(y*), for those whose beam missed it.
+    """The records; where the beam missed y*, with the smallest width tried whose result reaches J(y*).
 
-    A wider beam does not contain what a narrower one found, so every width is run.
+    A wider beam need not find what a narrower one found, so every width is run.
 
     Args:
-        sources: of the whole text, in which the records are numbered from 1.
+        sources: sources of the whole text, in which the records are numbered from 1.
     """
-    found, rule = list(records), Rule(settings.objective, tolerance)
+    widened, rule = list(records), Rule(settings.objective, tolerance)
     for width in sorted(width for width in widths if width > settings.beam):
-        left = [index for index, record in enumerate(found) if record.verdict == Verdict.BEAM and not _width(record)]
-        lines = [sources[found[index].number - 1] for index in left]
+        left = [index for index, record in enumerate(widened) if record.verdict == Verdict.BEAM and not _width(record)]
+        lines = [sources[widened[index].number - 1] for index in left]
         wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
         for index, (output, *_) in zip(left, wider, strict=True):
-            parting = found[index].parting
-            if parting is not None and not rule.higher(found[index].reference, output):
-                found[index] = replace(found[index], parting=replace(parting, width=width))
-    return found
+            parting = widened[index].parting
+            if parting is not None and not rule.higher(widened[index].reference, output):
+                widened[index] = replace(widened[index], parting=replace(parting, width=width))
+    return widened
 
 
 def _width(record: Record) -> int | None:
@@ -83,33 +83,33 @@ def certify(
     progress: Callable[[int, int], None] = lambda done, proved: None,
     keep: Callable[[Sequence[Record]], None] = lambda records: None,
 ) -> list[Record]:
-    """The records with certificates of exact search, begun from the better of output and references.
+    """The records with certificates of exact search, which starts from the better of output and references.
 
-    Those that have one already keep it, and are judged anew.
+    A record that already has a certificate keeps it, and is judged again.
 
     Args:
-        sources: of the whole text, in which the records are numbered from 1.
-        progress: is told how many sentences are done, and of how many the best is proved.
-        keep: is given all records after every `WINDOW` that were certified.
+        sources: sources of the whole text, in which the records are numbered from 1.
+        progress: called with the number of sentences done, and for how many the best is proved.
+        keep: called with all records after every `WINDOW` sentences that were certified.
     """
     rule, asked = Rule(settings.objective, tolerance), budget.numbers(len(records))
-    found = [_judged(record, record.certificate, rule) if record.certificate else record for record in records]
+    judged = [_judged(record, record.certificate, rule) if record.certificate else record for record in records]
     for start in range(0, len(asked), WINDOW):
         window = asked[start : start + WINDOW]
-        if any(found[index].certificate is None for index in window):
-            certified = _certificates(translator, sources, [found[index] for index in window], settings, budget)
+        if any(judged[index].certificate is None for index in window):
+            certified = _certificates(translator, sources, [judged[index] for index in window], settings, budget)
             for index, certificate in zip(window, certified, strict=True):
-                found[index] = _judged(found[index], certificate, rule)
-            keep(found)
-        done = [one for index in asked[: start + len(window)] if (one := found[index].certificate)]
-        progress(len(done), sum(one.proved for one in done))
-    return found
+                judged[index] = _judged(judged[index], certificate, rule)
+            keep(judged)
+        done = [proof for index in asked[: start + len(window)] if (proof := judged[index].certificate)]
+        progress(len(done), sum(proof.proved for proof in done))
+    return judged
 
 
-def _judged(record: Record, one: Certificate, rule: Rule) -> Record:
+def _judged(record: Record, certificate: Certificate, rule: Rule) -> Record:
     """The record with its certificate: whether the search missed another text, or the best pieces of its own."""
-    higher, same = rule.higher(one.best, record.output), same_text(one.best.text, record.output.text)
-    return replace(record, certificate=replace(one, error=higher and not same, other_pieces=higher and same))
+    higher, same = rule.higher(certificate.best, record.output), same_text(certificate.best.text, record.output.text)
+    return replace(record, certificate=replace(certificate, error=higher and not same, other_pieces=higher and same))
 
 
 def _certificates(
@@ -119,7 +119,7 @@ def _certificates(
     settings: SearchSettings,
     budget: Budget,
 ) -> list[Certificate]:
-    """One for each record, not yet judged."""
+    """A certificate for each record, not yet judged."""
     from nmtkit.decoding.beam import Beam  # which load torch
     from nmtkit.decoding.exact import Exact
     from nmtkit.decoding.proof import Effort
@@ -132,40 +132,43 @@ def _certificates(
         queries.append(replace(query, targets=fitting))
     search = Exact(Beam.of(settings), Effort(budget.steps, budget.seconds))
     certificates = []
-    for found in translator.find(search, source, settings, queries):
-        assert found is not None
-        best, total = found.best, sum(found.best.log_probs)
+    for result in translator.find(search, source, settings, queries):
+        assert result is not None
+        best, total = result.best, sum(result.best.log_probs)
         j, text = settings.objective.final(total, best.length), translator.decode_target(best.tokens)
         candidate = Candidate(text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
-        certificates.append(Certificate(candidate, False, found.proved, found.gap, found.steps, found.proved_limit))
+        certificates.append(Certificate(candidate, False, result.proved, result.gap, result.steps, result.proved_limit))
     return certificates
 
 
 WINDOW = 25
-"""Sentences certified between two words of progress, and before they are kept."""
+"""Sentences that are certified between two reports of progress; after each window the records are kept."""
 
 
 def count_proofs(records: Sequence[Record]) -> Proofs | None:
-    """The certificates counted; None where there are none."""
+    """Count what the certificates say; None where there are no certificates."""
     pairs = [(record, record.certificate) for record in records if record.certificate is not None]
     if not pairs:
         return None
-    proved = [(record, one) for record, one in pairs if one.proved]
+    proved = [(record, certificate) for record, certificate in pairs if certificate.proved]
     pieces = sum(record.reference.length for record, _ in proved)
-    found, left = sum(one.error for _, one in pairs), sum(not one.error and not one.proved for _, one in pairs)
-    empty = sum(not blank_as_empty(one.best.text) for _, one in proved)
-    unknown = [one for _, one in pairs if not one.proved]  # the end of sentence alone is tried in the first step
-    may_be = sum(not blank_as_empty(one.best.text) or not one.steps for one in unknown)
+    missed = sum(certificate.error for _, certificate in pairs)
+    undecided = sum(not certificate.error and not certificate.proved for _, certificate in pairs)
+    empty = sum(not blank_as_empty(certificate.best.text) for _, certificate in proved)
+    # Exact search tries the empty translation, the end of sentence alone, in its first step.
+    unknown = [certificate for _, certificate in pairs if not certificate.proved]
+    may_be = sum(not blank_as_empty(certificate.best.text) or not certificate.steps for certificate in unknown)
+    gains = (max(0.0, proof.best.score + proof.gap - record.output.score) for record, proof in pairs)
     return Proofs(
         asked=len(pairs),
         proved=len(proved),
-        errors=_bounds(found, found + left, len(pairs)),
-        proved_errors=sum(one.error for _, one in proved),
+        errors=_bounds(missed, missed + undecided, len(pairs)),
+        proved_errors=sum(certificate.error for _, certificate in proved),
         empty=_bounds(empty, empty + may_be, len(pairs)),
-        gain=sum(max(0.0, one.best.score + one.gap - record.output.score) for record, one in pairs) / len(pairs),
-        length_ratio=sum(one.best.length for _, one in proved) / pieces if pieces else 0.0,
-        steps=sum(one.steps for _, one in pairs),
-        other_pieces=sum(one.other_pieces for _, one in proved),
+        gain=sum(gains) / len(pairs),
+        length_ratio=sum(certificate.best.length for _, certificate in proved) / pieces if pieces else 0.0,
+        steps=sum(certificate.steps for _, certificate in pairs),
+        other_pieces=sum(certificate.other_pieces for _, certificate in proved),
     )
 
 

@@ -1,4 +1,4 @@
-"""The verdict on what each setting of the search finds, for a sweep."""
+"""The verdicts on the outputs of every setting of a sweep."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """An output of one setting: its text and target pieces, the verdict, the pieces of the reference that judges, and
-    the seconds that the search took."""
+    """An output of one setting: its text, its target pieces, the verdict, the target pieces of the reference that
+    judges, and the seconds that the search took."""
 
     text: str
     length: int
@@ -35,12 +35,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What a sentence has under every setting.
+    """What the search found for a sentence under every setting.
 
     Attributes:
         references: forced scores of all targets of the query.
         swept: the best hypothesis of each setting.
-        forced: the scores of these by a forced pass, by their ids.
+        forced: the forced scores of these hypotheses, by their ids.
     """
 
     references: list[Hypothesis]
@@ -50,7 +50,7 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _ScoredSweep:
-    """A search of searches: the references are scored, all settings searched, and what they found is scored."""
+    """A search made of three: score the references, search under all settings, and score what was found."""
 
     sweep: Sweep
 
@@ -62,13 +62,13 @@ class _ScoredSweep:
         references = forced.find(stepper, batch, queries)
         swept = self.sweep.find(stepper, batch, queries)
         outputs = [
-            replace(query, targets=tuple({best[0].tokens for best in one.hypotheses.values()}) if one else ())
-            for query, one in zip(queries, swept, strict=True)
+            replace(query, targets=tuple({best[0].tokens for best in result.hypotheses.values()}) if result else ())
+            for query, result in zip(queries, swept, strict=True)
         ]
-        found = [{score.tokens: score for score in scores} for scores in forced.find(stepper, batch, outputs)]
+        rescored = [{score.tokens: score for score in scores} for scores in forced.find(stepper, batch, outputs)]
         return [
-            None if one is None else _Scored(scores, one, own)
-            for scores, one, own in zip(references, swept, found, strict=True)
+            None if result is None else _Scored(scores, result, own)
+            for scores, result, own in zip(references, swept, rescored, strict=True)
         ]
 
 
@@ -76,7 +76,7 @@ class _ScoredSweep:
 class SettingVerdicts:
     """Searches under every setting and judges what was found.
 
-    Scored by forced passes over the windows of an analysis, so that a verdict of either rests on the same numbers.
+    The forced passes go over the same windows as those of an analysis, so that both rest on the same numbers.
     """
 
     translator: Translator
@@ -87,7 +87,7 @@ class SettingVerdicts:
     segmentations: int
 
     def all(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
-        """Of every beam and exponent what each source has; `rows` are its references."""
+        """The judged output of each source for every beam and exponent; `rows` holds the references of each source."""
         judged: dict[tuple[int, float], list[Judged]] = {
             (beam, alpha): [] for beam in self.beams for alpha in self.alphas
         }
@@ -108,16 +108,17 @@ class SettingVerdicts:
         ]
         search = Sweep(tuple(self.beams), tuple(objectives.values()), 1, settings.rules)
         judged: dict[tuple[int, float], list[Judged]] = {}
-        found = translator.find(_ScoredSweep(search), source, settings, queries)
-        for query, row, one in zip(queries, references, found, strict=True):
-            assert one is not None
-            scores = known(row, one.references, query.limit)
+        results = translator.find(_ScoredSweep(search), source, settings, queries)
+        for query, row, result in zip(queries, references, results, strict=True):
+            assert result is not None
+            scores = known(row, result.references, query.limit)
             for beam in self.beams:
                 for alpha, objective in objectives.items():
-                    best = one.swept.hypotheses[beam, objective][0]
+                    best = result.swept.hypotheses[beam, objective][0]
                     text = translator.decode_target(best.tokens)
-                    output = scored(text, one.forced[best.tokens])
-                    made = Rule(objective, self.tolerance).judge(source.show(query.index), text, output, scores)
-                    own = Judged(text, best.length, made.verdict, made.form.length, one.swept.seconds[beam])
+                    output = scored(text, result.forced[best.tokens])
+                    rule, seconds = Rule(objective, self.tolerance), result.swept.seconds[beam]
+                    judgement = rule.judge(source.show(query.index), text, output, scores)
+                    own = Judged(text, best.length, judgement.verdict, judgement.form.length, seconds)
                     judged.setdefault((beam, alpha), []).append(own)
         return judged

@@ -25,13 +25,13 @@ class Setting:
     """One beam and exponent, measured.
 
     Attributes:
-        scores: of all outputs, with 95 % percentile intervals; the first decides.
-        different: outputs whose text is no reference: verdicts that are not `equal`.
-        beam_errors: of these, the `beam` verdicts.
-        length_ratio: target pieces of the outputs against those of the references that judge.
-        seconds: a sentence, of a search that serves all exponents of the sweep, without the encoder.
-        p_value: of "its deciding score is that of the present setting", two-sided, paired, corrected for the choice
-            among all settings of the sweep; None for the present one.
+        scores: corpus scores with 95 % percentile intervals; the first one decides.
+        different: number of outputs that differ from their references: verdicts that are not `equal`.
+        beam_errors: how many of these have the verdict `beam`.
+        length_ratio: target pieces of the outputs over those of the references that judge.
+        seconds: seconds a sentence of a search that serves all exponents of the sweep, without the encoder.
+        p_value: for "no difference from the present setting" in the deciding score; two-sided, paired, corrected for
+            the choice among all settings of the sweep; None for the present setting.
     """
 
     beam: int
@@ -56,13 +56,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All settings, in the order beam by beam.
+    """All settings, beam by beam.
 
     Attributes:
         current: index of the setting that the report is about.
-        best: index of the one with the best deciding score; of equals the present one, then the narrowest beam.
-        oracle: score, by the metric of sentences, of the best of each n-best list of the best setting, n being its
-            beam: all that reranking could bring.
+        best: index of the setting with the best deciding score; between equals the present one goes first, then the
+            narrowest beam.
+        oracle: the most that reranking could bring: the score of the best translations of each n-best list of the best
+            setting, where n is its beam; by the metric of sentences.
     """
 
     settings: tuple[Setting, ...]
@@ -74,7 +75,7 @@ class Sweep:
     @property
     def several_beams(self) -> bool:
         """Whether other beams than the present one were measured."""
-        return len({one.beam for one in self.settings}) > 1
+        return len({setting.beam for setting in self.settings}) > 1
 
     @property
     def chosen(self) -> Setting:
@@ -96,13 +97,13 @@ def sweep(
     reference_segmentations: int = 1,
     resamples: int = RESAMPLES,
 ) -> Sweep:
-    """Measure every beam with every exponent; that of `settings` is among them in any case.
+    """Measure every beam with every exponent; the beam and the exponent of `settings` are always among them.
 
     Args:
         references: one or more sets, each with a line for every source.
-        metrics: the usual ones first, of which the very first decides.
-        tolerance, reference_segmentations: of the verdicts, as `blame` takes them.
-        resamples: of the bootstrap.
+        metrics: the usual metrics first; the very first one decides.
+        tolerance, reference_segmentations: as in `blame`.
+        resamples: resamples of the bootstrap.
     """
     from nmtkit.blame.setting_verdicts import SettingVerdicts  # which loads torch
 
@@ -111,17 +112,17 @@ def sweep(
     settings = replace(settings, n_best=1)
     judge = SettingVerdicts(translator, settings, beams, alphas, tolerance, reference_segmentations)
     judged = judge.all(sources, list(zip(*texts, strict=True)))
-    outputs = {place: [one.text for one in row] for place, row in judged.items()}
+    outputs = {place: [output.text for output in row] for place, row in judged.items()}
     places = list(judged)
     current = places.index((settings.beam, settings.length_alpha))
     p_values = compared(metrics[0], list(outputs.values()), current, texts, resamples)
     measured = []
     for ((beam, alpha), row), p_value in zip(judged.items(), p_values, strict=True):
-        verdicts = [one.verdict for one in row]
-        wrong, missed = sum(one != Verdict.EQUAL for one in verdicts), verdicts.count(Verdict.BEAM)
+        verdicts = [output.verdict for output in row]
+        wrong, missed = sum(verdict != Verdict.EQUAL for verdict in verdicts), verdicts.count(Verdict.BEAM)
         scores = tuple(evaluate(outputs[beam, alpha], texts, metrics, sources=sources, resamples=resamples))
-        ratio = sum(one.length for one in row) / sum(one.reference_length for one in row)
-        time = sum(one.seconds for one in row) / len(sources)
+        ratio = sum(output.length for output in row) / sum(output.reference_length for output in row)
+        time = sum(output.seconds for output in row) / len(sources)
         measured.append(Setting(beam, alpha, scores, wrong, missed, ratio, time, p_value))
     best = best_of(measured, current)
     beam, alpha = places[best]
@@ -136,16 +137,16 @@ def compared(
     references: Sequence[Sequence[str]],
     resamples: int = RESAMPLES,
 ) -> list[float | None]:
-    """The p-value of each text's score against that of `current`, corrected for their number; None for that one."""
+    """The p-value of each text against the text `current`, corrected for their number; None for `current` itself."""
     others = [*outputs[:current], *outputs[current + 1 :]]
-    found: list[float | None] = [
-        one.p_value for one in paired_bootstrap(metric, outputs[current], others, references, resamples)
+    p_values: list[float | None] = [
+        comparison.p_value for comparison in paired_bootstrap(metric, outputs[current], others, references, resamples)
     ]
-    return [*found[:current], None, *found[current:]]
+    return [*p_values[:current], None, *p_values[current:]]
 
 
 def best_of(settings: Sequence[Setting], current: int) -> int:
-    """The index of the setting with the best deciding score; of equals the current one, then the narrowest beam."""
+    """The index of the setting with the best deciding score; between equals, the current one, then the narrowest."""
 
     def rank(index: int) -> tuple[float, bool, int]:
         score = settings[index].deciding
@@ -156,8 +157,8 @@ def best_of(settings: Sequence[Setting], current: int) -> int:
 
 def _oracle(lists: Sequence[Sequence[Translation]], texts: Sequence[Sequence[str]], metric: Metric) -> float:
     """The corpus score of the translation with the best sentence score of each list."""
-    flat = [one.text for best in lists for one in best]
+    flat = [translation.text for best in lists for translation in best]
     rows = [[line for best, line in zip(lists, lines, strict=True) for _ in best] for lines in texts]
     gains = iter([metric.direction.gain(score, 0.0) for score in metric.sentence_scores(flat, rows)])
-    chosen = [max(best, key=lambda one: next(gains)).text for best in lists]
+    chosen = [max(best, key=lambda translation: next(gains)).text for best in lists]
     return metric.corpus_score(chosen, texts)

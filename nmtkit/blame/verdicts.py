@@ -1,6 +1,7 @@
 """Search, score and judge: the verdict on each output, and where the search lost the reference.
 
-References come first, for the one that judges is followed through the search; a forced pass then scores what was found.
+The references are scored first, because the one that judges is followed through the search. A forced pass then scores
+what the search found.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 PARITY = 1e-4
-"""The most by which a forced pass may miss log P and J of the search, in nats, however long the output.
+"""The largest difference in log P and in J between a forced pass and the search, in nats, however long the output.
 
-Both add their float32 log P in float64, and each piece of one may differ from that of the other by a few 1e-6 nats,
-since products of other shapes round differently. On real text the sums differ by up to 2e-5 in outputs of 100 pieces
-and by up to 6e-5 in outputs of 1,500."""
+Both add their float32 log P in float64. The log P of a piece may differ by a few 1e-6 nats, since matrix products of
+different shapes round differently. On real text the sums differ by up to 2e-5 in outputs of 100 pieces and by up to
+6e-5 in outputs of 1,500."""
 LONG = 1000
-"""Pieces from which on rounding alone may pass that, where a model repeats one piece again and again."""
+"""In outputs of more pieces, rounding alone may exceed `PARITY`, where a model repeats one piece again and again."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Tried:
     Attributes:
         references: forced scores of all targets of the query.
         seen: what the search found, and how far it went along the reference that judges.
-        forced: its best output by a forced pass.
+        forced: the best output of the search, scored by a forced pass.
     """
 
     references: list[Hypothesis]
@@ -54,11 +55,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Trial:
-    """A search of searches: the references are scored, the one that judges is followed, what was found is scored.
+    """A search made of three: score the references, search while following the one that judges, score the output.
 
     Attributes:
-        beam: whose best output is judged.
-        follow: the ids that judge, given the index of a sentence and the scores of its targets.
+        beam: the search whose best output is judged.
+        follow: gives the ids of the reference that judges for the index of a sentence and the scores of its targets.
     """
 
     beam: Beam
@@ -74,13 +75,13 @@ class Trial:
         followed = [replace(query, reference=self.follow(query.index, scores)) for query, scores in pairs]
         seen = Traced(self.beam).find(stepper, batch, followed)
         outputs = [
-            replace(query, targets=(one.hypotheses[0].tokens,) if one else ())
-            for query, one in zip(queries, seen, strict=True)
+            replace(query, targets=(result.hypotheses[0].tokens,) if result else ())
+            for query, result in zip(queries, seen, strict=True)
         ]
-        found = forced.find(stepper, batch, outputs)
+        rescored = forced.find(stepper, batch, outputs)
         return [
-            None if one is None else Tried(scores, one, own[0])
-            for scores, one, own in zip(references, seen, found, strict=True)
+            None if result is None else Tried(scores, result, own[0])
+            for scores, result, own in zip(references, seen, rescored, strict=True)
         ]
 
 
@@ -92,14 +93,14 @@ def judge(
     question: Question,
     first: int = 1,
 ) -> list[Record]:
-    """A record of each source.
+    """The record of each source.
 
     Args:
         texts: the references of each source, blank ones empty.
         first: number of the first sentence.
 
     Raises:
-        ValueError: where the forced score of an output is not the one that the search gave it.
+        ValueError: where the forced pass gives an output another score than the search did.
     """
     source = translator.read(sources, settings, first)
     references = [[given(translator, text, settings, question.segmentations) for text in row] for row in texts]
@@ -110,18 +111,18 @@ def judge(
     bench = _Bench(translator, question, Rule(settings.objective, question.tolerance), source, queries, references)
     trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
     tried = translator.find(trial, source, settings, queries)
-    outputs = [translator.decode_target(one.forced.tokens) if one else "" for one in tried]
+    outputs = [translator.decode_target(result.forced.tokens) if result else "" for result in tried]
     scores = question.threshold.metric.sentence_scores(outputs, list(zip(*texts, strict=True)), sources, first)
     return [
-        bench.record(index, one, output, score)
-        for index, (one, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
-        if one
+        bench.record(index, result, output, score)
+        for index, (result, output, score) in enumerate(zip(tried, outputs, scores, strict=True))
+        if result
     ]
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """What the verdicts on some sentences rest on."""
+    """Everything that the verdicts on a window of sentences rest on."""
 
     translator: Translator
     question: Question
@@ -135,16 +136,16 @@ class _Bench:
         return known(self.references[index], scores, self.queries[index].limit)
 
     def follow(self, index: int, scores: Sequence[Hypothesis]) -> tuple[int, ...]:
-        """The ids of the reference that judges, in its best pieces."""
+        """The ids of the reference that judges, in its best segmentation."""
         references = self.known(index, scores)
         return self.rule.best(references[self.rule.judging(self.source.show(index), references)].forms).tokens
 
     def record(self, index: int, tried: Tried, text: str, score: float) -> Record:
-        """The verdict and what it rests on.
+        """The record of a sentence: the verdict and what it rests on.
 
         Args:
-            text: of the output.
-            score: of the output, against all references.
+            text: text of the output.
+            score: sentence score of the output against all references.
         """
         number, source, references = self.source.first + index, self.source, self.known(index, tried.references)
         _check_parity(tried.forced, tried.seen.hypotheses[0], number)
@@ -178,14 +179,14 @@ def _parting(path: ReferencePath) -> Parting:
 
 
 def _kept(rule: Rule, reference: Known) -> Candidate:
-    """A reference in its best pieces, with the others that another exponent could prefer."""
+    """A reference in its best segmentation, with the others that another exponent could prefer."""
     best = rule.best(reference.forms)
-    others = [one for one in preferable(reference.forms) if one.tokens != best.tokens]
-    return replace(best, others=tuple(Form(one.total, one.length, one.tokens) for one in others))
+    others = [form for form in preferable(reference.forms) if form.tokens != best.tokens]
+    return replace(best, others=tuple(Form(form.total, form.length, form.tokens) for form in others))
 
 
 def _check_parity(forced: Hypothesis, output: Hypothesis, number: int) -> None:
-    """Refuse to judge where the search and the forced pass do not speak of the same probabilities."""
+    """Refuse to judge where the search and the forced pass disagree about the probabilities. Raises ValueError."""
     if abs(forced.total - output.total) <= PARITY and abs(forced.score - output.score) <= PARITY:
         return
     long = f"choose a smaller max_length than {counted(forced.length, 'piece')}, over which rounding adds up, and "

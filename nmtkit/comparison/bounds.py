@@ -1,4 +1,4 @@
-"""What a comparison of models may be asked; apart from the comparison, which takes long to load."""
+"""Bounds of the options of a comparison; a file of their own, since the comparison takes long to load."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Several models on one text: size, speed, loss, scores with intervals, and one of them by the length of the source.
+"""Several models on one text: size, speed, loss, scores with intervals, and the first score by source length.
 
 A system may be several model folders that differ in their seed: its scores are their mean. A resample draws the same
-sentences for all systems (paired bootstrap, Koehn 2004) and, of a system with several runs, as many runs with
-replacement; a mean of n drawn runs varies less than the mean of n new ones by (n − 1) / n, so its distance from
-the mean of all is scaled by √(n / (n − 1)). Of one run, what is said holds for that run alone.
+sentences for all systems (paired bootstrap, Koehn 2004). For a system with n runs it also draws n runs with
+replacement. The variance of their mean is (n − 1) / n of that of n new runs, so its distance from the mean of all runs
+is scaled by √(n / (n − 1)). Where a system has one run, the figures hold for that run alone.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Run:
     """One model on the text.
 
     Attributes:
-        folder, model: where it lies, and the SHA-256 of what is in it.
-        parameters: trained numbers.
-        updates: that its training made; 0: not known. Its weights may be those of an earlier one.
+        folder, model: path of the model folder, and the SHA-256 of its contents.
+        parameters: number of trained parameters.
+        updates: updates of its training; 0: not known. The weights may be those of an earlier update.
         trained: source and target pieces a second in training; 0: not known.
-        dev_loss: nats a piece when its weights were saved; None: not known.
+        dev_loss: nats a piece on the dev set when the weights were saved; None: not known.
         speed: output pieces a second of the search.
-        outputs: line by line.
+        outputs: its translations, line by line.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """What a system has by a metric.
+    """The score of a system by one metric.
 
     Attributes:
         score: mean over its runs.
-        p_value: two-sided, of "no difference from the first system"; None for the first.
+        p_value: two-sided, for "no difference from the first system"; None for the first.
     """
 
     score: Interval
@@ -72,12 +72,12 @@ class System:
     """Runs that differ in their seed alone.
 
     Attributes:
-        results: by every metric of the comparison, in their order. The first metric is the deciding one.
-        spread: standard deviation of the deciding scores of its runs; 0 for one.
+        results: one for each metric of the comparison, in their order; the first metric decides.
+        spread: standard deviation of the deciding scores of its runs; 0 where there is one run.
         p_corrected: the p-value of the deciding metric, corrected for the number of systems.
         buckets: deciding score of the sentences of each length.
-        gains: of each bucket, that score less that of the first system.
-        growth: gain in the bucket of the longest less gain in that of the shortest.
+        gains: for each bucket, this score less that of the first system.
+        growth: gain in the bucket of the longest sources less gain in that of the shortest.
     """
 
     name: str
@@ -91,13 +91,13 @@ class System:
 
     @property
     def deciding(self) -> Result:
-        """By the metric that decides."""
+        """The result by the metric that decides."""
         return self.results[0]
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Sentences whose source has so many words: from, to, how many."""
+    """The sentences whose source has `first` to `last` words."""
 
     first: int
     last: int
@@ -106,10 +106,10 @@ class Bucket:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """All systems on one text, the first of which the others are compared with.
+    """All systems on one text, compared with the first.
 
     Attributes:
-        metrics, signatures: as many; the first metric decides.
+        metrics, signatures: the metrics, of which the first decides, and the signature of each.
     """
 
     systems: tuple[System, ...]
@@ -131,12 +131,12 @@ def run(
     trained: float,
     dev_loss: float | None,
 ) -> Run:
-    """Translate the text once, timed."""
+    """Translate the text once and measure the time."""
     started = time.perf_counter()
-    found = translator.search(sources, settings)
+    translations = translator.search(sources, settings)
     seconds = time.perf_counter() - started
-    pieces = sum(best.length for best, *_ in found)
-    outputs = tuple(best.text for best, *_ in found)
+    pieces = sum(best.length for best, *_ in translations)
+    outputs = tuple(best.text for best, *_ in translations)
     digest = translator.folder_hash
     return Run(name, folder, digest, parameters, updates, trained, dev_loss, pieces / seconds, outputs)
 
@@ -151,12 +151,12 @@ def compare_models(
     resamples: int = RESAMPLES,
     seed: int = USUAL_SEED,
 ) -> ModelComparison:
-    """Compare systems: (name, runs), the first being the one that the others are compared with.
+    """Compare systems, each given as (name, runs), with the first of them.
 
     Args:
         references: one or more sets, each with a line for every source.
         metrics: the first decides.
-        buckets: parts of the text by source length, of about as many sentences.
+        buckets: number of parts of the text by source length, of about equal size.
     """
     lengths = np.array([len(line.split()) for line in sources])
     bounds.BUCKETS.check("buckets", buckets, whole=True)
@@ -169,8 +169,8 @@ def compare_models(
     corrected = [None, *(_p_values(0, first, others) if others else [])]
     return ModelComparison(
         systems=tuple(
-            _system(name, runs, metrics, first, one, p_corrected)
-            for (name, runs), one, p_corrected in zip(groups, measured, corrected, strict=True)
+            _system(name, runs, metrics, first, own, p_corrected)
+            for (name, runs), own, p_corrected in zip(groups, measured, corrected, strict=True)
         ),
         buckets=tuple(Bucket(int(lengths[part].min()), int(lengths[part].max()), int(part.sum())) for part in parts),
         sentences=len(sources),
@@ -205,14 +205,14 @@ def _system(
 
 
 def _buckets(lengths: NDArray[np.int64], number: int) -> list[NDArray[np.bool_]]:
-    """About so many parts of as many sentences; those of one length stay together."""
+    """Split the text into about `number` parts of equal size; sentences of one length stay together."""
     edges = sorted({int(edge) for edge in np.quantile(lengths, np.arange(1, number) / number, method="inverted_cdf")})
     place = np.searchsorted(edges, lengths, side="left")
     return [place == part for part in range(len(edges) + 1) if (place == part).any()]
 
 
 def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> Floats:
-    """What a run weighs in each mean, (1 + resamples, runs): the same for all first, then by a draw of the runs."""
+    """The weight of each run in the mean, (1 + resamples, runs): first all equal, then by a draw of the runs."""
     alike = np.full((1, runs), 1 / runs)
     if runs == 1:
         return np.ones((1 + resamples, 1))
@@ -223,14 +223,13 @@ def _mixture(generator: np.random.Generator, runs: int, resamples: int) -> Float
 
 @dataclass(frozen=True)
 class _Measured:
-    """A system.
+    """The scores of a system, as means over its runs.
 
     Attributes:
-        scores: of the whole text first, then of every resample: one a metric, (1 + resamples, metrics); means over the
-            runs.
-        buckets: likewise the deciding score of every bucket.
+        scores: score by each metric, (1 + resamples, metrics): of the whole text first, then of every resample.
+        buckets: deciding score of each bucket, (1 + resamples, buckets).
         spread: standard deviation of the deciding scores of the runs.
-        tables: what each metric counts in every sentence, means over the runs.
+        tables: for each metric, what it counts in every sentence.
     """
 
     scores: Floats
@@ -245,7 +244,7 @@ def _measure(
     resamples: int,
     generator: np.random.Generator,
 ) -> list[_Measured]:
-    """Of every system its runs' counts by each metric given; the same sentences are drawn for all."""
+    """Score every system, given the counts of its runs by each metric; all get the same draws of sentences."""
     number = len(systems[0][0])
     texts = [text for runs in systems for counts in runs for text in (*counts, *map(counts[0].only, parts))]
     scores = resampled(texts, resamples, generator).reshape(1 + resamples, -1, number + len(parts))
@@ -260,12 +259,12 @@ def _measure(
 
 
 def _p_values(metric: int, first: _Measured, others: Sequence[_Measured]) -> list[float]:
-    """By one of the metrics, corrected for the number of the others."""
-    differences = np.stack([one.scores[:, metric] - first.scores[:, metric] for one in others], axis=1)
-    different = [changed(one.tables[metric], first.tables[metric]) for one in others]
+    """The p-value of each other system by one metric, corrected for the number of systems."""
+    differences = np.stack([other.scores[:, metric] - first.scores[:, metric] for other in others], axis=1)
+    different = [changed(other.tables[metric], first.tables[metric]) for other in others]
     return p_values(differences, len(first.tables[metric]), different)
 
 
 def _score(values: Floats, scale: Scale) -> Interval:
-    """An interval of scores, which keep within their bounds even where the means of new seeds were stretched beyond."""
+    """An interval of scores, cut at the bounds of the metric: scaling the means of drawn runs may exceed them."""
     return Interval.of(np.clip(values, scale.within.low, scale.within.high))

@@ -1,7 +1,7 @@
 """Two analyses of one text, before and after a remedy: which verdicts changed, and is it better beyond chance?
 
-Whether sentences became errors or ceased to be is tested by McNemar's exact test (1947): of n sentences that changed,
-as many may turn one way as a fair coin shows heads. Corpus scores are tested by paired bootstrap resampling.
+Counts of errors are tested by McNemar's exact test (1947): without a difference, each sentence that changed turns one
+way or the other like a fair coin. Corpus scores are tested by paired bootstrap resampling.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from nmtkit.evaluation.significance import Comparison, paired_bootstrap
 from nmtkit.words import counted
 
 NO_SETTINGS = ("sources_sha256", "references_sha256", "rescoring_difference", "scores_file")
-"""What of a provenance is no setting: texts, which must be the same, a measurement, and scores of the outputs."""
+"""Fields of a provenance that are not settings: texts, which must be the same, a measurement, and a file of scores."""
 SEARCHED = ("model", "length_penalty", "length_limit", "patience", "free_eos", "forbid_unk", "max_source")
 """What decides the outputs besides beam and exponent."""
 
 
 @dataclass(frozen=True)
 class Changed:
-    """A setting of the analysis that differs; `name` is that of a field of `Provenance`."""
+    """A setting that differs between the analyses; `name` is a field of `Provenance`."""
 
     name: str
     before: Any
@@ -49,13 +49,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Shift:
-    """Sentences that ceased to be errors of a kind, or became such.
+    """Errors of a kind before and after, and the sentences that ceased to be errors or became errors.
 
     Attributes:
-        kind: which errors.
-        before, after: how many there were and are.
-        gone, new: of the first those that are none now, of the second those that were none.
-        p_value: of McNemar's exact two-sided test of "as many go as come".
+        kind: which sentences count as errors.
+        before, after: number of errors in each analysis.
+        gone, new: errors that are gone in the second analysis, and errors that are new there.
+        p_value: of McNemar's exact two-sided test of "as many errors go as come".
     """
 
     kind: Errors
@@ -77,9 +77,9 @@ class Promise:
 
     Attributes:
         beam, alpha: the setting.
-        metric: by which the sweep compared settings.
-        measured, found: corpus score as measured by the sweep, and of the second analysis's outputs.
-        chosen: whether the sweep found this setting the best.
+        metric: metric by which the sweep compared settings.
+        measured, found: corpus score that the sweep measured, and that of the outputs of the second analysis.
+        chosen: whether this setting was the best of the sweep.
     """
 
     beam: int
@@ -91,7 +91,7 @@ class Promise:
 
     @property
     def kept(self) -> bool:
-        """Whether both agree to the hundredth."""
+        """Whether the two scores agree to the hundredth."""
         return abs(self.measured - self.found) < 0.005
 
 
@@ -101,9 +101,9 @@ class Unpromised:
 
     Attributes:
         beam, alpha: the setting.
-        swept: there was a sweep.
-        others: what it measured with another value, names of fields of `Provenance`; where nothing is named here it
-            did not measure the setting.
+        swept: whether there was a sweep.
+        others: fields of `Provenance` that had another value in the sweep; where there are none, the sweep did not
+            measure the setting.
     """
 
     beam: int
@@ -117,19 +117,19 @@ class Difference:
     """Two analyses of the same sentences.
 
     Attributes:
-        sentences: how many.
-        settings: that differ, in the order of `Provenance`.
-        transitions: 4 × 4 counts in the order of `Verdict`: the row is the verdict before, the column that after.
-        counts: of each verdict, in the order of `Verdict`.
+        sentences: number of sentences.
+        settings: settings that differ, in the order of `Provenance`.
+        transitions: 4 × 4 counts in the order of `Verdict`: rows are verdicts before, columns verdicts after.
+        counts: counts of each verdict, in the order of `Verdict`.
         changed: numbers of the sentences whose verdict changed, ascending.
-        same_output: of these, those whose output is the same text: not the output turned, but what judges it.
-        rewritten: outputs that are another text now, whatever their verdict.
-        scale, threshold: of the sentence scores; an error with a worse one is counted apart.
-        shifts: of all errors, of those with a worse sentence score, and of beam errors.
-        scores: of the corpus, paired; the first is the one by which a sweep compares settings.
-        j_change: mean of J(ŷ) after less before; None where model or objective differ, so that J cannot be compared.
-        promise: None where the sweep promised nothing for the second analysis.
-        unpromised: why; None where there is a promise.
+        same_output: how many of these have the same output as before, so that only the judgement changed.
+        rewritten: number of outputs that are another text now, whatever their verdict.
+        scale, threshold: metric of the sentence scores; errors with a score worse than the threshold are counted apart.
+        shifts: shifts of all errors, of errors with a bad sentence score, and of beam errors.
+        scores: corpus scores, paired; the first metric is the one by which a sweep compares settings.
+        j_change: change of the mean J(ŷ); None where model or objective differ, so that J cannot be compared.
+        promise: what the sweep promised; None where it promised nothing for the second analysis.
+        unpromised: why there is no promise; None where there is one.
     """
 
     sentences: int
@@ -159,9 +159,9 @@ def compare_reports(
     """What a remedy changed.
 
     Args:
-        sweep: of the analysis before; None if it had none.
-        metrics: of the corpus, the one by which a sweep compares settings first.
-        resamples: of the bootstrap.
+        sweep: sweep of the first analysis; None where it had none.
+        metrics: metrics of the corpus; the first is the one by which a sweep compares settings.
+        resamples: resamples of the bootstrap.
 
     Raises:
         ValueError: where the analyses are not of the same texts, or count other errors in their second rows.
@@ -215,11 +215,11 @@ def _check(before: Report, after: Report) -> None:
             f"the reports have different references ({len(old.references_sha256)} and {len(new.references_sha256)} "
             "sets): give blame-analysis the same --reference files, in the same order, for both"
         )
-    rows = [(one.scale.direction, one.sentence_metric, one.sentence_threshold) for one in (old, new)]
+    rows = [(facts.scale.direction, facts.sentence_metric, facts.sentence_threshold) for facts in (old, new)]
     if rows[0] != rows[1]:
         sides = {Direction.HIGHER: "below", Direction.LOWER: "above"}
         first, second = (
-            f"{sides[one.scale.direction]} {one.scale.title} {one.sentence_threshold:g}" for one in (old, new)
+            f"{sides[facts.scale.direction]} {facts.scale.title} {facts.sentence_threshold:g}" for facts in (old, new)
         )
         raise ValueError(
             f"the reports count other errors in their second rows ({first} and {second}): give blame-analysis the same "
@@ -230,7 +230,7 @@ def _check(before: Report, after: Report) -> None:
 def _settings(old: Provenance, new: Provenance) -> tuple[Changed, ...]:
     names = [field.name for field in fields(Provenance) if field.name not in NO_SETTINGS]
     values = [(name, getattr(old, name), getattr(new, name)) for name in names]
-    return tuple(Changed(*one) for one in values if one[1] != one[2])
+    return tuple(Changed(name, before, after) for name, before, after in values if before != after)
 
 
 def _shifts(pairs: list[tuple[Record, Record]]) -> tuple[Shift, Shift, Shift]:
@@ -248,15 +248,15 @@ def _shift(kind: Errors, pairs: list[tuple[Record, Record]], wrong: Callable[[Re
 
 
 def _score(metric: Metric, pairs: list[tuple[Record, Record]], resamples: int) -> Comparison:
-    """Corpus scores against all references."""
+    """Corpus scores of both analyses against all references."""
     old, new = ([record.output.text for record in records] for records in zip(*pairs, strict=True))
-    sets = zip(*([one.text for one in record.references] for record, _ in pairs), strict=True)
+    sets = zip(*([reference.text for reference in record.references] for record, _ in pairs), strict=True)
     (comparison,) = paired_bootstrap(metric, old, [new], [list(lines) for lines in sets], resamples)
     return comparison
 
 
 def _comparable(old: Provenance, new: Provenance) -> bool:
-    """Whether J is the same function; a model without a folder has no name."""
+    """Whether both analyses have the same J; a model without a folder has no hash to compare."""
     names = ("model", "length_alpha", "length_penalty")
     return bool(old.model) and all(getattr(old, name) == getattr(new, name) for name in names)
 
@@ -275,11 +275,11 @@ def _unpromised(old: Provenance, new: Provenance, sweep: Sweep | None) -> Unprom
     return None
 
 
-def _promise(new: Provenance, sweep: Sweep, found: float) -> Promise:
+def _promise(new: Provenance, sweep: Sweep, reached: float) -> Promise:
     index = _places(sweep).index((new.beam, new.length_alpha))
     score = sweep.settings[index].deciding
-    return Promise(new.beam, new.length_alpha, score.metric, score.value, found, index == sweep.best)
+    return Promise(new.beam, new.length_alpha, score.metric, score.value, reached, index == sweep.best)
 
 
 def _places(sweep: Sweep) -> list[tuple[int, float]]:
-    return [(one.beam, one.alpha) for one in sweep.settings]
+    return [(setting.beam, setting.alpha) for setting in sweep.settings]

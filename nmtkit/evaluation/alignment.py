@@ -18,7 +18,7 @@ Links = frozenset[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Gold:
-    """What a person drew for a sentence: links that must be there, and all that may be there (the sure among them)."""
+    """What a person drew for a sentence: the links that must be there, and all that may be there, the sure ones too."""
 
     sure: Links
     possible: Links
@@ -26,7 +26,7 @@ class Gold:
 
 @dataclass(frozen=True)
 class AlignmentScore:
-    """Of all sentences together.
+    """How far alignments are from gold ones, over all sentences together.
 
     Attributes:
         error_rate: AER = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|). Och and Ney 2003, equation 10.
@@ -42,17 +42,17 @@ class AlignmentScore:
 
 
 def to_pharaoh(links: Links) -> str:
-    """One line, the links by source word, then target word."""
+    """The links as one line, sorted by source word, then target word."""
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
 def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets: Sequence[str]) -> list[Gold]:
-    """The lines of a gold file; ValueError names the file and the line of what is no link.
+    """Parse the lines of a gold file; ValueError names the file and the line of a wrong link.
 
     Args:
-        sources, targets: the texts it is about, one for each line; a link beyond their words is none.
+        sources, targets: the aligned texts, one of each for a line; a link beyond their words is refused.
     """
-    found = []
+    gold = []
     for number, (line, *texts) in enumerate(zip(lines, sources, targets, strict=True), start=1):
         sure, possible = set(), set()
         words = [len(text.split()) for text in texts]
@@ -60,8 +60,8 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
             link = re.fullmatch(r"([0-9]{1,6})([-p?])([0-9]{1,6})", word)
             if link is None:
                 raise ValueError(
-                    f"{path}, line {number}: {word[:40]!r} is no link; write 1-2 for source word 1 and target word 2, "
-                    "counted from 0, and 1p2 where the link is only possible"
+                    f"{path}, line {number}: {word[:40]!r} is not a link; write 1-2 for source word 1 and target word "
+                    "2, counted from 0, and 1p2 where the link is only possible"
                 )
             pair = int(link[1]), int(link[3])
             for side, place, size in zip(("source", "target"), pair, words, strict=True):
@@ -73,28 +73,28 @@ def parse_gold(lines: Sequence[str], path: str, sources: Sequence[str], targets:
             possible.add(pair)
             if link[2] == "-":
                 sure.add(pair)
-        found.append(Gold(frozenset(sure), frozenset(possible)))
-    return found
+        gold.append(Gold(frozenset(sure), frozenset(possible)))
+    return gold
 
 
 def score(alignments: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
     """Compare alignments with the gold ones of the same sentences.
 
     Raises:
-        ValueError: where there are not as many of both, or no link at all on either side.
+        ValueError: where their numbers differ, or where neither side has a link.
     """
     if len(alignments) != len(gold):
-        made_of = counted(len(alignments), "alignment")
-        raise ValueError(f"{made_of} but {len(gold)} gold ones: line N of each must belong together")
+        number = counted(len(alignments), "alignment")
+        raise ValueError(f"{number} but {len(gold)} gold ones: line N of each must belong together")
     pairs = list(zip(alignments, gold, strict=True))
-    made, sure = sum(map(len, alignments)), sum(len(one.sure) for one in gold)
-    if not made + sure:
+    linked, sure = sum(map(len, alignments)), sum(len(reference.sure) for reference in gold)
+    if not linked + sure:
         raise ValueError("neither the alignments nor the gold ones have a link: there is nothing to compare")
-    right_sure = sum(len(links & one.sure) for links, one in pairs)
-    right_possible = sum(len(links & one.possible) for links, one in pairs)
+    right_sure = sum(len(links & reference.sure) for links, reference in pairs)
+    right_possible = sum(len(links & reference.possible) for links, reference in pairs)
     return AlignmentScore(
-        error_rate=1 - (right_sure + right_possible) / (made + sure),
-        precision=right_possible / made if made else 0.0,
+        error_rate=1 - (right_sure + right_possible) / (linked + sure),
+        precision=right_possible / linked if linked else 0.0,
         recall=right_sure / sure if sure else 0.0,
-        links=made,
+        links=linked,
     )

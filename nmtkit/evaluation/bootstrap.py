@@ -1,16 +1,16 @@
-"""The bootstrap over sentences (Efron 1979; paired, Koehn 2004), the one behind every interval and every test.
+"""The bootstrap over sentences (Efron 1979; paired, Koehn 2004), which is behind every interval and every test.
 
 A corpus score is computed from counts summed over sentences. A resample draws as many sentences as the text has, with
 replacement, and sums and scores them again. Texts that are compared are drawn together, the same sentences for each.
 
 * Interval: the 95 % percentile interval, from the 2.5 % to the 97.5 % quantile of the resampled scores.
 * Test of "no difference" between two texts, two-sided: the share of the resamples whose difference lies at least as far
-  from the difference d of the whole text as d lies from zero. Resamples of n sentences vary too little to stand for new
-  texts, and few sentences tell little of how much they vary; so the resampled differences are stretched by √(n / (n −
-  3)), to the variance of Student's t.
+  from the difference d of the whole text as d lies from zero. Resamples of n sentences vary less than new texts would,
+  and few sentences give a poor estimate of the variance. So the resampled differences are stretched by √(n / (n − 3)),
+  to the variance of Student's t.
 * Where several rivals are compared with one text, the largest of their differences is large by chance alone. So the
-  differences are studentised, and each |t| is held against the largest |t| of a resample, step by step from the rival
-  with the largest on (Westfall and Young 1993; Romano and Wolf 2005). For one rival that is the test above.
+  differences are studentised, and each |t| is compared with the largest |t| of a resample, step by step, beginning with
+  the rival with the largest |t| (Westfall and Young 1993; Romano and Wolf 2005). For one rival this is the test above.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ RESAMPLES = 1000
 CHANCE = 0.05
 """Below this p-value a difference is called beyond chance."""
 CELLS = 1 << 20
-"""Sentences × resamples drawn at a time: memory does not grow with their product."""
+"""The most sentences × resamples that are drawn at a time, so that memory does not grow with their product."""
 DIGITS = 9
-"""Differences that agree to so many digits are the same but for rounding."""
+"""Decimals to which differences are rounded, so that equal ones are equal in spite of rounding errors."""
 
 Floats = NDArray[np.float64]
 
@@ -45,18 +45,18 @@ class Interval:
 
     @classmethod
     def of(cls, values: Floats) -> Interval:
-        """The first value is that of the whole text, the others those of the resamples."""
+        """The interval of values: the first is that of the whole text, the others are those of the resamples."""
         low, high = np.quantile(values[1:], [0.025, 0.975])
         return cls(float(values[0]), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A text as its score needs it.
+    """A text as counts, and the score of their sums.
 
     Attributes:
         table: what is counted in each sentence, (sentences, counts).
-        score: the scores of sums of such rows, (sums, counts) to (sums,).
+        score: computes scores from sums of such rows, (sums, counts) to (sums,).
     """
 
     table: Floats
@@ -64,17 +64,17 @@ class Counted:
 
     @classmethod
     def of(cls, metric: Metric, outputs: Lines, references: Sequence[Lines], sources: Lines | None = None) -> Counted:
-        """What a metric counts in every output, and how it scores sums of that."""
+        """What a metric counts in every output, and how it scores the sums."""
         counts: Counts = metric.statistics(outputs, references, sources)
         return cls(np.array(counts, dtype=np.float64), lambda sums: metric.score(sums.tolist()))
 
     def only(self, part: NDArray[np.bool_]) -> Counted:
-        """The sentences of a part alone."""
+        """The text with the counts of all sentences outside a part set to zero."""
         return Counted(self.table * part[:, None], self.score)
 
 
 def resampled(texts: Sequence[Counted], resamples: int, generator: np.random.Generator) -> Floats:
-    """Scores, (1 + resamples, texts): of the whole texts first, then of the same sentences drawn for all of them."""
+    """Scores, (1 + resamples, texts): first of the whole texts, then of resamples, drawn alike for all texts."""
     sentences = len(texts[0].table)
     return np.vstack(
         [
@@ -85,7 +85,7 @@ def resampled(texts: Sequence[Counted], resamples: int, generator: np.random.Gen
 
 
 def _weights(sentences: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """How often each sentence counts: once in the first row, as often as it is drawn in the others; in blocks."""
+    """Blocks of rows that say how often each sentence counts: once in the first row, then as often as it is drawn."""
     yield np.ones((1, sentences))
     most = max(1, CELLS // sentences)
     for start in range(0, resamples, most):
@@ -95,18 +95,18 @@ def _weights(sentences: int, resamples: int, generator: np.random.Generator) -> 
 
 
 def changed(first: Floats, second: Floats) -> int:
-    """In how many sentences two texts are counted otherwise."""
+    """The number of sentences in which the counts of two texts differ."""
     return int((first != second).any(axis=1).sum())
 
 
 def p_values(differences: Floats, sentences: int, different: Sequence[int]) -> list[float]:
-    """Two-sided p-values of "no difference", one a rival, corrected for their number; 1 for three sentences or fewer.
+    """Two-sided p-values of "no difference" for each rival, corrected for their number; 1 for three sentences or fewer.
 
     Args:
-        differences: rival less the text that all are compared with, (1 + resamples, rivals); of the whole first.
-        sentences: of the text.
-        different: those in which a rival differs. Of k that differ all favour one side by a fair coin with probability
-            2 / 2^k, and nothing is further from even; so no p-value is below that.
+        differences: rival less the text that all are compared with, (1 + resamples, rivals); the whole text first.
+        sentences: number of sentences of the text.
+        different: number of sentences in which each rival differs. By a fair coin, all k of them favour the same side
+            with probability 2 / 2^k, which is the most extreme case; so no p-value is lower.
     """
     if sentences <= 3:
         return [1.0] * len(different)
@@ -118,8 +118,8 @@ def p_values(differences: Floats, sentences: int, different: Sequence[int]) -> l
     t = np.divide(observed, spread, out=certain, where=spread > 0)
     drawn = np.divide(stretch * away, spread, out=np.zeros_like(away), where=spread > 0)
     order = np.argsort(-t, kind="stable")
-    largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]  # of a rival and those with a smaller |t|
+    largest = np.maximum.accumulate(drawn[:, order[::-1]], axis=1)[:, ::-1]  # over a rival and those with a smaller |t|
     reached = (1 + (largest >= t[order]).sum(axis=0)) / len(differences)
     corrected = np.empty(len(order))
-    corrected[order] = np.maximum.accumulate(reached)  # none below one with a larger |t|
+    corrected[order] = np.maximum.accumulate(reached)  # no p-value is below that of a larger |t|
     return [max(float(p), min(1.0, 2.0 ** (1 - count))) for p, count in zip(corrected, different, strict=True)]

@@ -1,4 +1,4 @@
-"""How often a text may be resampled; apart from the metrics, which take long to load."""
+"""How often a text may be resampled; a file of its own, since the metrics take long to load."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A metric as a value: what it counts in each sentence, and the score of their sums, as sacreBLEU has it (Post 2018).
+"""A metric as a value: what it counts in each sentence, and the score of the sums, as in sacreBLEU (Post 2018).
 
-Outputs, references and sources are texts line by line. Counts are numbers, as many for every sentence, and of a corpus
-they are sums over its sentences; so one bootstrap serves all metrics.
+Outputs, references and sources are texts line by line. Every sentence has the same number of counts, and the counts of
+a corpus are the sums over its sentences. So one bootstrap serves all metrics.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Scale:
         name: the key in options and files.
         title: the name for people.
         direction: which scores are the better ones.
-        within: the least and the highest score.
-        decimals: of a score in a table.
+        within: the lowest and the highest score.
+        decimals: decimals of a score in a table.
     """
 
     name: str
@@ -58,9 +58,9 @@ class ScoresFile:
     """Scores that were read from a file.
 
     Attributes:
-        title: what people call them, the file's name without its ending.
-        direction: which are the better ones.
-        sha256: of the scores and the outputs that they belong to.
+        title: the name for people: the name of the file without its ending.
+        direction: which scores are the better ones.
+        sha256: hash of the scores and of the outputs that they belong to.
     """
 
     title: str
@@ -69,7 +69,7 @@ class ScoresFile:
 
     @property
     def scale(self) -> Scale:
-        """No bounds: COMET's are about 0 to 1, others are below 0."""
+        """A scale without bounds: scores of COMET are about 0 to 1, others are below 0."""
         return Scale(OUTSIDE, self.title, self.direction, ANY, decimals=3)
 
 
@@ -78,9 +78,9 @@ class Reading:
     """How a metric reads texts, as far as it can.
 
     Attributes:
-        lowercase: letters count in lower case.
-        tokenize: how BLEU finds words; None: its usual way.
-        warns: it says so where a text seems to be tokenised already.
+        lowercase: whether all letters count as lower case.
+        tokenize: the tokenisation of BLEU; None: its default.
+        warns: whether BLEU warns about text that seems to be tokenised already.
     """
 
     lowercase: bool = False
@@ -93,15 +93,15 @@ USUAL_READING = Reading()
 
 @dataclass(frozen=True)
 class Metric(Scale, ABC):
-    """A scale, and how texts are put on it."""
+    """A scale, and how texts are scored on it."""
 
     @property
     def origin(self) -> ScoresFile | None:
-        """The file that its scores were read from; None where they are computed."""
+        """The file that the scores were read from; None where they are computed."""
         return None
 
     def reading(self, how: Reading) -> Metric:
-        """The metric that reads texts so; itself where it reads them in one way only."""
+        """The metric that reads texts in this way; the metric itself where it knows one way only."""
         return self
 
     @abstractmethod
@@ -112,8 +112,8 @@ class Metric(Scale, ABC):
 
         Args:
             references: one or more sets, each with a line for every output.
-            sources: None where nobody knows them.
-            first: number of the first line, where only a part of a text is given.
+            sources: the source texts; None where they are not known.
+            first: number of the first line where only a part of a text is given; None for a whole text.
 
         Raises:
             ValueError: for texts that do not belong together.
@@ -125,7 +125,7 @@ class Metric(Scale, ABC):
 
     @abstractmethod
     def sentence_score(self, counts: Counts) -> list[float]:
-        """The scores of sentences by themselves, one for each row of counts."""
+        """The scores of single sentences, one for each row of counts."""
 
     @abstractmethod
     def signature(self, references: int, resamples: int, seed: int) -> str:

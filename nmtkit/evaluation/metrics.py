@@ -1,7 +1,7 @@
 """The metrics: BLEU (Papineni et al. 2002), chrF and chrF++ (Popović 2015, 2017) and TER (Snover et al. 2006).
 
 All are sacreBLEU's (Post 2018), with its signatures. A metric is added here, in `METRICS`, and nowhere else. The
-command line reads their names, so sacreBLEU, which takes long to load, is loaded by the first text that is scored.
+command line needs only their names, so sacreBLEU, which takes long to load, is loaded when the first text is scored.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class SacreMetric(Metric):
     """A metric of sacreBLEU.
 
     Attributes:
-        scorer: makes sacreBLEU's object for it; for sentences by themselves, of which BLEU counts only the orders that
-            fit, if its second argument is true.
-        how: it reads texts.
+        scorer: makes sacreBLEU's scorer, given how it reads texts and whether it scores single sentences (in which BLEU
+            counts only n-grams that are no longer than the sentence).
+        how: how it reads texts.
     """
 
     scorer: Callable[[Reading, bool], Scorer]
@@ -61,11 +61,11 @@ class SacreMetric(Metric):
         return self._scores(self._sentences, counts)
 
     def _scores(self, scorer: Any, rows: Counts) -> list[float]:
-        """Rounding takes sacreBLEU's beyond the highest score."""
+        """The scores of rows of counts, cut at the highest score, which rounding may exceed in sacreBLEU."""
         return [min(scorer._compute_score_from_stats(list(row)).score, self.within.high) for row in rows]
 
     def signature(self, references: int, resamples: int, seed: int) -> str:
-        """sacreBLEU's, with the resampling."""
+        """The signature of sacreBLEU, with the resampling."""
         facts = {**vars(self._corpora), "num_refs": references, "n_bootstrap": resamples, "seed": seed}
         return str(self._corpora._SIGNATURE_TYPE(facts))
 
@@ -78,7 +78,7 @@ def _bleu(how: Reading, single: bool) -> Scorer:
         raise ValueError(f"unknown BLEU tokenisation {name!r};{nearest(name, BLEU.TOKENIZERS)}")
     try:
         return BLEU(how.lowercase, not how.warns, name, effective_order=single)
-    except (RuntimeError, ImportError, OSError, SystemExit) as error:  # needs a package or a download that is not there
+    except (RuntimeError, ImportError, OSError, SystemExit) as error:  # a package or a download is missing
         reason = " ".join(str(error).split())
         raise ValueError(f"BLEU tokenisation {name!r} does not work here: {reason}") from None
 
@@ -96,7 +96,7 @@ def _chrf_with_words(how: Reading, single: bool) -> Scorer:
 
 
 def _ter(how: Reading, single: bool) -> Scorer:
-    """In lower case in any case, as Snover et al. have it."""
+    """TER always counts lower-case letters, as in Snover et al."""
     from sacrebleu.metrics.ter import TER
 
     return TER()
@@ -115,24 +115,24 @@ METRICS: dict[str, Metric] = {
 }
 """All metrics of texts by name."""
 USUAL: tuple[Metric, ...] = (BLEU, CHRF)
-"""What is always shown. The first decides between models and between settings of the search."""
+"""The metrics that are always shown. The first decides between models and between settings of the search."""
 OF_SENTENCES: Metric = CHRF
-"""What tells sentences apart, most of which have a BLEU near zero."""
+"""The metric of single sentences; most of them have a BLEU near zero."""
 
 
 def find_metric(name: str, how: Reading = USUAL_READING) -> Metric:
-    """The metric of a name, reading texts so. ValueError for an unknown name."""
+    """The metric of this name, which reads texts as `how` says. ValueError for an unknown name."""
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r};{nearest(name, METRICS)}")
     return METRICS[name].reading(how)
 
 
 def with_usual(names: Sequence[str] = (), how: Reading = USUAL_READING) -> tuple[Metric, ...]:
-    """The usual metrics, then those of the names, each once, all reading texts so."""
+    """The usual metrics, then those of the names, each once; all read texts as `how` says."""
     chosen = dict.fromkeys([*(metric.name for metric in USUAL), *names])
     return tuple(find_metric(name, how) for name in chosen)
 
 
 def bleu(outputs: Lines, references: Sequence[Lines]) -> float:
-    """Corpus BLEU with sacreBLEU's defaults, as validation during training needs it."""
+    """Corpus BLEU with the defaults of sacreBLEU, for the validation in training."""
     return BLEU.corpus_score(outputs, references)

@@ -1,6 +1,6 @@
-"""Scores that another tool gave to certain outputs, such as COMET's: a metric of these outputs and of no others.
+"""Scores that another tool such as COMET gave to certain outputs: a metric of these outputs and of no others.
 
-A file has a number a line, one for each output; which outputs they are, the user says with a file of them.
+The file of scores has a number a line, one for each output; the user names the file of the outputs, too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class OutsideScores(Metric):
     """The mean of scores that were given to certain outputs.
 
     Attributes:
-        file: where they are from.
-        values: one for each output.
-        outputs: line by line.
+        file: the file that the scores are from.
+        values: the score of each output.
+        outputs: the outputs, line by line.
     """
 
     file: ScoresFile
@@ -41,7 +41,7 @@ class OutsideScores(Metric):
     def statistics(
         self, outputs: Lines, references: Sequence[Lines], sources: Lines | None = None, first: int | None = None
     ) -> Counts:
-        """The score and 1, which sum to what a mean is made of; references and sources play no part.
+        """The score and 1 for each output, whose sums give the mean; references and sources play no part.
 
         Raises:
             ValueError: for other outputs, naming the first line that differs.
@@ -62,7 +62,7 @@ class OutsideScores(Metric):
         return [[value, 1.0] for value in self.values[start : start + len(outputs)]]
 
     def score(self, sums: Counts) -> list[float]:
-        """Means."""
+        """The mean scores."""
         return [total / number for total, number in sums]
 
     def sentence_score(self, counts: Counts) -> list[float]:
@@ -76,14 +76,14 @@ class OutsideScores(Metric):
 
 
 def parse_scores(lines: Lines, path: str, outputs: Lines, direction: Direction, title: str) -> OutsideScores:
-    """The lines of a file of scores, each for an output.
+    """Parse the lines of a file of scores, one for each output.
 
     Args:
-        path: of the file, for error messages.
-        title: what people call the scores.
+        path: path of the file, for error messages.
+        title: the name of the scores for people.
 
     Raises:
-        ValueError: naming file and line, where there are not as many scores as outputs, and for what is no number.
+        ValueError: naming file and line, where the numbers of scores and outputs differ, or a score is not a number.
     """
     if len(lines) != len(outputs):
         raise ValueError(
@@ -110,7 +110,7 @@ def _number(line: str, path: str, number: int) -> float:
     text = line.strip()
     if not NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
         raise ValueError(
-            f"{path}, line {number}: {_shown(text)} is no finite number; write one score a line, for example 0.7134"
+            f"{path}, line {number}: {_shown(text)} is not a finite number; write one score a line, for example 0.7134"
         )
     return value
 

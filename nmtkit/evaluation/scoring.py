@@ -15,7 +15,7 @@ from nmtkit.evaluation.metrics import USUAL
 from nmtkit.settings import SEED
 
 USUAL_SEED = 12345
-"""sacreBLEU's own, of the bootstrap."""
+"""The seed that sacreBLEU uses for its bootstrap."""
 SEGMENTATION_MARK = re.compile(r"▁|@@(?= |$)")
 
 
@@ -41,16 +41,16 @@ def evaluate(
 ) -> list[Score]:
     """Score a corpus against one or more reference sets, each as long as the outputs.
 
-    The sentences drawn are those that sacreBLEU draws with this seed; the interval is the percentile interval. Raises
-    ValueError for texts of different lengths and for no text.
+    The resamples are those that sacreBLEU draws with this seed; intervals are percentile intervals. Raises ValueError
+    for texts of different lengths and where there is no text.
     """
     check_texts(outputs, references)
     check_resampling(resamples, seed)
     texts = [Counted.of(metric, outputs, references, sources) for metric in metrics]
     columns = resampled(texts, resamples, np.random.default_rng(seed)).T
     return [
-        Score(metric, one.value, one.low, one.high, metric.signature(len(references), resamples, seed))
-        for metric, one in zip(metrics, map(Interval.of, columns), strict=True)
+        Score(metric, interval.value, interval.low, interval.high, metric.signature(len(references), resamples, seed))
+        for metric, interval in zip(metrics, map(Interval.of, columns), strict=True)
     ]
 
 

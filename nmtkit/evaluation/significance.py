@@ -20,8 +20,9 @@ class Comparison:
 
     Attributes:
         baseline, system: corpus scores.
-        delta: system less baseline.
-        p_value: of "no difference", two-sided, corrected for all systems that were compared with the baseline at once.
+        delta: score of the system less that of the baseline.
+        p_value: for "no difference", two-sided, corrected for the number of systems that were compared with the
+            baseline at once.
     """
 
     metric: Scale
@@ -38,7 +39,7 @@ class Comparison:
 
 
 def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The score interval (Wilson 1927) of a share; (0.0, 1.0) where nothing was counted."""
+    """The score interval of a share (Wilson 1927); (0.0, 1.0) where the total is 0."""
     assert 0 <= successes <= total and 0.0 < confidence < 1.0
     if total == 0:
         return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""A sentence score that is good enough: outputs with a worse one are errors."""
+"""The sentence score that is good enough: outputs with a worse score are errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nmtkit.settings import Within
 
 @dataclass(frozen=True)
 class Threshold:
-    """A metric of sentences, and the score up to which an output is no error."""
+    """A metric of sentences, and the worst score with which an output is not an error."""
 
     metric: Metric
     value: float
@@ -26,7 +26,7 @@ class Threshold:
         return f"{self.metric.name}:{self.value:g}"
 
     def misses(self, score: float) -> bool:
-        """Whether a score is worse."""
+        """Whether a score is worse than the threshold."""
         return self.metric.direction.gain(score, self.value) < 0
 
 
@@ -37,19 +37,19 @@ def parse_threshold(text: str, metrics: Mapping[str, Metric] = METRICS) -> Thres
     """The threshold that "NAME:N" writes.
 
     Args:
-        metrics: those that may be named.
+        metrics: the metrics that may be named.
 
     Raises:
-        ValueError: showing the form, for any other text.
+        ValueError: for any other text; the message shows the right form.
     """
     name, _, number = text.partition(":")
     if name not in metrics:
-        raise ValueError(f"{text!r} is no threshold; write METRIC:N with {_any_of(metrics)}, for example {USUAL}")
+        raise ValueError(f"{text!r} is not a threshold; write METRIC:N with {_any_of(metrics)}, for example {USUAL}")
     try:
         return Threshold(metrics[name], float(number))
     except ValueError:
         within = _in_words(metrics[name].within)
-        raise ValueError(f"{text!r} is no threshold; write {name}:N with N {within}") from None
+        raise ValueError(f"{text!r} is not a threshold; write {name}:N with N {within}") from None
 
 
 def _any_of(names: Collection[str]) -> str:
@@ -58,7 +58,7 @@ def _any_of(names: Collection[str]) -> str:
 
 
 def _in_words(within: Within) -> str:
-    """Bounds, of which either may be infinite."""
+    """Bounds in words; either may be infinite."""
     if math.isfinite(within.high):
         return str(within)
     return f"from {within.low:g} on" if math.isfinite(within.low) else "any number"

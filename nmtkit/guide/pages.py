@@ -37,7 +37,7 @@ class Page:
 def read(name: str) -> Page:
     """The page of a name; ValueError with the nearest name where there is none."""
     if name not in NAMES:
-        raise ValueError(f"{name!r} is no page of the guide;{nearest(name, NAMES)}")
+        raise ValueError(f"{name!r} is not a page of the guide;{nearest(name, NAMES)}")
     text = (resources.files("nmtkit.guide") / f"{name}.md").read_text(encoding="utf-8")
     title, _, summary, *_ = text.split("\n")
     return Page(name, title.removeprefix("# "), summary, text)

@@ -25,11 +25,11 @@ class Attended:
     """What a model looked at for one sentence and one translation of it, ends of sentence included on both sides.
 
     Attributes:
-        cross: per layer (of an ensemble member by member) and head, for every target piece the weight of every source
-            position: (heads, T, S) each.
-        decoder: self-attention of the target for the same T predictions: (heads, T, T), what is read being the piece
-            before, so that column 0 is the beginning of the sentence.
-        encoder: self-attention of the source, (heads, S, S).
+        cross: the weight of every source position for every target piece: (heads, T, S) for each layer; the layers of
+            an ensemble member by member.
+        decoder: self-attention of the target for the same T predictions: (heads, T, T) for each layer. The model reads
+            the piece before the predicted one, so column 0 is the beginning of the sentence.
+        encoder: self-attention of the source: (heads, S, S) for each layer.
     """
 
     cross: tuple[Matrix, ...]
@@ -41,11 +41,11 @@ class Attended:
 def attended(
     translator: Translator, source: Source, index: int, target: Sequence[int], settings: SearchSettings
 ) -> Attended:
-    """What the model looked at.
+    """What the model looked at for one sentence in a forced pass over a translation.
 
     Args:
-        index: of a sentence of the source.
-        target: ids of a translation of it, EOS last.
+        index: index of the sentence in the source.
+        target: ids of the translation, EOS last.
 
     Raises:
         ValueError: for a target that is longer than `Translator.longest_target`.
@@ -61,5 +61,5 @@ def attended(
 
 
 def _arrays(layers: Sequence[torch.Tensor]) -> tuple[Matrix, ...]:
-    """Of the only sentence."""
+    """The weights of each layer for the only sentence of the batch."""
     return tuple(layer[0].float().cpu().numpy() for layer in layers)

@@ -22,20 +22,20 @@ Matrix = NDArray[np.float32]
 KINDS = ("cross", "decoder", "encoder")
 """Attention of the target to the source, of the target to itself, of the source to itself."""
 BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")
-"""How SentencePiece writes letters that are no pieces."""
+"""How SentencePiece spells letters that its vocabulary lacks."""
 SPACE = "▁"
 """How SentencePiece writes the space before a word."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which map is asked for.
+    """Which maps are asked for.
 
     Attributes:
         kind: one of `KINDS`.
         layer, head: from 1; None: the mean of all.
-        words: pieces are joined to words.
-        each: every layer and head that the others leave open on its own, instead of their mean.
+        words: whether pieces are joined to words.
+        each: whether a layer or head of None gives a map for each of them instead of their mean.
     """
 
     kind: str = "cross"
@@ -51,8 +51,8 @@ class AttentionMap:
 
     Attributes:
         line: number of the sentence, from 1.
-        source, target: texts.
-        rows: what looked: target pieces or words (of "encoder": source), the end of sentence last.
+        source, target: the texts.
+        rows: what looked: target pieces or words (source pieces or words for "encoder"), the end of sentence last.
         columns: what was looked at.
         weights: (rows, columns).
         layer, head: from 1; None: the mean of all.
@@ -69,7 +69,7 @@ class AttentionMap:
 
     @property
     def highest(self) -> float:
-        """The highest weight, to which the map is shaded; 1 where all are 0."""
+        """The highest weight, which gets the full shade; 1 where all weights are 0."""
         return float(self.weights.max(initial=0)) or 1.0
 
 
@@ -81,15 +81,14 @@ def attend(
     choice: Choice,
     numbers: Sequence[int] | None = None,
 ) -> list[AttentionMap]:
-    """A map of each sentence that has a target, or as many as it has layers and heads.
+    """The map of each sentence that has a target; several maps where `choice.each` asks for each layer and head.
 
     Args:
-        targets: by the index of a sentence a translation of it, as text and as ids, EOS last: what the search found, or
-            a given one.
-        numbers: of all sentences of the source; None: as the source numbers them.
+        targets: a translation for the index of each sentence, as text and as ids, EOS last.
+        numbers: numbers of all sentences of the source; None: as the source numbers them.
 
     Raises:
-        ValueError: where the model has no such map, and for a target that it cannot hold.
+        ValueError: where the model has no such map, and for a target that is too long for the model.
     """
     from nmtkit.inspection.attended import attended  # which loads torch
 
@@ -103,7 +102,7 @@ def attend(
             raise ValueError(f"line {number}: {error}") from None
         layers = {"cross": seen.cross, "decoder": seen.decoder, "encoder": seen.encoder}[choice.kind]
         read, written = source.names(index), tuple(pieces(tokens))
-        before = ("<s>", *written[:-1])  # while a piece is predicted, the one before is the last that was read
+        before = ("<s>", *written[:-1])  # the last piece that was read when a piece is predicted
         rows, columns = {"cross": (written, read), "decoder": (written, before), "encoder": (read, read)}[choice.kind]
         for layer, head, weights in _chosen(layers, choice):
             looked, seen_columns, summed = joined(rows, columns, weights) if choice.words else (rows, columns, weights)
@@ -113,7 +112,7 @@ def attend(
 
 
 def _chosen(layers: Sequence[Matrix], choice: Choice) -> list[tuple[int | None, int | None, Matrix]]:
-    """Layer, head and weights (T, S) of each map asked for."""
+    """Layer, head and weights (T, S) of each map that `choice` asks for."""
     if not layers:
         what = {"cross": "attention to the source", "decoder": "self-attention in the decoder"}
         raise ValueError(
@@ -140,7 +139,7 @@ def _chosen(layers: Sequence[Matrix], choice: Choice) -> list[tuple[int | None, 
 def joined(
     rows: Sequence[str], columns: Sequence[str], weights: Matrix
 ) -> tuple[tuple[str, ...], tuple[str, ...], Matrix]:
-    """Pieces joined to words: weights of the pieces of a word looked at add up, those that looked are averaged."""
+    """Join pieces to words: the weights of the pieces looked at add up, those of the pieces that look are averaged."""
     looking, seen = words(rows), words(columns)
     summed = np.stack([weights[:, group].sum(1) for _, group in seen], axis=1)
     averaged = np.stack([summed[group].mean(0) for _, group in looking])
@@ -148,42 +147,42 @@ def joined(
 
 
 def words(pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """The words that pieces spell: each with the places of its pieces.
+    """The words that pieces spell, each with the places of its pieces.
 
-    A piece that begins with a space begins a word; so does what is no text, the begin and the end of a sentence.
+    A piece that begins with a space begins a word; so do the marks of the beginning and the end of the sentence.
     """
-    found: list[tuple[str, list[int]]] = []
+    groups: list[tuple[str, list[int]]] = []
     for place, piece in enumerate(pieces):
         special = piece in ("<s>", "</s>")
-        if not found or special or piece.startswith(SPACE) or found[-1][0] == "<s>":
-            found.append(("", []))
-        name, group = found[-1]
-        found[-1] = (name + piece.replace(SPACE, ""), [*group, place])
-    return [(_spelled(name), group) for name, group in found]
+        if not groups or special or piece.startswith(SPACE) or groups[-1][0] == "<s>":
+            groups.append(("", []))
+        name, group = groups[-1]
+        groups[-1] = (name + piece.replace(SPACE, ""), [*group, place])
+    return [(_spelled(name), group) for name, group in groups]
 
 
 def _spelled(name: str) -> str:
-    """Bytes, which stand for letters that the vocabulary lacks, as those letters."""
-    return re.sub(BYTES, lambda found: bytes.fromhex(found[0][3:-1].replace("><0x", "")).decode(errors="replace"), name)
+    """The name with its bytes, which stand for letters that the vocabulary lacks, turned into these letters."""
+    return re.sub(BYTES, lambda match: bytes.fromhex(match[0][3:-1].replace("><0x", "")).decode(errors="replace"), name)
 
 
-def align(one: AttentionMap) -> Links:
-    """Of every target word the source word that it looked at most; of a map "cross" of words.
+def align(attention_map: AttentionMap) -> Links:
+    """A link from each target word to the source word that it looked at most, in a "cross" map of words.
 
-    Words are counted as in the texts: the end of sentence is none, nor is white space alone.
+    Words are counted as in the texts: the end of sentence does not count, nor does white space alone.
     """
-    rows, columns = (_counted(names) for names in (one.rows, one.columns))
+    rows, columns = (_counted(names) for names in (attention_map.rows, attention_map.columns))
     if not columns:
         return frozenset()
     links = set()
     for row, word in rows:
-        weights = one.weights[row, [place for place, _ in columns]]
+        weights = attention_map.weights[row, [place for place, _ in columns]]
         if weights.any():
             links.add((columns[int(weights.argmax())][1], word))
     return frozenset(links)
 
 
 def _counted(names: Sequence[str]) -> list[tuple[int, int]]:
-    """(place, number of the word in its text)."""
+    """(place, number of the word in its text) of each name that is a word."""
     places = [place for place, name in enumerate(names) if name and name not in ("<s>", "</s>")]
     return [(place, number) for number, place in enumerate(places)]

@@ -1,4 +1,4 @@
-"""All that can be told about a few sentences: pieces, what the model looked at, and the beam where it lost y*."""
+"""Everything about a few sentences: pieces, what the model looked at, and the beam around the step that lost y*."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 Map = tuple[tuple[tuple[float, ...], ...], ...]
-"""Attention, layer by layer: the weight of every source piece (EOS the last) for every target piece."""
+"""Attention by layer: the weight of every source piece (EOS last) for every target piece."""
 
 AROUND = 1
 """Steps shown before and after the one at which the beam lost y*."""
@@ -26,15 +26,15 @@ AROUND = 1
 
 @dataclass(frozen=True)
 class Detail:
-    """A sentence from inside.
+    """What happened inside the model and the search for one sentence.
 
     Attributes:
-        number: of the record.
-        source: pieces as the model reads them, the end of sentence the last.
-        output, reference: pieces of ŷ and y*, likewise; none of a y* that was not scored.
-        output_map, reference_map: what the model looked at for either.
-        steps: of the beam, around the one at which y* was lost; a candidate's parent is a rank of the step before.
-        prefixes: of each candidate of these steps the pieces.
+        number: number of the record.
+        source: source pieces as the model reads them, the end of sentence last.
+        output, reference: pieces of ŷ and y*, the end of sentence last; `reference` is empty where y* was not scored.
+        output_map, reference_map: what the model looked at for ŷ and for y*.
+        steps: steps of the beam around the one that lost y*; the parent of a candidate is its rank in the step before.
+        prefixes: the pieces of each candidate of these steps.
     """
 
     number: int
@@ -50,10 +50,10 @@ class Detail:
 def explain(
     translator: Translator, sources: Sequence[str], records: Sequence[Record], settings: SearchSettings
 ) -> list[Detail]:
-    """One detail for each record, by another search of these sentences and forced passes over ŷ and y*.
+    """The detail of each record: these sentences are searched again, with forced passes over ŷ and y*.
 
     Args:
-        sources: of the whole text, in which the records are numbered from 1.
+        sources: sources of the whole text, in which the records are numbered from 1.
     """
     from nmtkit.inspection.tracing import Observation, traces  # which loads torch
 
@@ -62,11 +62,11 @@ def explain(
         replace(query, reference=record.reference.tokens)
         for query, record in zip(translator.queries(source, settings), records, strict=True)
     ]
-    found = translator.find(Observation.of(settings), source, settings, queries)
-    traced = traces(translator, source, queries, found, None)
+    observations = translator.find(Observation.of(settings), source, settings, queries)
+    traced = traces(translator, source, queries, observations, None)
     return [
         _detail(translator, source, query, record, trace, observed, settings)
-        for query, record, (_, trace), observed in zip(queries, records, traced, found, strict=True)
+        for query, record, (_, trace), observed in zip(queries, records, traced, observations, strict=True)
     ]
 
 
@@ -95,10 +95,10 @@ def _detail(
         output_map=maps[0],
         reference_map=maps[1] if known else (),
         steps=trace.steps[around],
-        prefixes=tuple(tuple(one) for one in prefixes(trace.steps)[around]),
+        prefixes=tuple(tuple(candidates) for candidates in prefixes(trace.steps)[around]),
     )
 
 
 def _frozen(attended: Attended) -> Map:
-    """The mean of the heads."""
+    """The attention to the source, averaged over heads."""
     return tuple(tuple(tuple(row) for row in layer.mean(0).tolist()) for layer in attended.cross)

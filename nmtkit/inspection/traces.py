@@ -1,4 +1,4 @@
-"""What a beam search looked at, sentence by sentence, as values that are written to a file and read back.
+"""The trace of a beam search, sentence by sentence, and the file in which traces are kept.
 
 A trace file is JSON Lines: a header (`Header`), then one `Trace` a line.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from nmtkit.files import read_lines
 
 FORMAT = 1
-"""Version of the file; one of a newer version is refused."""
+"""Version of the file format; other versions are refused."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Header:
     Attributes:
         nmtkit: version.
         model: hash of the model folder.
-        vocabulary: how many pieces can follow a prefix, end of sentence among them.
+        vocabulary: number of pieces that can follow a prefix, the end of sentence among them.
     """
 
     nmtkit: str
@@ -38,13 +38,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A prefix of one more piece than those of the step before.
+    """A prefix that continues one of the step before by a piece.
 
     Attributes:
-        rank: among all candidates of the step, from 1.
+        rank: rank among all candidates of the step, from 1.
         parent: rank of the prefix that it continues; 0 in the first step.
-        piece: the new one.
-        log_p: its log P in nats.
+        piece: the new piece.
+        log_p: log P of the new piece in nats.
         total: Σ log P of the prefix.
         score: J of the prefix as if it ended here.
         fate: kept, finished or pruned.
@@ -63,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Step:
-    """The best candidates of one length, best first; `prefixes` is how many prefixes were continued."""
+    """The best candidates of one length, best first; `prefixes` is the number of prefixes that were continued."""
 
     length: int
     prefixes: int
@@ -86,11 +86,11 @@ class Reference:
     """A human translation and how far the beam went along it.
 
     Attributes:
-        scored: by a forced pass.
-        ranks, margins: at each step that still had it: its rank among all candidates, and its Σ log P less that of the
-            last candidate that was kept or finished.
-        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped, too long; or same text: an output is the
-            reference in other pieces.
+        scored: the translation, scored by a forced pass.
+        ranks, margins: for each step up to the one that lost it, its rank among all candidates, and its Σ log P less
+            that of the last candidate that was kept or finished.
+        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped, too long; or "same text": an output is
+            the reference in other pieces.
     """
 
     scored: Scored
@@ -105,8 +105,8 @@ class Trace:
 
     Attributes:
         line: number of the sentence, from 1.
-        limit: most pieces of a translation, EOS counted.
-        outputs: what the search returned, best first; none where it failed.
+        limit: the most pieces of a translation, EOS counted.
+        outputs: what the search returned, best first; empty where it failed.
     """
 
     line: int
@@ -119,12 +119,12 @@ class Trace:
 
 
 def prefixes(steps: Sequence[Step]) -> list[list[tuple[str, ...]]]:
-    """The pieces of every candidate, read back over the parents."""
-    found: list[list[tuple[str, ...]]] = []
+    """The pieces of every candidate of each step, read back through its parents."""
+    by_step: list[list[tuple[str, ...]]] = []
     for step in steps:
-        before = [(), *found[-1]] if found else [()]
-        found.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
-    return found
+        before = [(), *by_step[-1]] if by_step else [()]
+        by_step.append([(*before[candidate.parent], candidate.piece) for candidate in step.candidates])
+    return by_step
 
 
 def to_line(value: Header | Trace) -> str:
@@ -133,7 +133,7 @@ def to_line(value: Header | Trace) -> str:
 
 
 def read_traces(path: str | Path) -> tuple[Header, list[Trace]]:
-    """A trace file; ValueError names file and line of what is none."""
+    """Read a trace file; ValueError names the file and the line that is not a trace."""
     header: Header | None = None
     traces = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -161,10 +161,10 @@ def _trace(record: dict[str, Any]) -> Trace:
         tuple(record["source_pieces"]),
         record["limit"],
         tuple(
-            Step(step["length"], step["prefixes"], tuple(Candidate(**one) for one in step["candidates"]))
+            Step(step["length"], step["prefixes"], tuple(Candidate(**candidate) for candidate in step["candidates"]))
             for step in record["steps"]
         ),
-        tuple(_scored(one) for one in record["outputs"]),
+        tuple(_scored(output) for output in record["outputs"]),
         reference
         and Reference(
             _scored(reference["scored"]), tuple(reference["ranks"]), tuple(reference["margins"]), reference["ending"]

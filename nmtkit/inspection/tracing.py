@@ -1,4 +1,4 @@
-"""Search and note what the beam looked at: traces of each sentence, a given translation followed through them."""
+"""Search and note what the beam looked at, with a given translation followed through the search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def header(translator: Translator, settings: SearchSettings) -> Header:
-    """What stands first in a trace file."""
+    """The header of a trace file."""
     vocabulary = translator.tokenizer.target.size - 2  # PAD and BOS cannot be produced
     facts = (settings.beam, settings.length_alpha, settings.length_penalty, vocabulary)
     return Header(__version__, translator.folder_hash, *facts)
@@ -37,7 +37,7 @@ def header(translator: Translator, settings: SearchSettings) -> Header:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of the search for a sentence, and the score of its reference, if it has one."""
+    """What was noted of the search for a sentence, and the score of its reference, if it has one."""
 
     seen: Seen
     reference: Hypothesis | None
@@ -45,13 +45,13 @@ class Observed:
 
 @dataclass(frozen=True)
 class Observation:
-    """A search of searches: traced, and the only target of a query, if it has one, scored by a forced pass."""
+    """A search made of two: a traced search, and a forced pass over the target of a query, if it has one."""
 
     traced: Traced
 
     @classmethod
     def of(cls, settings: SearchSettings) -> Observation:
-        """Of every step the 2B best candidates, at least ten."""
+        """An observation that notes the 2B best candidates of every step, at least ten."""
         return cls(Traced(Beam.of(settings), max(2 * settings.beam, 10)))
 
     def find(
@@ -64,9 +64,10 @@ class Observation:
         except (RuntimeError, MemoryError) as error:
             if len(queries) > 1 or not ran_out(error):
                 raise
-            scores = [[]]  # a reference that memory does not suffice for is left out
+            scores = [[]]  # a reference that does not fit into memory is left out
         return [
-            None if one is None else Observed(one, next(iter(own), None)) for one, own in zip(seen, scores, strict=True)
+            None if result is None else Observed(result, next(iter(own), None))
+            for result, own in zip(seen, scores, strict=True)
         ]
 
 
@@ -80,23 +81,23 @@ def trace(
 ) -> list[tuple[list[Translation], Trace]]:
     """The translations of each line, as `Translator.search` gives them, and what the beam looked at on its way.
 
-    Of every step the 2B best candidates are noted, at least ten, and what is on the way to the reference.
+    For every step, the 2B best candidates are noted, at least ten, and every prefix of the reference.
 
     Args:
-        references: a known translation of each line, to be followed; a blank one of a line that is not is none, and
-            one that is longer than any translation is not followed, with a warning.
-        listener: hears how the lines fare; one that fails has no translation and no steps.
+        references: a known translation of each line, to be followed. A blank reference of a line that is not blank is
+            ignored; one that is longer than any translation is not followed, with a warning.
+        listener: is told how the search goes on; a line that fails has no translation and no steps.
     """
     source = translator.read(lines, settings, first_line)
     queries = followed(translator, source, references, settings)
-    found = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
-    return traces(translator, source, queries, found, references)
+    observations = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
+    return traces(translator, source, queries, observations, references)
 
 
 def followed(
     translator: Translator, source: Source, references: Sequence[str] | None, settings: SearchSettings
 ) -> list[Query]:
-    """A query for each sentence with the ids of what is followed."""
+    """A query for each sentence, with the ids of the reference that is followed."""
     queries = translator.queries(source, settings)
     if references is None:
         return queries
@@ -112,7 +113,7 @@ def followed(
 def _ids(
     translator: Translator, text: str, source: Source, index: int, settings: SearchSettings
 ) -> tuple[int, ...] | None:
-    """The ids of a reference, if it can be followed."""
+    """The ids of a reference; None where it cannot be followed."""
     if not text.strip() and not source.blank(index):
         return None
     tokens = translator.encode_target(text)
@@ -126,47 +127,50 @@ def traces(
     translator: Translator,
     source: Source,
     queries: Sequence[Query],
-    found: Sequence[Observed | None],
+    observations: Sequence[Observed | None],
     references: Sequence[str] | None,
 ) -> list[tuple[list[Translation], Trace]]:
-    """What was found and seen, in texts and pieces."""
+    """The translations and the trace of each sentence, in texts and pieces."""
     results = []
-    for query, observed in zip(queries, found, strict=True):
+    for query, observed in zip(queries, observations, strict=True):
         index = query.index
-        translations = [translator.text(one) for one in observed.seen.hypotheses] if observed else []
+        translations = [translator.text(hypothesis) for hypothesis in observed.seen.hypotheses] if observed else []
         steps = _steps(translator, observed.seen.steps, query.reference or ()) if observed else ()
         reference = None
         if observed and references and observed.reference and observed.seen.path:
             reference = _reference(translator, observed.reference, references[index], observed.seen.path)
             text = references[index]
             human = Human[BlameCandidate](text, written(translator, text, observed.reference.tokens), ())
-            if reference.ending != "finished" and any(human.same_text(one.text) for one in translations):
+            same = any(human.same_text(translation.text) for translation in translations)
+            if same and reference.ending != "finished":
                 reference = replace(reference, ending="same text")
-        outputs = tuple(_scored(translator, one, one.text) for one in translations)
+        outputs = tuple(_scored(translator, translation, translation.text) for translation in translations)
         facts = (source.show(index), source.names(index)[:-1], query.limit, steps, outputs, reference)
         results.append((translations, Trace(source.first + index, *facts)))
     return results
 
 
 def _steps(translator: Translator, steps: Sequence[SeenStep], reference: Sequence[int]) -> tuple[Step, ...]:
-    """The steps with pieces for tokens, the prefixes of the reference marked."""
-    named, on_way = [], 0  # rank of the reference's prefix in the step before; −1: not among those noted
+    """The steps with pieces instead of tokens, and the prefixes of the reference marked."""
+    named, on_way = [], 0  # rank of the reference's prefix in the step before; −1: it was not noted
     for step in steps:
         wanted = reference[step.length - 1] if step.length <= len(reference) else None
         before, on_way = on_way, -1
         candidates = []
-        pieces = translator.tokenizer.target.pieces([one.token for one in step.candidates])
-        for one, piece in zip(step.candidates, pieces, strict=True):
-            marked = one.parent == before and one.token == wanted
-            on_way = one.rank if marked else on_way
-            facts = (one.rank, one.parent, piece, one.log_p, one.total, one.score, one.fate.value, marked)
+        pieces = translator.tokenizer.target.pieces([candidate.token for candidate in step.candidates])
+        for candidate, piece in zip(step.candidates, pieces, strict=True):
+            marked = candidate.parent == before and candidate.token == wanted
+            on_way = candidate.rank if marked else on_way
+            scores = (candidate.log_p, candidate.total, candidate.score)
+            facts = (candidate.rank, candidate.parent, piece, *scores, candidate.fate.value, marked)
             candidates.append(Candidate(*facts))
         named.append(Step(step.length, step.prefixes, tuple(candidates)))
     return tuple(named)
 
 
-def _scored(translator: Translator, one: Hypothesis, text: str) -> Scored:
-    return Scored(text, tuple(translator.tokenizer.target.pieces(one.tokens)), one.log_probs, one.total, one.score)
+def _scored(translator: Translator, hypothesis: Hypothesis, text: str) -> Scored:
+    pieces = tuple(translator.tokenizer.target.pieces(hypothesis.tokens))
+    return Scored(text, pieces, hypothesis.log_probs, hypothesis.total, hypothesis.score)
 
 
 def _reference(translator: Translator, forced: Hypothesis, text: str, path: ReferencePath) -> Reference:

@@ -1,4 +1,4 @@
-"""What to do about the errors, in plain words: every sentence names the counts it rests on."""
+"""What to do about the errors, in plain words; every sentence names the counts that it rests on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nmtkit.words import counted, plural
 
 USUAL_BEAM = 5
 NOTABLE = 0.05
-"""The share of unreachable references from which on the advice speaks of them."""
+"""The advice mentions unreachable references from this share on."""
 
 
 def advice(report: Report, swept: bool = False) -> list[str]:
     """Sentences for a person, the most important first.
 
-    They rest on the strictest row that has errors (`Report.deciding`). A verdict is called the main one only where its
-    95 % interval lies wholly above one half.
+    They rest on the strictest row that has errors (`Report.deciding`). A verdict is the main one only where its 95 %
+    interval lies wholly above one half.
 
     Args:
-        swept: other beams were measured, so nobody is sent to try one.
+        swept: whether other beams were measured, so that the advice need not suggest one.
     """
     row, different = report.deciding, report.rows[0]
     if not row.errors:
@@ -43,9 +43,9 @@ def advice(report: Report, swept: bool = False) -> list[str]:
             "again before you change the model."
         )
     if cleared := row.of(Verdict.MODEL).count:
-        said = _cleared(report, row, cleared)
-        found = report.proofs is not None and report.proofs.errors.least > 0
-        sentences = [*said, *sentences] if found else [*sentences, *said]
+        clearing = _cleared(report, row, cleared)
+        missed = report.proofs is not None and report.proofs.errors.least > 0
+        sentences = [*clearing, *sentences] if missed else [*sentences, *clearing]
     if (
         row is not different
         and main_verdict(different) != blamed
@@ -67,12 +67,12 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
             "in J, and --exact looks for it."
         ]
     errors, left = proofs.errors, proofs.errors.most - proofs.errors.least
-    said = f"exact search found something with a higher J for {errors.least} of {_sentences(errors.of)}"
+    finding = f"exact search found something with a higher J for {errors.least} of {_sentences(errors.of)}"
     if not errors.most:
         return [f"The search is clear of these errors: it found the best of all for {_sentences(errors.of)}."]
     if not errors.least:
         return [
-            f"Undecided whether the search misses something likelier: {said}, but left {left} open; a larger "
+            f"Undecided whether the search misses something likelier: {finding}, but left {left} open; a larger "
             "--budget-steps proves more."
         ]
     rest = (
@@ -80,23 +80,23 @@ def _cleared(report: Report, row: Row, cleared: int) -> list[str]:
     )
     empty = f"; the empty translation is best for at least {proofs.empty.least} of them" if proofs.empty.least else ""
     return [
-        f"The rule does not clear the search: {said}{rest}{empty}. Likelier is not better: a wider beam brings more of "
-        f"these, so look at {USUAL[0].title} before you widen it."
+        f"The rule does not clear the search: {finding}{rest}{empty}. Likelier is not better: a wider beam brings more "
+        f"of these, so look at {USUAL[0].title} before you widen it."
     ]
 
 
 def main_verdict(row: Row) -> Verdict | None:
-    """The verdict of most errors of a row, its whole interval above one half; None if that holds for none."""
+    """The verdict whose share of the errors of a row has its whole interval above one half; None where none has."""
     return next((share.verdict for share in row.shares if row.errors and share.low > 0.5), None)
 
 
 def _most(row: Row) -> Verdict:
-    """The verdict of most errors, whatever its interval."""
+    """The most frequent verdict, whatever its interval."""
     return max(row.shares, key=lambda share: share.count).verdict
 
 
 def _what_it_rests_on(report: Report) -> list[str]:
-    """Nothing to say where the strictest row has errors."""
+    """Which row the advice rests on; nothing where it is the strictest row."""
     row, strictest = report.deciding, report.rows[-1]
     if row is strictest:
         return []
@@ -146,14 +146,14 @@ def _model(report: Report, row: Row, swept: bool) -> list[str]:
             "train again."
         )
     sentences.append(
-        f"To find the reference would not have changed {_these(share.count, 'error')}: a wider beam helps only if it "
+        f"Finding the reference would not have changed {_these(share.count, 'error')}: a wider beam helps only if it "
         "finds a third translation with a higher J."
     )
     return sentences
 
 
 def _remedy(fit: Fit | None) -> list[str]:
-    """What a model that is to blame wants, as far as its training text tells."""
+    """What helps a model that is to blame, as far as its training text tells."""
     if fit is None:
         return [
             "So give it more data, more regularisation, longer training or another architecture; --train-sample tells "
@@ -201,7 +201,7 @@ def _unreachable(report: Report, row: Row) -> list[str]:
         for record in report.records
         if record.number in members and record.verdict == Verdict.UNREACHABLE
     ]
-    too_long = [one.length for one in references if one.obstacle == Obstacle.TOO_LONG]
+    too_long = [reference.length for reference in references if reference.obstacle == Obstacle.TOO_LONG]
     sentences = []
     if too_long:
         sentences.append(
@@ -218,8 +218,8 @@ def _unreachable(report: Report, row: Row) -> list[str]:
 
 
 def _blank(report: Report) -> list[str]:
-    """Lines that have nothing on one side are judged like any other, which is nearly never what was wanted."""
-    blank = sum(bool(one.source.strip()) != bool(one.reference.text.strip()) for one in report.records)
+    """Pairs that are blank on one side are judged like any other, which is hardly ever intended."""
+    blank = sum(bool(record.source.strip()) != bool(record.reference.text.strip()) for record in report.records)
     if not blank:
         return []
     return [
@@ -229,8 +229,9 @@ def _blank(report: Report) -> list[str]:
 
 
 def _pieces(report: Report) -> list[str]:
-    """The search may write a text in any pieces; a reference is scored in few."""
-    if (other := sum(one.other_pieces for one in report.records)) and report.provenance.reference_segmentations == 1:
+    """The search may write a text in any pieces, while a reference is scored in a few segmentations."""
+    other = sum(record.other_pieces for record in report.records)
+    if other and report.provenance.reference_segmentations == 1:
         return [
             f"{counted(other, 'output is', 'outputs are')} in other pieces than the tokenizer would choose, while "
             "references are scored in its own: --reference-segmentations 16 gives these the same freedom."

@@ -1,7 +1,7 @@
 """Attention maps in a terminal, as a picture, as a page, and as JSON Lines.
 
-Everywhere a map is shaded from 0 to its own highest weight, and says which that is: a map whose weights are all small
-is as easy to read as one that looks at a single word, and a weight above 1 (of a sigmoid) is shown as what it is.
+A map is always shaded from 0 to its own highest weight, which is printed with it. So a map whose weights are all small
+is as easy to read as one that looks at a single word, and a sigmoid may have weights above 1.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from nmtkit.inspection.attention_maps import AttentionMap
 
 SHADES = " ░▒▓█"
-"""Weights from 0 to the highest of a map in a terminal."""
+"""Shades of a terminal, for weights from 0 to the highest of a map."""
 NAME, HEAD = 14, 10
-"""Letters of a row's name, and lines of a column's."""
+"""Letters that the name of a row may take, and lines that the name of a column may take."""
 MARK = "<!--MAPS-->"
 
 
-def render(one: AttentionMap, width: int) -> Iterator[Text]:
-    """A map in a terminal of so many columns; what has no room at the right is left out, said so."""
-    yield Text(f"line {one.line}{_where(one)}: ", style="bold") + shown(one.source)
-    yield Text("  ") + shown(one.target)
-    names = [shown(name).plain for name in one.columns]
+def render(attention_map: AttentionMap, width: int) -> Iterator[Text]:
+    """A map in a terminal of `width` columns; where columns are left out for lack of room, a line says so."""
+    yield Text(f"line {attention_map.line}{_where(attention_map)}: ", style="bold") + shown(attention_map.source)
+    yield Text("  ") + shown(attention_map.target)
+    names = [shown(name).plain for name in attention_map.columns]
     cell = 2 if 2 * len(names) <= width - NAME - 1 else 1
     seen = min(len(names), (width - NAME - 1) // cell)
     high = min(HEAD, max((len(name) for name in names[:seen]), default=0))
     for line in range(high):
         letters = (name[:HEAD].rjust(high)[line].ljust(cell) for name in names[:seen])
         yield Text(" " * (NAME + 1) + "".join(letters).rstrip())
-    most = one.highest
-    for name, row in zip(one.rows, one.weights.tolist(), strict=True):
+    most = attention_map.highest
+    for name, row in zip(attention_map.rows, attention_map.weights.tolist(), strict=True):
         shades = (SHADES[round((len(SHADES) - 1) * weight / most)] * cell for weight in row[:seen])
         yield Text(f"{shown(name).plain[:NAME]:>{NAME}} {''.join(shades)}".rstrip())
     yield Text(f"{SHADES[-1] * 2:>{NAME}} is a weight of {most:.2g}", style="dim")
@@ -55,39 +55,40 @@ def render(one: AttentionMap, width: int) -> Iterator[Text]:
         yield Text(f"{have} no room here; --html or --plot shows all")
 
 
-def _where(one: AttentionMap) -> str:
-    """Layer and head of a map that is not the mean of all."""
-    named = (("layer", one.layer), ("head", one.head))
+def _where(attention_map: AttentionMap) -> str:
+    """The layer and the head of a map; empty where it is the mean of all."""
+    named = (("layer", attention_map.layer), ("head", attention_map.head))
     return "".join(f", {name} {number}" for name, number in named if number is not None)
 
 
-def to_line(one: AttentionMap) -> str:
-    """A line of JSON, its line feed included; weights to six digits, layer and head null where it is their mean."""
+def to_line(attention_map: AttentionMap) -> str:
+    """A map as a line of JSON, line feed included; weights have six digits, a layer or head of null is the mean."""
     record = {
-        "line": one.line,
-        "layer": one.layer,
-        "head": one.head,
-        "source": one.source,
-        "target": one.target,
-        "rows": one.rows,
-        "columns": one.columns,
-        "weights": [[round(weight, 6) for weight in row] for row in one.weights.tolist()],
+        "line": attention_map.line,
+        "layer": attention_map.layer,
+        "head": attention_map.head,
+        "source": attention_map.source,
+        "target": attention_map.target,
+        "rows": attention_map.rows,
+        "columns": attention_map.columns,
+        "weights": [[round(weight, 6) for weight in row] for row in attention_map.weights.tolist()],
     }
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def page(maps: Sequence[AttentionMap], what: str) -> str:
-    """One page without network: every sentence with its map, or a row of maps for each layer.
+    """A page that needs no network: every sentence with its map, or with a row of maps for each layer.
 
     Args:
-        what: stands first: what looked, at what, and which maps.
+        what: the first words of the page: what looked, at what, and which maps these are.
     """
-    said = "Rows looked, columns were looked at. Full colour is the highest weight of a map, which stands below it"
-    parts = [f'<p class="soft">{escape(what)}. {said}.</p>']
-    for _, group in groupby(maps, key=lambda one: one.line):
+    legend = "Rows looked, columns were looked at. Full colour is the highest weight of a map, which stands below it"
+    parts = [f'<p class="soft">{escape(what)}. {legend}.</p>']
+    for _, group in groupby(maps, key=lambda attention_map: attention_map.line):
         own = list(group)
         title = f"<h2>{own[0].line}: {escape(own[0].source)}</h2><p>{escape(own[0].target)}</p>"
-        layers = ("".join(map(_framed, some)) for _, some in groupby(own, key=lambda one: one.layer))
+        by_layer = groupby(own, key=lambda attention_map: attention_map.layer)
+        layers = ("".join(map(_framed, heads)) for _, heads in by_layer)
         rows = "".join(f'<div class="maps">{heads}</div>' for heads in layers)
         parts.append(f"<section>{title}{rows}</section>")
     template = resources.files("nmtkit.report").joinpath("attention.html").read_text("utf-8")
@@ -95,16 +96,17 @@ def page(maps: Sequence[AttentionMap], what: str) -> str:
     return "".join([before, *parts, after])
 
 
-def _framed(one: AttentionMap) -> str:
-    """A map that scrolls by itself where it is too wide."""
-    drawn = heat(f"line {one.line}{_where(one)}", one.rows, one.columns, one.weights.tolist(), one.highest)
-    named = f"<figcaption>{_where(one).removeprefix(', ')}</figcaption>" if _where(one) else ""
-    label, shades = f"map of line {one.line}{_where(one)}", scale("weight", one.highest)
-    return f'<figure class="map" tabindex="0" role="group" aria-label="{label}">{named}{drawn}{shades}</figure>'
+def _framed(attention_map: AttentionMap) -> str:
+    """A map as HTML, which scrolls by itself where it is too wide."""
+    where, weights, highest = _where(attention_map), attention_map.weights.tolist(), attention_map.highest
+    line = f"line {attention_map.line}{where}"
+    drawn = heat(line, attention_map.rows, attention_map.columns, weights, highest) + scale("weight", highest)
+    named = f"<figcaption>{where.removeprefix(', ')}</figcaption>" if where else ""
+    return f'<figure class="map" tabindex="0" role="group" aria-label="map of {line}">{named}{drawn}</figure>'
 
 
 def draw(maps: Sequence[AttentionMap], path: Path) -> None:
-    """A picture of one sentence, its format by the ending of its name, whole or not at all."""
+    """Write a picture of one sentence, whole or not at all; its format follows the ending of the file."""
     with replacing(path) as temporary:
         build(maps).savefig(temporary, format=check(path), dpi=160, bbox_inches="tight", pad_inches=0.1)
 
@@ -114,21 +116,21 @@ def build(maps: Sequence[AttentionMap]) -> Figure:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-    one, lines = maps[0], len({one.layer for one in maps})
+    first, lines = maps[0], len({attention_map.layer for attention_map in maps})
     across = -(-len(maps) // lines)
     cell, left, top = (0.3, 2.0, 1.6) if len(maps) == 1 else (0.16, 1.1, 1.0)
-    size = (across * (left + cell * len(one.columns)), lines * (top + cell * len(one.rows)))
+    size = (across * (left + cell * len(first.columns)), lines * (top + cell * len(first.rows)))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(lines, across, squeeze=False)
-    for one, axes in zip(maps, panels.flat, strict=True):
-        image = axes.imshow(one.weights, cmap="Blues", vmin=0, vmax=one.highest)
+    for attention_map, axes in zip(maps, panels.flat, strict=True):
+        image = axes.imshow(attention_map.weights, cmap="Blues", vmin=0, vmax=attention_map.highest)
         letters = "medium" if len(maps) == 1 else "x-small"
-        columns, rows = ([_plain(name) for name in names] for names in (one.columns, one.rows))
+        columns, rows = ([_plain(name) for name in names] for names in (attention_map.columns, attention_map.rows))
         axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor", fontsize=letters)
         axes.set_yticks(range(len(rows)), rows, fontsize=letters)
         axes.xaxis.tick_top()
-        several = f"\nhighest {one.highest:.2g}" if len(maps) > 1 else ""
-        axes.set_xlabel(_where(one).removeprefix(", ") + several)
+        several = f"\nhighest {attention_map.highest:.2g}" if len(maps) > 1 else ""
+        axes.set_xlabel(_where(attention_map).removeprefix(", ") + several)
     if len(maps) == 1:
         figure.colorbar(image, ax=panels, shrink=0.7, label="weight")
     else:

@@ -42,7 +42,8 @@ from nmtkit.blame.findings import Provenance, Report, Row, Share
 from nmtkit.blame.plain import to_plain
 from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Verdict
 from nmtkit.blame.sweep import Sweep
-from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report import model_errors, search_errors
+from nmtkit.report import sweep as sweeps
 from nmtkit.report.advice import advice
 from nmtkit.report.rows import title
 from nmtkit.report.tables import bullets, number, percent, short_hash, shown
@@ -51,10 +52,10 @@ from nmtkit.words import counted, plural
 LINE_ENDS = "\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 
-def render(report: Report, examples: int, made: Sweep | None = None) -> list[RenderableType]:
-    """Who is to blame and what to do, the shares, what they rest on, a sweep, and the longest table last: the lecture's
-    of up to `examples` telling sentences; print them one by one."""
-    sentences = what_to_do(report, made)
+def render(report: Report, examples: int, sweep: Sweep | None = None) -> list[RenderableType]:
+    """The report in parts, to be printed one by one: settings, advice, shares, where search and model went wrong, a
+    sweep, and last the lecture's table of up to `examples` telling sentences."""
+    sentences = what_to_do(report, sweep)
     told = sorted(telling(report, examples), key=lambda record: record.number)
     return [
         Text(settings_line(report)),
@@ -63,30 +64,32 @@ def render(report: Report, examples: int, made: Sweep | None = None) -> list[Ren
         _denominators(report),
         *search_errors.render(report),
         *model_errors.render(report),
-        *(sweep.render(made) if made else ()),
+        *(sweeps.render(sweep) if sweep else ()),
         *([_sentences(told)] if told else ()),
     ]
 
 
-def what_to_do(report: Report, made: Sweep | None) -> list[str]:
-    """The advice, and that of the sweep if there was one."""
-    if made is None:
+def what_to_do(report: Report, sweep: Sweep | None) -> list[str]:
+    """The advice of the report, and that of the sweep if there was one."""
+    if sweep is None:
         return advice(report)
-    return [*advice(report, made.several_beams), *sweep.advice(made)]
+    return [*advice(report, sweep.several_beams), *sweeps.advice(sweep)]
 
 
 def telling(report: Report, most: int) -> list[Record]:
-    """Errors of the deciding row, verdicts in turn, each verdict's clearest (widest gap in J) first."""
+    """Errors of the deciding row, verdicts in turn; of each verdict, the widest gap in J first."""
     members = set(report.deciding.numbers)
-    kinds = [
-        sorted(
-            (one for one in report.records if one.number in members and one.verdict == verdict),
-            key=lambda one: -abs(one.reference.score - one.output.score) if verdict != Verdict.UNREACHABLE else 0.0,
-        )
-        for verdict in BLAMED
-    ]
+    errors = [record for record in report.records if record.number in members]
+    kinds = [sorted((record for record in errors if record.verdict == kind), key=_gap) for kind in BLAMED]
     in_turn = [record for record in chain.from_iterable(zip_longest(*kinds)) if record is not None]
     return in_turn[: max(most, 0)]
+
+
+def _gap(record: Record) -> float:
+    """The sort key of an error: the widest gap in J first; unreachable references stay in the order of the text."""
+    if record.verdict == Verdict.UNREACHABLE:
+        return 0.0
+    return -abs(record.reference.score - record.output.score)
 
 
 def all_in_turn(report: Report) -> list[Record]:
@@ -97,7 +100,7 @@ def all_in_turn(report: Report) -> list[Record]:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Provenance, rows, advice, proofs and records; of what JSON does not know −∞ is null and ∞ the text "inf"."""
+    """Provenance, rows, advice, proofs and records. JSON has no infinity: −∞ becomes null and ∞ the text "inf"."""
     return {
         "provenance": to_plain(report.provenance),
         "rows": [_row(row, report.provenance) for row in report.rows],
@@ -132,7 +135,7 @@ def settings_line(report: Report) -> str:
 
 
 def _shares(report: Report) -> Table:
-    """Rows × verdicts; the interval stands below its share."""
+    """The table of rows × verdicts, with the interval below each share."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("errors", ratio=1)
     table.add_column("n", justify="right", no_wrap=True)
@@ -156,14 +159,14 @@ def _denominators(report: Report) -> Text:
 
 
 def equals(report: Report) -> str:
-    """How many outputs need no blame."""
+    """How many outputs equal a reference."""
     equal = sum(record.verdict == Verdict.EQUAL for record in report.records)
     are = plural(equal, "equals a reference and is no error", "equal a reference and are no errors")
     return f"{equal} of {counted(len(report.records), 'output')} {are}."
 
 
 def _sentences(records: Sequence[Record]) -> Table:
-    """The lecture's table: human, algorithm, P and J of each, and who is at fault."""
+    """The table of the lecture: human and algorithm, P and J of both, and who is at fault."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("line", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -180,12 +183,12 @@ def _sentences(records: Sequence[Record]) -> Table:
     return table
 
 
-def _candidate(one: Candidate, other: Candidate) -> list[Text]:
+def _candidate(candidate: Candidate, beside: Candidate) -> list[Text]:
     return [
-        shown(one.text, beside=other.text),
-        Text(number(one.total)),
-        Text(str(one.length)),
-        Text(number(one.score, 3)),
+        shown(candidate.text, beside=beside.text),
+        Text(number(candidate.total)),
+        Text(str(candidate.length)),
+        Text(number(candidate.score, 3)),
     ]
 
 
@@ -227,14 +230,15 @@ def _parting(parting: Parting | None) -> list[str]:
     return [parting.ending, str(parting.step), str(parting.rank), repr(parting.margin), width]
 
 
-def _certificate(one: Certificate | None) -> list[str]:
-    if one is None:
+def _certificate(certificate: Certificate | None) -> list[str]:
+    if certificate is None:
         return [""] * 8
-    return [*_numbers(one.best), "yes" if one.proved else "no", repr(one.gap), str(one.steps), str(one.proved_limit)]
+    proof = ("yes" if certificate.proved else "no", repr(certificate.gap), str(certificate.steps))
+    return [*_numbers(certificate.best), *proof, str(certificate.proved_limit)]
 
 
-def _numbers(one: Candidate) -> list[str]:
-    return [_escaped(one.text), repr(one.total), str(one.length), repr(one.score)]
+def _numbers(candidate: Candidate) -> list[str]:
+    return [_escaped(candidate.text), repr(candidate.total), str(candidate.length), repr(candidate.score)]
 
 
 def _escaped(text: str) -> str:

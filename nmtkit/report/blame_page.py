@@ -1,9 +1,9 @@
 """The report of an error analysis as one self-contained page: shares, curves, and every sentence to look into.
 
-The page keeps below `MOST_BYTES`. Sentences stand on a line each, the most telling first if not all have room; full
-detail comes along for as many of the most telling ones as were explained and have room. Most telling are the errors of
-the row that the advice rests on, the verdicts in turn, each verdict's widest difference in J first; then come
-the others in the order of the text.
+The page stays below `MOST_BYTES`. Each sentence has a line; where not all have room, the most telling ones go first.
+Full detail is added for the most telling sentences that were explained, as far as there is room. The most telling
+sentences are the errors of the row that the advice rests on, verdicts in turn, with the widest difference in J first;
+the others follow in the order of the text.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from nmtkit.inspection.details import Detail, Map
 
 MOST_BYTES = 19_000_000
-"""Of the page without its template."""
+"""The most bytes of the page without its template."""
 LINES_BYTES = 12_000_000
-"""Of these, for the lines of the sentences."""
+"""The most of these bytes that the lines of the sentences may take."""
 DETAILS = 200
-"""Sentences that are explained in full, if nobody says otherwise; of a text that has no more, all."""
+"""Sentences that are explained in full by default; in a shorter text, all are."""
 CANDIDATES = 20
-"""Shown of each step of the beam."""
+"""Candidates that are shown of each step of the beam."""
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-"""Attention weights from 0 to the highest of both maps of a layer in 64 levels, a character each."""
+"""Levels of an attention weight, a character each, from 0 to the highest weight of both maps of a layer."""
 
 
-def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
+def page(report: Report, sweep: Sweep | None, details: Sequence[Detail]) -> str:
     """The page's HTML; it needs no network."""
     lines, used = _fitting(
         {record.number: _line(record, report.provenance.scale) for record in all_in_turn(report)}, LINES_BYTES
     )
     records, facts = {record.number: record for record in report.records}, report.provenance
-    explained = {one.number: _detail(one, records[one.number]) for one in details if one.number in lines}
+    explained = {detail.number: _detail(detail, records[detail.number]) for detail in details if detail.number in lines}
     inside, _ = _fitting(explained, MOST_BYTES - used)
     data = {
         "sentences": len(report.records),
@@ -59,14 +59,14 @@ def page(report: Report, made: Sweep | None, details: Sequence[Detail]) -> str:
     template = resources.files("nmtkit.report").joinpath("blame.html").read_text("utf-8")
     before, rest = template.split(SUMMARY)
     between, after = rest.split(MARK)
-    return "".join([before, *summary(report, made), between, embedded(data), after])
+    return "".join([before, *summary(report, sweep), between, embedded(data), after])
 
 
 SUMMARY, MARK = "<!--SUMMARY-->", "/*REPORT*/null"
 
 
 def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
-    """The first of the parts that have room, and their bytes."""
+    """The first parts that have room together, and the bytes that they take."""
     kept, used = {}, 0
     for number, part in parts.items():
         size = len(json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")) + 16
@@ -77,7 +77,7 @@ def _fitting(parts: dict[int, Any], most: int) -> tuple[dict[int, Any], int]:
 
 
 def _line(record: Record, scale: Scale) -> dict[str, Any]:
-    """What stands in the table, and what opens for every sentence."""
+    """The line of a sentence in the table, and what opens below it."""
     line = {
         "n": record.number,
         "v": record.verdict.value,
@@ -103,12 +103,12 @@ def _line(record: Record, scale: Scale) -> dict[str, Any]:
     return line
 
 
-def _numbers(one: Candidate) -> list[Any]:
-    return [one.text, _rounded(one.total, 2), one.length, _rounded(one.score)]
+def _numbers(candidate: Candidate) -> list[Any]:
+    return [candidate.text, _rounded(candidate.total, 2), candidate.length, _rounded(candidate.score)]
 
 
 def _rounded(value: float, digits: int = 4) -> float | None:
-    """None for what JSON does not know."""
+    """The value, rounded; None where it is infinite, which JSON does not know."""
     return round(value, digits) if math.isfinite(value) else None
 
 
@@ -118,26 +118,26 @@ def _lost(record: Record) -> str:
     if place is None:
         return ""
     if place.ending == "pruned":
-        said = (
+        sentence = (
             f"The beam lost the reference at step {place.step}: rank {place.rank:,}, {_short(-place.margin)} nats below"
         )
-        said += " the last one taken."
+        sentence += " the last one taken."
     else:
-        said = {
+        sentence = {
             "stopped": f"The reference was still alive at step {place.step} when the search stopped.",
             "finished": "The reference is among the finished translations, but not the best of them.",
             "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
             "forbidden": f"A rule of the search forbids the reference at step {place.step}.",
         }[place.ending]
     if record.verdict == Verdict.BEAM:
-        said += (
+        sentence += (
             f" A beam of {place.width} reaches its J."
             if place.width
             else " No wider beam that was tried reaches its J."
         )
     if record.verdict == Verdict.UNREACHABLE:
-        said += f" It is {record.reference.obstacle}."
-    return said
+        sentence += f" It is {record.reference.obstacle}."
+    return sentence
 
 
 def _short(value: float) -> str:
@@ -160,8 +160,14 @@ def _detail(detail: Detail, record: Record) -> dict[str, Any]:
             [
                 step.length,
                 [
-                    [" ".join(prefix[-8:]), one.rank, _rounded(one.total, 3), one.fate[0], int(one.reference)]
-                    for one, prefix in list(zip(step.candidates, prefixes, strict=True))[:CANDIDATES]
+                    [
+                        " ".join(prefix[-8:]),
+                        candidate.rank,
+                        _rounded(candidate.total, 3),
+                        candidate.fate[0],
+                        int(candidate.reference),
+                    ]
+                    for candidate, prefix in list(zip(step.candidates, prefixes, strict=True))[:CANDIDATES]
                 ],
             ]
             for step, prefixes in zip(detail.steps, detail.prefixes, strict=True)
@@ -169,12 +175,12 @@ def _detail(detail: Detail, record: Record) -> dict[str, Any]:
     }
 
 
-def _logs(one: Candidate) -> list[float | None]:
-    return [_rounded(log_p) for log_p in one.log_probs]
+def _logs(candidate: Candidate) -> list[float | None]:
+    return [_rounded(log_p) for log_p in candidate.log_probs]
 
 
 def _map(layers: Map, highest: Sequence[float]) -> list[str]:
-    """A text for each layer, row by row, in levels from 0 to the highest weight of the layer."""
+    """The weights of each layer as a text, row by row, in levels from 0 to the highest weight of the layer."""
     top = len(LEVELS) - 1
     return [
         "".join(LEVELS[round(top * weight / most)] for row in layer for weight in row)

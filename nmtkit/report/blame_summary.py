@@ -12,7 +12,8 @@ from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.metrics import USUAL
-from nmtkit.report import model_errors, search_errors, sweep
+from nmtkit.report import model_errors, search_errors
+from nmtkit.report import sweep as sweeps
 from nmtkit.report.blame import equals, settings_line, what_to_do
 from nmtkit.report.rows import title
 from nmtkit.report.svg import bars, curve, curves, stack
@@ -21,35 +22,38 @@ from nmtkit.report.tables import percent
 MARKS = {Verdict.BEAM: "◆", Verdict.MODEL: "▲", Verdict.UNREACHABLE: "○"}
 
 
-def summary(report: Report, made: Sweep | None) -> Iterator[str]:
-    """In parts."""
+def summary(report: Report, sweep: Sweep | None) -> Iterator[str]:
+    """The HTML above the sentences, in parts."""
     yield f'<p class="soft">{escape(settings_line(report))}</p>'
-    yield _list("What to do", what_to_do(report, made))
+    yield _list("What to do", what_to_do(report, sweep))
     yield '<section><h2>Who is to blame</h2><div class="wide"><table><thead><tr><th>errors</th><th class="n">n</th>'
     yield "".join(f'<th class="n">{MARKS[verdict]} {verdict.value}</th>' for verdict in BLAMED)
     yield "</tr></thead><tbody>"
     for row in report.rows:
         cells = (
-            f'<td class="n">{one.count} ({percent(one.share)})<br><span class="soft">{100 * one.low:.1f} to '
-            f"{100 * one.high:.1f} %</span></td>"
+            f'<td class="n">{share.count} ({percent(share.share)})<br><span class="soft">{100 * share.low:.1f} to '
+            f"{100 * share.high:.1f} %</span></td>"
             if row.errors
             else '<td class="n">–</td>'
-            for one in row.shares
+            for share in row.shares
         )
         name = escape(title(row, report.provenance))
         yield f'<tr><td>{name}</td><td class="n">{row.errors}</td>{"".join(cells)}</tr>'
     yield "</tbody></table></div>"
     for row in report.rows:
         if row.errors:
-            shares = [(one.verdict.value, one.share, f"{MARKS[one.verdict]} {one.verdict.value}") for one in row.shares]
-            words = ", ".join(f"{one.verdict.value} {percent(one.share)}" for one in row.shares)
+            shares = [
+                (share.verdict.value, share.share, f"{MARKS[share.verdict]} {share.verdict.value}")
+                for share in row.shares
+            ]
+            words = ", ".join(f"{share.verdict.value} {percent(share.share)}" for share in row.shares)
             name = escape(title(row, report.provenance))
             yield f"<figure><figcaption>{name}</figcaption>{stack(words, shares)}</figure>"
     yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
     yield from _search(report)
     yield from _model(report)
-    if made:
-        yield from _sweep(made)
+    if sweep:
+        yield from _sweep(sweep)
     yield _provenance(report)
 
 
@@ -59,16 +63,16 @@ def _list(title: str, sentences: Sequence[str]) -> str:
 
 
 def _sentences(parts: Iterator[Any]) -> str:
-    """The sentences of a terminal's report."""
+    """The sentences of the report in a terminal, as paragraphs; its tables are left out."""
     return "".join(f"<p>{escape(part.plain)}</p>" for part in parts if isinstance(part, Text))
 
 
 def _search(report: Report) -> Iterator[str]:
-    """Where the search lost the references, and what is proved."""
-    said = _sentences(search_errors.render(report))
-    if not said:
+    """Where the search lost the references, and what exact search proved."""
+    sentences = _sentences(search_errors.render(report))
+    if not sentences:
         return
-    yield f"<section><h2>Where the search lost the references</h2>{said}"
+    yield f"<section><h2>Where the search lost the references</h2>{sentences}"
     bins = search_errors.histogram(report)
     if bins:
         rows = [(name, float(number), f"{number}, margin {margin:.2f}") for name, number, _, margin in bins]
@@ -78,11 +82,11 @@ def _search(report: Report) -> Iterator[str]:
 
 
 def _model(report: Report) -> Iterator[str]:
-    """Where the model turned away."""
-    said = _sentences(model_errors.render(report))
-    if not said:
+    """Where the model turned away from the references."""
+    sentences = _sentences(model_errors.render(report))
+    if not sentences:
         return
-    yield f"<section><h2>Where the model turned from the references</h2>{said}"
+    yield f"<section><h2>Where the model turned from the references</h2>{sentences}"
     yield _table(*model_errors.lengths(report))
     if report.fit:
         yield _table(*model_errors.frequencies(report.fit))
@@ -95,16 +99,16 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _sweep(made: Sweep) -> Iterator[str]:
+def _sweep(sweep: Sweep) -> Iterator[str]:
     """What other settings would bring: the table, and the curves where there are several beams."""
-    yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweep.heading(made))}</p>'
-    yield _table(*sweep.table(made))
-    if len(made.settings[0].scores) > len(USUAL):
-        yield _table(*sweep.more(made))
-    if len({one.beam for one in made.settings}) > 1:
+    yield f'<section><h2>What other settings would bring</h2><p class="soft">{escape(sweeps.heading(sweep))}</p>'
+    yield _table(*sweeps.table(sweep))
+    if len(sweep.settings[0].scores) > len(USUAL):
+        yield _table(*sweeps.more(sweep))
+    if len({setting.beam for setting in sweep.settings}) > 1:
         drawn = (
             f"<figure><figcaption>{escape(title)}</figcaption>{curve(title, 'beam', values)}</figure>"
-            for title, values in curves(made)
+            for title, values in curves(sweep)
         )
         yield f'<div class="pair">{"".join(drawn)}</div>'
     yield "</section>"
@@ -121,6 +125,6 @@ def _provenance(report: Report) -> str:
 
 
 def _origin(facts: Provenance) -> str | None:
-    """Where scores of another tool are from."""
+    """Where the sentence scores are from, if another tool gave them."""
     file = facts.scores_file
     return f"{file.title}, {file.direction} is better, SHA-256 {file.sha256}" if file else None

@@ -20,16 +20,16 @@ TITLES = {
     "nmtkit": "version of nmtkit",
     "widths": "wider beams tried",
 }
-"""Settings whose name does not speak for itself."""
+"""Names for people, where the name of a field does not speak for itself."""
 OF_THE_ANALYSIS = ("widths", "exact_steps", "exact_seconds", "exact_sample", "listed", "reference_segmentations")
-"""What differs in how it was looked at, not in what was done."""
+"""Settings of the analysis, which do not change the outputs."""
 
 
 def advice(difference: Difference) -> list[str]:
     """What changed and whether it is better, in plain words, each sentence with its figures."""
     sentences = [_what_changed(difference)]
-    sentences += [f"{one.metric.title} {_scores(one)}." for one in difference.scores]
-    sentences += [_errors(one, shift_title(one, difference)) for one in difference.shifts]
+    sentences += [f"{score.metric.title} {_scores(score)}." for score in difference.scores]
+    sentences += [_errors(shift, shift_title(shift, difference)) for shift in difference.shifts]
     if difference.same_output:
         sentences.append(
             f"Of the {counted(len(difference.changed), 'verdict')} that changed, {difference.same_output} "
@@ -39,94 +39,95 @@ def advice(difference: Difference) -> list[str]:
     return [*sentences, *_likelier(difference), _brought(difference)]
 
 
-def _what_changed(one: Difference) -> str:
-    said = [_turn(setting) for setting in one.settings if setting.name not in OF_THE_ANALYSIS]
+def _what_changed(difference: Difference) -> str:
+    changes = [_turn(setting) for setting in difference.settings if setting.name not in OF_THE_ANALYSIS]
+    other_texts = plural(difference.rewritten, "is another text", "are other texts")
     return (
-        f"Changed: {', '.join(said) or 'no setting'}. {one.rewritten} of "
-        f"{counted(one.sentences, 'output')} {plural(one.rewritten, 'is another text', 'are other texts')} now, and "
-        f"{counted(len(one.changed), 'verdict')} changed."
+        f"Changed: {', '.join(changes) or 'no setting'}. {difference.rewritten} of "
+        f"{counted(difference.sentences, 'output')} {other_texts} now, and "
+        f"{counted(len(difference.changed), 'verdict')} changed."
     )
 
 
-def _turn(one: Changed) -> str:
-    """Hashes and lists are named only."""
-    if one.name in ("model", "listed"):
-        return f"the {title(one.name)}"
-    return f"{title(one.name)} {in_words(one.before)} → {in_words(one.after)}"
+def _turn(setting: Changed) -> str:
+    """A setting before and after; a hash or a list is only named."""
+    if setting.name in ("model", "listed"):
+        return f"the {title(setting.name)}"
+    return f"{title(setting.name)} {in_words(setting.before)} → {in_words(setting.after)}"
 
 
-def _scores(one: Comparison) -> str:
-    figures = f"{one.baseline:.2f} before, {one.system:.2f} after ({one.delta:+.2f}, {chance(one.p_value)})"
-    if not one.delta:
+def _scores(comparison: Comparison) -> str:
+    change = f"{comparison.delta:+.2f}, {chance(comparison.p_value)}"
+    figures = f"{comparison.baseline:.2f} before, {comparison.system:.2f} after ({change})"
+    if not comparison.delta:
         return f"{figures}: no difference"
-    if one.p_value < CHANCE:
-        return f"{figures}: {'better' if one.gain > 0 else 'worse'} beyond chance"
+    if comparison.p_value < CHANCE:
+        return f"{figures}: {'better' if comparison.gain > 0 else 'worse'} beyond chance"
     return f"{figures}: undecided, the difference may be chance"
 
 
-def _errors(one: Shift, title: str) -> str:
-    figures = f"{one.before} before, {one.after} after ({one.gone} gone, {one.new} new, {chance(one.p_value)})"
-    figures = f"{title[0].upper()}{title[1:]}: {figures}"
-    if not one.gone + one.new:
+def _errors(shift: Shift, title: str) -> str:
+    change = f"{shift.gone} gone, {shift.new} new, {chance(shift.p_value)}"
+    figures = f"{title[0].upper()}{title[1:]}: {shift.before} before, {shift.after} after ({change})"
+    if not shift.gone + shift.new:
         return f"{figures}: no difference."
-    if one.decided:
-        return f"{figures}: {'fewer' if one.after < one.before else 'more'} beyond chance."
+    if shift.decided:
+        return f"{figures}: {'fewer' if shift.after < shift.before else 'more'} beyond chance."
     return f"{figures}: undecided, the difference may be chance."
 
 
-def _likelier(one: Difference) -> list[str]:
-    """What became of J, and whether it helped."""
-    score, beam = one.scores[0], one.shifts[2]
-    change = round(one.j_change or 0.0, 4)
+def _likelier(difference: Difference) -> list[str]:
+    """How J changed, and whether that helped."""
+    score, beam = difference.scores[0], difference.shifts[2]
+    change = round(difference.j_change or 0.0, 4)
     gains = [f"mean J rises by {change:.4f}"] if change > 0 else []
     gains += [f"beam errors fall from {beam.before} to {beam.after}"] if beam.after < beam.before else []
     if gains and score.gain < 0:
         sure = "" if score.p_value < CHANCE else "undecided, "
         measure, loss = score.metric, f"{-score.gain:.2f} ({sure}{chance(score.p_value)})"
-        lesson = (
-            "Likelier is not better" if one.j_change is not None else "Fewer beam errors are not better translations"
-        )
+        comparable = difference.j_change is not None
+        lesson = "Likelier is not better" if comparable else "Fewer beam errors are not better translations"
         return [f"{lesson}: {' and '.join(gains)}, yet {measure.title} {WORSEN[measure.direction]} by {loss}."]
     if not change:
         return []
-    turned, found = ("rises", "higher") if change > 0 else ("falls", "lower")
-    return [f"Mean J {turned} by {abs(change):.4f}: the search finds text that the model scores {found}."]
+    turned, level = ("rises", "higher") if change > 0 else ("falls", "lower")
+    return [f"Mean J {turned} by {abs(change):.4f}: the search finds text that the model scores {level}."]
 
 
-def _brought(one: Difference) -> str:
-    made = one.promise
-    if made is None:
-        return f"What came cannot be held against a sweep: {why_unpromised(one)}."
+def _brought(difference: Difference) -> str:
+    promise = difference.promise
+    if promise is None:
+        return f"The outcome cannot be compared with a sweep: {why_unpromised(difference)}."
     figures = (
-        f"for beam {made.beam}, α {made.alpha:g} the sweep measured {made.metric.title} {made.measured:.2f}, and "
-        f"{made.found:.2f} came"
+        f"for beam {promise.beam}, α {promise.alpha:g} the sweep measured {promise.metric.title} "
+        f"{promise.measured:.2f}, and these outputs have {promise.found:.2f}"
     )
-    if not made.kept:
-        return f"Not what was promised: {figures}. Something else differs; look at versions and device."
-    warning = " It was chosen on this text: evaluate it on another, too." if made.chosen else ""
+    if not promise.kept:
+        return f"Not what was promised: {figures}. Something else differs: compare versions and devices."
+    warning = " It was chosen on this text: evaluate it on another, too." if promise.chosen else ""
     return f"As promised: {figures}.{warning}"
 
 
 def why_unpromised(difference: Difference) -> str:
-    """Why the sweep promised nothing; nothing where it did."""
-    one = difference.unpromised
-    if one is None:
+    """Why the sweep promised nothing; empty where it did."""
+    reason = difference.unpromised
+    if reason is None:
         return ""
-    if not one.swept:
+    if not reason.swept:
         return "the first report has no sweep"
-    if one.others:
-        return f"the sweep measured with another {' and another '.join(map(title, one.others))}"
-    return f"the sweep did not measure beam {one.beam} with α {one.alpha:g}"
+    if reason.others:
+        return f"the sweep measured with another {' and another '.join(map(title, reason.others))}"
+    return f"the sweep did not measure beam {reason.beam} with α {reason.alpha:g}"
 
 
-def shift_title(one: Shift, difference: Difference) -> str:
+def shift_title(shift: Shift, difference: Difference) -> str:
     """Which errors became more or fewer."""
     with_ = "" if difference.scale.direction is Direction.HIGHER else "with "
     return {
         Errors.DIFFERENT: "errors",
         Errors.WORSE: f"errors {with_}{worse(difference.scale, difference.threshold)}",
         Errors.MISSED: "beam errors",
-    }[one.kind]
+    }[shift.kind]
 
 
 def title(name: str) -> str:
@@ -146,5 +147,5 @@ def in_words(value: Any) -> str:
 
 
 def chance(p_value: float) -> str:
-    """A p-value with three digits."""
+    """A p-value with three decimals."""
     return "p < 0.001" if p_value < 0.0005 else f"p = {p_value:.3f}"

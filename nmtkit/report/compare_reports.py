@@ -21,8 +21,8 @@ from nmtkit.words import counted
 
 
 def render(difference: Difference, before: Report, after: Report, examples: int) -> Iterator[Text | Table]:
-    """Whether it is better, settings, verdicts, scores, and the longest table last: up to `examples` sentences whose
-    verdict changed; print one by one."""
+    """The comparison in parts, to be printed one by one: advice, settings, verdicts, scores, and last a table of up to
+    `examples` sentences whose verdict changed."""
     yield bullets(advice(difference))
     if difference.settings:
         yield _settings(difference.settings)
@@ -45,7 +45,7 @@ def render(difference: Difference, before: Report, after: Report, examples: int)
 
 
 def telling(difference: Difference, before: Report, after: Report, most: int) -> list[tuple[Record, Record]]:
-    """Sentences whose verdict changed, those first whose sentence score changed most; then by number."""
+    """Of the sentences whose verdict changed, the `most` whose sentence score changed most; in order of number."""
     changed = set(difference.changed)
     pairs = [pair for pair in zip(before.records, after.records, strict=True) if pair[0].number in changed]
     pairs.sort(key=lambda pair: -abs(pair[1].sentence_score - pair[0].sentence_score))
@@ -53,38 +53,38 @@ def telling(difference: Difference, before: Report, after: Report, most: int) ->
 
 
 def to_json(difference: Difference) -> dict[str, Any]:
-    """All facts and the advice; the transitions as a table of tables, verdict before, then after."""
+    """All facts and the advice; the transitions by verdict before, then by verdict after."""
     names = [verdict.value for verdict in Verdict]
     rows = [dict(zip(names, row, strict=True)) for row in difference.transitions]
     facts = {name: to_plain(value) for name, value in vars(difference).items() if name not in ("scale", "threshold")}
     return {
         **facts,
         "transitions": dict(zip(names, rows, strict=True)),
-        "shifts": [{"title": shift_title(one, difference), **_without_kind(one)} for one in difference.shifts],
-        "scores": [{**vars(one), "metric": one.metric.title} for one in difference.scores],
+        "shifts": [{"title": shift_title(shift, difference), **_without_kind(shift)} for shift in difference.shifts],
+        "scores": [{**vars(score), "metric": score.metric.title} for score in difference.scores],
         "promise": _promise(difference.promise) if difference.promise else None,
         "unpromised": why_unpromised(difference),
         "advice": advice(difference),
     }
 
 
-def _without_kind(one: Shift) -> dict[str, Any]:
-    return {name: value for name, value in vars(one).items() if name != "kind"}
+def _without_kind(shift: Shift) -> dict[str, Any]:
+    return {name: value for name, value in vars(shift).items() if name != "kind"}
 
 
-def _promise(one: Promise) -> dict[str, Any]:
-    """What was measured stands by the name of its metric."""
-    facts = vars(one).items()
-    return {one.metric.name if name == "measured" else name: value for name, value in facts if name != "metric"}
+def _promise(promise: Promise) -> dict[str, Any]:
+    """A promise; the measured score is found under the name of its metric."""
+    facts = vars(promise).items()
+    return {promise.metric.name if name == "measured" else name: value for name, value in facts if name != "metric"}
 
 
 def _settings(settings: Sequence[Changed]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("differs", "before", "after"):
         table.add_column(heading, overflow="fold")
-    for one in settings:
-        words = short_hash if one.name == "model" else in_words
-        table.add_row(Text(title(one.name)), Text(words(one.before)), Text(words(one.after)))
+    for setting in settings:
+        words = short_hash if setting.name == "model" else in_words
+        table.add_row(Text(title(setting.name)), Text(words(setting.before)), Text(words(setting.after)))
     return table
 
 
@@ -93,9 +93,10 @@ def _transitions(difference: Difference) -> Table:
     table.add_column("before", no_wrap=True)
     for heading in (*(verdict.value for verdict in Verdict), "sum"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for one, row in zip(difference.counts, difference.transitions, strict=True):
-        table.add_row(one.verdict.value, *map(str, row), str(one.before), end_section=one is difference.counts[-1])
-    table.add_row("after", *(str(one.after) for one in difference.counts), str(difference.sentences))
+    for count, row in zip(difference.counts, difference.transitions, strict=True):
+        last = count is difference.counts[-1]
+        table.add_row(count.verdict.value, *map(str, row), str(count.before), end_section=last)
+    table.add_row("after", *(str(count.after) for count in difference.counts), str(difference.sentences))
     return table
 
 
@@ -107,9 +108,10 @@ def _scores(difference: Difference) -> Table:
     for score in difference.scores:
         figures = (f"{score.baseline:.2f}", f"{score.system:.2f}", f"{score.delta:+.2f}")
         table.add_row(score.metric.title, *figures, "", "", f"{score.p_value:.3f}")
-    for one in difference.shifts:
-        counts = (str(one.before), str(one.after), f"{one.after - one.before:+d}", str(one.gone), str(one.new))
-        table.add_row(shift_title(one, difference), *counts, f"{one.p_value:.3f}")
+    for shift in difference.shifts:
+        counts = (f"{shift.before}", f"{shift.after}", f"{shift.after - shift.before:+d}")
+        turned = (f"{shift.gone}", f"{shift.new}", f"{shift.p_value:.3f}")
+        table.add_row(shift_title(shift, difference), *counts, *turned)
     if difference.j_change is not None:
         table.add_row("mean J", "", "", f"{difference.j_change:+.4f}", "", "", "")
     return table
@@ -134,10 +136,10 @@ def _sentences(pairs: Sequence[tuple[Record, Record]], scale: Scale, comparable:
     return table
 
 
-def _output(one: Record, other: Record, scale: Scale, comparable: bool) -> list[Text]:
+def _output(record: Record, beside: Record, scale: Scale, comparable: bool) -> list[Text]:
     return [
-        shown(one.output.text, beside=other.output.text),
-        Text(figure(one.sentence_score, scale)),
-        *([Text(number(one.output.score, 3))] if comparable else []),
-        Text(one.verdict.value),
+        shown(record.output.text, beside=beside.output.text),
+        Text(figure(record.sentence_score, scale)),
+        *([Text(number(record.output.score, 3))] if comparable else []),
+        Text(record.verdict.value),
     ]

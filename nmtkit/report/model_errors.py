@@ -16,18 +16,20 @@ from nmtkit.report.tables import grid, number, percent, shown
 from nmtkit.words import counted
 
 SHOWN = 5
-"""Pieces of the references that are named."""
+"""The most pieces of the references that are named."""
 
 
 def render(report: Report) -> Iterator[Text | Table]:
-    """The first difference, other exponents, source lengths, its training text."""
-    turned = [one.divergence for one in report.records if one.verdict == Verdict.MODEL and one.divergence]
+    """The first differences, other exponents, source lengths and the training text."""
+    turned = [record.divergence for record in report.records if record.verdict == Verdict.MODEL and record.divergence]
     if turned:
         yield Text(_turning(turned))
         frequent = [turn for turn in turns(report.records, SHOWN) if turn.count > 1]
         if frequent:
-            said = ", ".join(f"{shown(one.piece)} {one.count} times ({number(one.deficit)} nats)" for one in frequent)
-            yield Text(f"It turned most often where the reference has {said}.")
+            places = ", ".join(
+                f"{shown(turn.piece)} {turn.count} times ({number(turn.deficit)} nats)" for turn in frequent
+            )
+            yield Text(f"It turned most often where the reference has {places}.")
     for flip in report.flips:
         if flip.to_beam or flip.to_model:
             yield Text(
@@ -42,23 +44,23 @@ def render(report: Report) -> Iterator[Text | Table]:
 
 
 def _turning(turned: Sequence[Divergence]) -> str:
-    """Where, by how much, and what became of it behind."""
+    """Where the model turned away, by how many nats, and how the rest of the sentence changed this."""
     step, deficit, rest = (
-        statistics.median(getattr(one, name) for one in turned) for name in ("step", "deficit", "rest")
+        statistics.median(getattr(divergence, name) for divergence in turned) for name in ("step", "deficit", "rest")
     )
-    early = sum(one.step == 1 for one in turned)
-    shrank = sum(one.deficit + one.rest < 0 for one in turned)
+    early = sum(divergence.step == 1 for divergence in turned)
+    shrank = sum(divergence.deficit + divergence.rest < 0 for divergence in turned)
     return (
         f"Where the model turned from the reference, in {counted(len(turned), 'model verdict')}: at piece "
         f"{step:.0f} (median; {early} at the first), where its own piece is {number(abs(deficit))} nats "
-        f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; behind that the output "
+        f"{'likelier' if deficit >= 0 else 'less likely'} (median) than the reference's; after that the output "
         f"{'gains' if rest >= 0 else 'loses'} {number(abs(rest))} {'more ' if rest >= 0 else ''}(median)"
         f"{f', and loses all of it in {shrank}' if shrank else ''}."
     )
 
 
 def known(fit: Fit) -> str:
-    """Both losses in a sentence."""
+    """The loss on the references and on the training text, in a sentence."""
     share = f"{percent(fit.share)} of the loss ({100 * fit.low:.1f} to {percent(fit.high)})"
     return (
         f"A piece of the references costs {fit.loss:.2f} nats, one of the training text {fit.train_loss:.2f} "
@@ -66,16 +68,23 @@ def known(fit: Fit) -> str:
     )
 
 
-def often(one: Frequency) -> str:
-    """How often the training text has a piece: 10–99."""
-    return "never" if one.most == 0 else f"{one.least:,} and more" if one.most is None else f"{one.least}–{one.most}"
+def often(frequency: Frequency) -> str:
+    """How often the training text has the pieces, for example 10–99."""
+    if frequency.most is None:
+        return f"{frequency.least:,} and more"
+    return f"{frequency.least}–{frequency.most}" if frequency.most else "never"
 
 
 def frequencies(fit: Fit) -> tuple[list[str], list[list[str]]]:
     """What rare pieces cost: headings and rows."""
     rows = [
-        [often(one), f"{one.pieces:,}", f"{one.loss:.2f}", f"{one.turned} ({percent(one.turned / one.pieces)})"]
-        for one in fit.frequencies
+        [
+            often(frequency),
+            f"{frequency.pieces:,}",
+            f"{frequency.loss:.2f}",
+            f"{frequency.turned} ({percent(frequency.turned / frequency.pieces)})",
+        ]
+        for frequency in fit.frequencies
     ]
     return ["times in training", "pieces of y*", "nats a piece", "turned away there"], rows
 
@@ -84,8 +93,8 @@ def lengths(report: Report) -> tuple[list[str], list[list[str]]]:
     """Verdicts and scores by source length: headings and rows."""
     scale = report.provenance.scale
     rows = []
-    for one in buckets(report.records):
-        name = f"{one.first}" if one.first == one.last else f"{one.first}–{one.last}"
-        counts = (one.sentences, one.equal, one.beam, one.model, one.unreachable)
-        rows.append([name, *map(str, counts), figure(one.score, scale)])
+    for bucket in buckets(report.records):
+        name = f"{bucket.first}" if bucket.first == bucket.last else f"{bucket.first}–{bucket.last}"
+        counts = (bucket.sentences, bucket.equal, bucket.beam, bucket.model, bucket.unreachable)
+        rows.append([name, *map(str, counts), figure(bucket.score, scale)])
     return ["source pieces", "sentences", "equal", "beam", "model", "unreachable", f"mean {scale.title}"], rows

@@ -7,7 +7,7 @@ from nmtkit.evaluation.metric import Direction, Scale
 
 
 def title(row: Row, facts: Provenance) -> str:
-    """What stands before the row."""
+    """The title of a row."""
     return {
         Errors.DIFFERENT: "output ≠ reference",
         Errors.WORSE: f"of these, {worse(facts.scale, facts.sentence_threshold)}",
@@ -16,7 +16,7 @@ def title(row: Row, facts: Provenance) -> str:
 
 
 def worse(scale: Scale, threshold: float) -> str:
-    """Sentence scores that are not good enough: "below chrF 60", "TER above 40"."""
+    """Sentence scores that are not good enough, in words: "below chrF 60", "TER above 40"."""
     if scale.direction is Direction.HIGHER:
         return f"below {scale.title} {threshold:g}"
     return f"{scale.title} above {threshold:g}"

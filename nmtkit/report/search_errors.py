@@ -18,11 +18,11 @@ from nmtkit.words import counted
 STEPS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 10**9))
 """Bins of the histogram: first and last step."""
 BAR = 24
-"""Characters of its longest bar."""
+"""Characters of the longest bar of the histogram."""
 
 
 def render(report: Report) -> Iterator[Text | Table]:
-    """Nothing where no output is wrong."""
+    """Sentences and a histogram; nothing where no output is wrong."""
     partings = [record.parting for record in report.records if record.parting is not None]
     if partings:
         yield Text(_partings(partings))
@@ -36,22 +36,23 @@ def render(report: Report) -> Iterator[Text | Table]:
 
 
 def certificates(proofs: Proofs) -> list[str]:
-    """What exact search says, in sentences: bounds over all that were asked first."""
+    """What exact search says, in sentences; the bounds over all sentences that were searched come first."""
     errors, empty = proofs.errors, proofs.empty
     sentences = [
         f"Search errors, outputs that are not the model's best within the length limit: {bounds(errors)}.",
         f"The model's best is the empty translation: {bounds(empty)}.",
     ]
     if 0 < proofs.proved < proofs.asked:
+        empties = f"{empty.least} of the best translations are empty"
         sentences.append(
             f"The best is proved for {proofs.proved} of {proofs.asked}, the easier ones, which do not speak for the "
-            f"others: {proofs.proved_errors} of these outputs are search errors, {empty.least} of the bests are empty, "
+            f"others: {proofs.proved_errors} of these outputs are search errors, {empties}, "
             f"and together they have {proofs.length_ratio:.2f} times as many pieces as the references."
         )
     elif proofs.proved:
         sentences.append(
-            f"The best is proved for all {proofs.asked}; the bests have {proofs.length_ratio:.2f} times as many pieces "
-            "as the references."
+            f"The best is proved for all {proofs.asked}; the best translations have {proofs.length_ratio:.2f} times "
+            "as many pieces as the references."
         )
     if proofs.other_pieces:
         sentences.append(
@@ -65,13 +66,13 @@ def certificates(proofs: Proofs) -> list[str]:
     return sentences
 
 
-def bounds(one: Bounds) -> str:
-    """At least 12 and at most 30 of 40, or 12 of 40 where nothing is open; with shares and interval."""
-    interval = f"95 % Wilson interval {100 * one.low:.1f} to {percent(one.high)}"
-    if one.least == one.most:
-        return f"{one.least} of {one.of} ({percent(one.least / one.of)}, {interval})"
-    share = f"{100 * one.least / one.of:.1f} to {percent(one.most / one.of)}"
-    return f"at least {one.least} and at most {one.most} of {one.of} ({share}, {interval})"
+def bounds(counts: Bounds) -> str:
+    """At least 12 and at most 30 of 40, or 12 of 40 where no case is open; with shares and interval."""
+    interval = f"95 % Wilson interval {100 * counts.low:.1f} to {percent(counts.high)}"
+    if counts.least == counts.most:
+        return f"{counts.least} of {counts.of} ({percent(counts.least / counts.of)}, {interval})"
+    share = f"{100 * counts.least / counts.of:.1f} to {percent(counts.most / counts.of)}"
+    return f"at least {counts.least} and at most {counts.most} of {counts.of} ({share}, {interval})"
 
 
 def _partings(partings: Sequence[Parting]) -> str:
@@ -88,7 +89,7 @@ def _partings(partings: Sequence[Parting]) -> str:
 
 
 def histogram(report: Report) -> list[tuple[str, int, float, float]]:
-    """The references that were pruned by the step at which: name of the bin, how many, median rank and margin."""
+    """The pruned references by the step that pruned them: name of the bin, count, median rank and median margin."""
     partings = [record.parting for record in report.records if record.parting and record.parting.ending == "pruned"]
     bins = []
     for first, last in STEPS:

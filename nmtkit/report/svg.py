@@ -1,4 +1,4 @@
-"""Charts as SVG text that takes its colours from the page: told apart by shape, pattern and words, not by colour."""
+"""Charts as SVG with the colours of the page; shapes, patterns and words tell the parts apart, not colour alone."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from nmtkit.blame.sweep import Sweep
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 92, 14, 36
-"""Of a curve; left and right are wider where a name or a number needs more."""
+"""Size and margins of a curve; left and right are wider where a name or a number needs more room."""
 LETTERS = 12
-"""Pixels of an em of the letters; `SMALL` of those of a heat map."""
+"""Pixels of an em of the letters; in a heat map it is `SMALL`."""
 SHAPES = 5
-"""Marks and dashes of a series, in the style sheet by number."""
+"""Number of marks and dashes that the style sheet defines for series."""
 
 
 def room(text: str, size: float = LETTERS) -> float:
-    """Pixels that a text takes at the most in any usual font, so that no name is cut."""
+    """The most pixels that a text takes in any usual font, so that no name is cut."""
     return size * sum(map(_ems, unicodedata.normalize("NFD", text)))
 
 
 def _ems(letter: str) -> float:
-    """The width of a letter in DejaVu Sans or Verdana, the widest of the usual fonts, or a little more."""
+    """The width of a letter in ems, at least as in DejaVu Sans or Verdana, the widest of the usual fonts."""
     if not cell_len(letter):
         return 0.0
     if not letter.isascii():
@@ -43,43 +43,50 @@ class Series:
     points: tuple[tuple[float, float, float | None, float | None], ...]
 
 
-def curves(made: Sweep) -> list[tuple[str, list[Series]]]:
-    """Deciding score, missed references and time over the beam, a line for each α (of the time one: it serves all)."""
-    alphas = sorted({one.alpha for one in made.settings})
-    of = {alpha: [one for one in made.settings if one.alpha == alpha] for alpha in alphas}
+def curves(sweep: Sweep) -> list[tuple[str, list[Series]]]:
+    """Deciding score, missed references and time over the beam; a line for each α, but one line of time for all."""
+    alphas = sorted({setting.alpha for setting in sweep.settings})
+    of = {alpha: [setting for setting in sweep.settings if setting.alpha == alpha] for alpha in alphas}
     quality = [
         Series(
             f"α = {alpha:g}",
-            tuple((one.beam, score.value, score.low, score.high) for one in of[alpha] for score in one.scores[:1]),
+            tuple(
+                (setting.beam, score.value, score.low, score.high)
+                for setting in of[alpha]
+                for score in setting.scores[:1]
+            ),
         )
         for alpha in alphas
     ]
     missed = [
         Series(
             f"α = {alpha:g}",
-            tuple((one.beam, 100 * one.beam_errors / max(one.different, 1), None, None) for one in of[alpha]),
+            tuple(
+                (setting.beam, 100 * setting.beam_errors / max(setting.different, 1), None, None)
+                for setting in of[alpha]
+            ),
         )
         for alpha in alphas
     ]
-    time = Series("all α", tuple((one.beam, 1000 * one.seconds, None, None) for one in of[alphas[0]]))
+    time = Series("all α", tuple((setting.beam, 1000 * setting.seconds, None, None) for setting in of[alphas[0]]))
     return [
-        (f"{made.settings[0].deciding.metric.title} with 95 % intervals", quality),
+        (f"{sweep.settings[0].deciding.metric.title} with 95 % intervals", quality),
         ("beam verdicts, % of the outputs that differ", missed),
         ("milliseconds a sentence", [time]),
     ]
 
 
 def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
-    """Lines over a logarithmic x, with marks, intervals as bars, and each line's name at its end."""
-    xs = sorted({x for one in series for x, *_ in one.points})
-    values = [value for one in series for _, *point in one.points for value in point if value is not None]
+    """Lines over a logarithmic x axis, with marks, intervals as bars, and the name of each line at its end."""
+    xs = sorted({x for line in series for x, *_ in line.points})
+    values = [value for line in series for _, *point in line.points for value in point if value is not None]
     low, high = min(values), max(values)
     pad = (high - low) * 0.06 or 0.5
     low, high = (low if low == 0 else low - pad), high + pad
     span = math.log(xs[-1] / xs[0]) or 1.0
     ticks = {tick: f"{tick:g}" for tick in _ticks(low, high)}
     left = max(LEFT, *(math.ceil(room(text)) + 8 for text in ticks.values()))
-    right = max(RIGHT, *(math.ceil(room(one.name)) + 14 for one in series))
+    right = max(RIGHT, *(math.ceil(room(line.name)) + 14 for line in series))
     width = max(WIDTH, left + right + LEAST)
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -95,26 +102,26 @@ def curve(title: str, x_name: str, series: Sequence[Series]) -> str:
         at, _ = place(x, low)
         parts.append(f'<text class="middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}">{x:g}</text>')
     parts.append(f'<text class="middle" x="{(left + width - right) / 2}" y="{HEIGHT - 4}">{escape(x_name)}</text>')
-    names = _spread([place(*one.points[-1][:2])[1] for one in series])
-    for number, (one, name_y) in enumerate(zip(series, names, strict=True)):
-        parts += _line(number % SHAPES, one, 4 * (number - (len(series) - 1) / 2), place)
-        parts.append(f'<text x="{width - right + 12}" y="{name_y + 4:.1f}">{escape(one.name)}</text>')
+    names = _spread([place(*line.points[-1][:2])[1] for line in series])
+    for number, (line, name_y) in enumerate(zip(series, names, strict=True)):
+        parts += _line(number % SHAPES, line, 4 * (number - (len(series) - 1) / 2), place)
+        parts.append(f'<text x="{width - right + 12}" y="{name_y + 4:.1f}">{escape(line.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
 _HIGH = HEIGHT - TOP - BOTTOM
 LEAST = 120
-"""Pixels across that are left for lines or bars, however long the names are."""
+"""Pixels that lines or bars have at least, however long the names are."""
 
 
 def _line(
-    number: int, one: Series, aside: float, place: Callable[[float, float], tuple[float, float]]
+    number: int, series: Series, aside: float, place: Callable[[float, float], tuple[float, float]]
 ) -> Iterator[str]:
-    """Line, marks and intervals, the latter moved aside so that none covers another's."""
-    places = [place(x, y) for x, y, *_ in one.points]
+    """A line with marks and intervals, which are moved aside so that they do not cover each other."""
+    places = [place(x, y) for x, y, *_ in series.points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     yield f'<g class="line{number}"><path class="line" d="{path}"/>'
-    for (x, y), (at, _, low, high) in zip(places, one.points, strict=True):
+    for (x, y), (at, _, low, high) in zip(places, series.points, strict=True):
         if low is not None and high is not None:
             yield f'<path class="interval" d="M{x + aside:.1f} {place(at, low)[1]:.1f}V{place(at, high)[1]:.1f}"/>'
         yield _mark(number, x, y)
@@ -122,7 +129,7 @@ def _line(
 
 
 def _mark(number: int, x: float, y: float) -> str:
-    """Circle, square, triangle, diamond, cross."""
+    """The mark of a series: circle, square, triangle, diamond or cross."""
     if number == 0:
         return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
     shapes = ("", "M-4-4h8v8h-8z", "M0-5L5 4H-5z", "M0-5L5 0L0 5L-5 0z", "M-4-4L4 4M4-4L-4 4")
@@ -139,7 +146,7 @@ def _ticks(low: float, high: float) -> Iterator[float]:
 
 
 def _spread(heights: Sequence[float], least: float = 14) -> list[float]:
-    """The heights, moved apart where names would stand on each other; in the same order."""
+    """The heights in the same order, moved apart where names would overlap."""
     order = sorted(range(len(heights)), key=lambda index: heights[index])
     moved = list(heights)
     for before, index in zip(order, order[1:], strict=False):
@@ -149,7 +156,7 @@ def _spread(heights: Sequence[float], least: float = 14) -> list[float]:
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
-    """Bars from left to right: name, value, and the words behind it."""
+    """Horizontal bars, one for each row of name, value, and the words after the bar."""
     most = max((value for _, value, _ in rows), default=0) or 1
     left = math.ceil(max((room(name) for name, _, _ in rows), default=0)) + 8
     right = math.ceil(max((room(words) for _, _, words in rows), default=0)) + 10
@@ -165,7 +172,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
 
 
 def stack(title: str, parts: Sequence[tuple[str, float, str]]) -> str:
-    """One bar of shares that sum to one: style class, share, and the words inside where they fit."""
+    """A bar of shares that sum to one, each part a style class, a share, and words that are shown where they fit."""
     drawn, x = [f'<svg viewBox="0 0 {WIDTH} 30" role="img" aria-label="{escape(title)}">'], 0.0
     for kind, share, words in parts:
         if share > 0:
@@ -178,9 +185,9 @@ def stack(title: str, parts: Sequence[tuple[str, float, str]]) -> str:
 
 
 CELL, MOST_LETTERS, SMALL = 15, 16, 11
-"""Of a heat map: pixels of a cell, letters of a name, pixels of an em of its letters."""
+"""In a heat map: pixels of a cell, the most letters of a name, pixels of an em of its letters."""
 SLOPE = math.radians(60)
-"""Of the names above the columns."""
+"""The slope of the names above the columns."""
 
 
 def heat(
@@ -215,11 +222,11 @@ def heat(
 
 
 SHADES = 11
-"""Of the scale."""
+"""Shades of the scale below a heat map."""
 
 
 def scale(name: str, most: float) -> str:
-    """The shades of a heat map from 0 to the weight of full colour, side by side."""
+    """The scale of a heat map: its shades side by side, from 0 to the weight of full colour."""
     high = f"{most:.2g}"
     left = math.ceil(room(f"{name} 0", SMALL)) + 8
     right = left + CELL * SHADES
@@ -238,6 +245,6 @@ def _short(name: str) -> str:
 
 
 def _named(name: str) -> str:
-    """A name; where it is shortened the whole of it appears under the mouse."""
+    """A name; where it is shortened, the whole name appears under the mouse."""
     whole = "" if _short(name) == name else f"<title>{escape(name)}</title>"
     return f"{escape(_short(name))}{whole}"

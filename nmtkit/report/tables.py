@@ -16,10 +16,11 @@ JOINERS = "\u200c\u200d"
 
 
 def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
-    """A text as it is, no markup, with what could change the terminal written as an escape, and cut if too long.
+    """A text without markup, with control characters written as escapes, and cut where it is too long.
 
     Args:
-        beside: a text to compare with: of one that is too long, the words that both begin with are left out.
+        most: characters that are shown.
+        beside: a text to compare with; where the text is too long, the words that both begin with are left out.
     """
     if not text.strip():
         return Text("(white space)" if text else "(empty)")
@@ -35,7 +36,7 @@ def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
 
 
 def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table of numbers, written out."""
+    """A table of numbers, aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -45,7 +46,7 @@ def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def bullets(sentences: Iterable[str]) -> Table:
-    """Sentences below each other, the lines of each indented behind its bullet."""
+    """A list of sentences with bullets and hanging indents."""
     table = Table.grid(padding=(0, 1))
     for sentence in sentences:
         table.add_row("•", Text(sentence))
@@ -53,17 +54,17 @@ def bullets(sentences: Iterable[str]) -> Table:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A fixed number of digits; −∞ as such."""
+    """A number with a fixed number of decimals; −∞ as a sign."""
     return f"{value:.{digits}f}" if math.isfinite(value) else ("−∞" if value < 0 else "?")
 
 
 def short_hash(model: str) -> str:
-    """Of a model folder, or of the members of an ensemble."""
-    return " + ".join(one[:12] for one in model.split("+")) or "without a folder"
+    """The short hash of a model folder, or of each member of an ensemble."""
+    return " + ".join(member[:12] for member in model.split("+")) or "without a folder"
 
 
 def percent(share: float) -> str:
-    """With one digit, 21.8 %."""
+    """A share in per cent with one decimal: 21.8 %."""
     return f"{100 * share:.1f} %"
 
 

@@ -1,7 +1,7 @@
 """A beam search in a terminal: the steps of the lectures, then the tree of what was kept, the reference marked.
 
-Marks, readable without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference. Figures stand in columns of
-their own, to the left of what may be long, and no line is longer than the terminal.
+The marks can be read without colour: ✓ finished, · kept, × pruned, ★ on the way to the reference. Figures stand in
+columns to the left of the texts, which may be long, and no line is longer than the terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STYLES = {"finished": "green", "kept": "", "pruned": "dim"}
 
 
 def render(header: Header, trace: Trace, steps: int, width: int) -> Iterator[RenderableType]:
-    """One sentence in a terminal of so many columns: what went in and out, the fate of the reference, the first `steps`
+    """One sentence in a terminal of `width` columns: source and outputs, the fate of the reference, the first `steps`
     steps in full, and the tree."""
     yield _texts(trace)
     if not trace.steps:
@@ -59,7 +59,7 @@ def _texts(trace: Trace) -> Table:
 
 
 def step_title(step: Step, header: Header) -> list[str]:
-    """The lecture's sentence about a step, in parts: which, how many candidates there were, how many were kept."""
+    """The lecture's sentence about a step, in parts: its number, its candidates, and how many of them were kept."""
     fates = [candidate.fate for candidate in step.candidates]
     kept, finished = fates.count("kept"), fates.count("finished")
     taken = f"{kept} kept" + (f", {finished} finished" if finished else "")
@@ -90,15 +90,21 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
 
 
 def escaped(piece: str) -> str:
-    """A piece with what a terminal might obey written as escapes."""
+    """A piece with control characters written as escapes."""
     return shown(piece).plain
 
 
 def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
-    """A candidate a line; of a prefix that is too long its end."""
+    """The table of a step, a candidate a line; a prefix that is too long is cut on the left."""
     figures = [
-        (str(one.rank), number(one.total), probability(one.total), number(one.score, 3), _mark(one))
-        for one in step.candidates
+        (
+            str(candidate.rank),
+            number(candidate.total),
+            probability(candidate.total),
+            number(candidate.score, 3),
+            _mark(candidate),
+        )
+        for candidate in step.candidates
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     headings = ("rank", "log P", "P", "J", "")
@@ -112,7 +118,7 @@ def _step(step: Step, texts: Sequence[Sequence[str]], width: int) -> Table:
 
 
 def _end(pieces: Sequence[str], room: int) -> Text:
-    """The last pieces that have room, after … where some are left out."""
+    """The last pieces that have room; … stands for those left out."""
     kept = " ".join(pieces)
     while cell_len(kept) > room and len(pieces) > 1:
         pieces = pieces[1:]
@@ -121,7 +127,7 @@ def _end(pieces: Sequence[str], room: int) -> Text:
 
 
 def probability(log_p: float) -> str:
-    """P in per cent, tiny ones as a power of ten."""
+    """P in per cent; a tiny one as a power of ten."""
     value = 100 * math.exp(log_p)
     return f"{value:.1f} %" if value >= 0.1 else f"{value:.1g} %"
 
@@ -131,34 +137,36 @@ def _mark(candidate: Candidate) -> str:
 
 
 class _Kept:
-    """What was kept or finished, and the reference, as a tree of prefixes: a prefix is (length, rank)."""
+    """The tree of the prefixes that were kept or finished or lead to the reference; a prefix is (length, rank)."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.last = len(steps)
         self.below: dict[tuple[int, int], list[tuple[tuple[int, int], Candidate]]] = {}
         for step in steps:
-            for one in step.candidates:
-                if one.fate != "pruned" or one.reference:
-                    parent = (step.length - 1, one.parent)
-                    self.below.setdefault(parent, []).append(((step.length, one.rank), one))
+            for candidate in step.candidates:
+                if candidate.fate != "pruned" or candidate.reference:
+                    parent = (step.length - 1, candidate.parent)
+                    self.below.setdefault(parent, []).append(((step.length, candidate.rank), candidate))
         self.worth: dict[tuple[int, int], tuple[float, int]] = {}
         for step in reversed(steps):
-            for one in step.candidates:
-                place = (step.length, one.rank)
-                own = (one.score if one.fate == "finished" else -math.inf, step.length)
+            for candidate in step.candidates:
+                place = (step.length, candidate.rank)
+                own = (candidate.score if candidate.fate == "finished" else -math.inf, step.length)
                 self.worth[place] = max([own, *(self.worth[child] for child, _ in self.below.get(place, []))])
 
-    def gone(self, place: tuple[int, int], one: Candidate) -> bool:
-        """Whether it was kept, but none that goes on from it, although the search did; the reference's way is another
-        matter."""
-        return one.fate == "kept" and not one.reference and place[0] < self.last and not self.below.get(place)
+    def gone(self, place: tuple[int, int], candidate: Candidate) -> bool:
+        """Whether a prefix was kept, but nothing that continues it, although the search went on. The prefixes of the
+        reference do not count as gone."""
+        if candidate.fate != "kept" or candidate.reference:
+            return False
+        return place[0] < self.last and not self.below.get(place)
 
-    def chain(self, place: tuple[int, int], one: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
-        """A prefix with those that follow it without a fork, and the place where they end."""
-        chain = [one]
+    def chain(self, place: tuple[int, int], candidate: Candidate) -> tuple[tuple[int, int], list[Candidate]]:
+        """The chain of candidates that follow a prefix without a fork, itself first, and the place where it ends."""
+        chain = [candidate]
         while len(below := self.below.get(place, [])) == 1:
-            place, one = below[0]
-            chain.append(one)
+            place, candidate = below[0]
+            chain.append(candidate)
         return place, chain
 
 
@@ -168,7 +176,7 @@ DEEPEST = 12
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the tree before it is laid out: figures, how deep it stands, and words that are not broken."""
+    """A line of the tree before it is laid out: figures, the guide of its depth, and words that are not broken."""
 
     steps: str
     value: str
@@ -179,21 +187,21 @@ class _Line:
 
 
 def _tree(steps: Sequence[Step], width: int) -> Iterator[Text]:
-    """The way to the best hypothesis downwards, chains without a fork on one line; what it left is indented below the
-    place where it forks, each such branch read in the same way."""
+    """The way to the best hypothesis, downwards, with each chain without a fork on one line. Branches that it left are
+    indented below their fork and read in the same way."""
     start = _Line("0", number(0.0), "", "", ("<s>",))
     lines = [start, *_grow(_Kept(steps), (0, 0), 0)]
-    first, second, third = (max(cell_len(getattr(one, name)) for one in lines) for name in ("steps", "value", "mark"))
+    first, second, third = (max(cell_len(getattr(line, name)) for line in lines) for name in ("steps", "value", "mark"))
     first, second = max(first, len("step")), max(second, len("log P"))
     yield Text(f"{'step':>{first}}  {'log P':>{second}}", style="dim")
-    for one in lines:
-        figures = f"{one.steps:>{first}}  {one.value:>{second}}  {one.mark:<{third}} "
-        further = " " * len(figures) + one.guide.replace("├", "│")
-        yield Text("\n".join(_wrapped(figures + one.guide, further, one.words, width)), style=one.style)
+    for line in lines:
+        figures = f"{line.steps:>{first}}  {line.value:>{second}}  {line.mark:<{third}} "
+        further = " " * len(figures) + line.guide.replace("├", "│")
+        yield Text("\n".join(_wrapped(figures + line.guide, further, line.words, width)), style=line.style)
 
 
 def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iterator[str]:
-    """Words side by side, those that have no room on lines of their own that begin with `further`."""
+    """Words side by side; those that have no room go on to lines that begin with `further`."""
     line, empty = first, True
     room = max(width - cell_len(first), 1)
     for word in (part for whole in words for part in chop_cells(whole, room)):
@@ -205,13 +213,13 @@ def _wrapped(first: str, further: str, words: Sequence[str], width: int) -> Iter
 
 
 def _grow(kept: _Kept, place: tuple[int, int], depth: int) -> Iterator[_Line]:
-    """What follows a prefix: at every fork first the branches that the main way left, then where that goes on."""
+    """The lines that follow a prefix: at every fork, first the branches that the main way left, then the main way."""
     guide, fork = "│ " * min(depth, DEEPEST), "│ " * min(depth, DEEPEST - 1) + "├ "
     while below := kept.below.get(place, []):
         main = max(below, key=lambda pair: kept.worth[pair[0]])
         left = [child for child in below if child is not main]
-        if dead := [one for child, one in left if not kept.below.get(child) and kept.gone(child, one)]:
-            words = (f"{escaped(one.piece)} ({number(one.total)})" for one in dead)
+        if dead := [candidate for child, candidate in left if kept.gone(child, candidate)]:
+            words = (f"{escaped(candidate.piece)} ({number(candidate.total)})" for candidate in dead)
             yield _Line(str(place[0] + 1), "", MARKS["pruned"], fork, tuple(words), STYLES["pruned"])
         for child in left:
             if child[1] not in dead:
@@ -232,9 +240,9 @@ def _line(kept: _Kept, chain: Sequence[Candidate], first: int, place: tuple[int,
         after.append(f"(★ to here: {_stars(chain)})")
     steps = f"{first}" if first == last else f"{first}–{last}"
     mark = MARKS[fate] + (" ★" if end.reference else "")
-    words = (*(escaped(one.piece) for one in chain), *after)
+    words = (*(escaped(candidate.piece) for candidate in chain), *after)
     return _Line(steps, number(end.total), mark, guide, words, STYLES[fate])
 
 
 def _stars(chain: Sequence[Candidate]) -> str:
-    return escaped([one.piece for one in chain if one.reference][-1])
+    return escaped([candidate.piece for candidate in chain if candidate.reference][-1])

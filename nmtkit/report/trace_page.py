@@ -1,4 +1,4 @@
-"""A beam search as one self-contained page: sentences to choose, steps side by side, the reference's way marked."""
+"""A beam search as one self-contained page: sentences to choose, steps side by side, the reference marked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _sentence(header: Header, trace: Trace) -> dict[str, Any]:
     return {
         "line": trace.line,
         "source": trace.source,
-        "outputs": [_scored(one) for one in trace.outputs],
+        "outputs": [_scored(output) for output in trace.outputs],
         "reference": trace.reference and _reference(trace.reference, header, trace.limit),
         "steps": [_step(step, header) for step in trace.steps],
     }
@@ -45,21 +45,26 @@ def _step(step: Step, header: Header) -> dict[str, Any]:
         "title": step_title(step, header),
         "candidates": [
             [
-                one.parent,
-                one.piece,
-                round(one.log_p, 4),
-                round(one.total, 4),
-                round(one.score, 4),
-                one.fate[0],
-                int(one.reference),
+                candidate.parent,
+                candidate.piece,
+                round(candidate.log_p, 4),
+                round(candidate.total, 4),
+                round(candidate.score, 4),
+                candidate.fate[0],
+                int(candidate.reference),
             ]
-            for one in step.candidates
+            for candidate in step.candidates
         ],
     }
 
 
-def _scored(one: Scored) -> dict[str, Any]:
-    return {"text": one.text, "total": round(one.total, 4), "score": round(one.score, 4), "length": len(one.pieces)}
+def _scored(scored: Scored) -> dict[str, Any]:
+    return {
+        "text": scored.text,
+        "total": round(scored.total, 4),
+        "score": round(scored.score, 4),
+        "length": len(scored.pieces),
+    }
 
 
 def _reference(reference: Reference, header: Header, limit: int) -> dict[str, Any]:

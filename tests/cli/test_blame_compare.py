@@ -101,7 +101,7 @@ def test_the_tables_fit_a_terminal_and_the_arguments_have_an_order(reports: tupl
     assert ["beam", "1", "4"] in rows and "As promised" in outcome.text
     turned = run_here("blame-compare", after, before)
     assert ["beam", "4", "1"] in [line.split() for line in turned.lines]
-    assert "cannot be held against a sweep: the first report has no sweep" in " ".join(turned.text.split())
+    assert "cannot be compared with a sweep: the first report has no sweep" in " ".join(turned.text.split())
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_possible_links() -> None:
 
 @pytest.mark.parametrize("word", ["1", "1-", "a-b", "1--2", "-1-2", "1-2-3", "1.0-2", "1p-2", "٣-1"])
 def test_what_is_no_link_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match=r"^gold, line 2: .* is no link; write 1-2"):
+    with pytest.raises(ValueError, match=r"^gold, line 2: .* is not a link; write 1-2"):
         parse_gold(["0-0", f"0-1 {word}"], "gold", ["a b", "a b"], ["a b", "a b"])
 
 

@@ -45,7 +45,7 @@ def test_the_interval_is_that_of_means_of_drawn_scores(values: list[float], seed
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-inf", "1e999", "0,7", "0.7 0.8", "1_0", "٣", "0x10", "0.7;"])
 def test_what_is_no_finite_number(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^comet.txt, line 2: .* is no finite number; write one score a line"):
+    with pytest.raises(ValueError, match=r"^comet.txt, line 2: .* is not a finite number; write one score a line"):
         parsed("0.5", text, "0.1", "0.2")
 
 

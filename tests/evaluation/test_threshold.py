@@ -19,10 +19,10 @@ def test_thresholds():
         with pytest.raises(ValueError, match=r"write METRIC:N with bleu, chrf, chrf\+\+ or ter, for example chrf:60"):
             parse_threshold(text)
     for text in ("chrf", "chrf:", "chrf:x", "chrf:-1", "chrf:101", "chrf:nan", "chrf:6:0"):
-        with pytest.raises(ValueError, match="is no threshold; write chrf:N with N from 0 to 100$"):
+        with pytest.raises(ValueError, match="is not a threshold; write chrf:N with N from 0 to 100$"):
             parse_threshold(text)
     for text in ("ter:-1", "ter:inf", "ter:nan"):
-        with pytest.raises(ValueError, match="is no threshold; write ter:N with N from 0 on$"):
+        with pytest.raises(ValueError, match="is not a threshold; write ter:N with N from 0 on$"):
             parse_threshold(text)
 
 
@@ -45,4 +45,4 @@ def test_any_text_is_a_threshold_or_a_clear_error(text, value, metric):
             found = parse_threshold(candidate)
             assert found.metric in METRICS.values() and found.value in found.metric.within
         except ValueError as error:
-            assert "is no threshold" in str(error)
+            assert "is not a threshold" in str(error)

@@ -37,7 +37,7 @@ def test_every_page_has_a_place_a_title_and_a_sentence() -> None:
     for page in read_all():
         assert page.text.startswith(f"# {page.title}\n\n{page.summary}\n\n"), page.name
         assert page.title and page.summary.endswith((".", "?")), page.name
-    with pytest.raises(ValueError, match="'serch' is no page of the guide; did you mean 'search'"):
+    with pytest.raises(ValueError, match="'serch' is not a page of the guide; did you mean 'search'"):
         read("serch")
 
 

@@ -82,7 +82,7 @@ def test_mostly_beam_when_greedy() -> None:
 
 def test_mostly_model() -> None:
     said = advice(report(beam=1, model=20, below=Verdict.MODEL))
-    assert starts(said) == ["Mostly the", "So give", "To find", "J(y*) ≤"]
+    assert starts(said) == ["Mostly the", "So give", "Finding the", "J(y*) ≤"]
     assert "20 of 20 errors" in said[0]
     assert "more data, more regularisation, longer training or another architecture" in said[1]
     assert "J(y*) ≤ J(ŷ) in 20 of 20 errors does not clear the search" in said[3]

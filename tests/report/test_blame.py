@@ -27,9 +27,9 @@ from nmtkit.report.sweep import advice as sweep_advice
 NASTY = "tab\there [bold]x[/bold] \\t\\ line\nfeed\r\x0b\x0c\x85\u2028\u2029\x1c :smile: \x1b[31mred \U0001f600"
 
 
-def printed(shown: Report, examples: int = 3, width: int = 80, made: Sweep | None = None) -> str:
+def printed(shown: Report, examples: int = 3, width: int = 80, sweep: Sweep | None = None) -> str:
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
-    for part in render(shown, examples, made):
+    for part in render(shown, examples, sweep):
         console.print(part)
     stream = console.file
     assert isinstance(stream, io.StringIO)
@@ -52,7 +52,7 @@ def test_tables_hold_the_counts_and_the_lecture_s_columns() -> None:
 
 def test_the_answer_comes_first_and_the_longest_table_last() -> None:
     """The advice, that of a sweep with it, then the shares, then what they rest on, and the sentences at the end."""
-    words = " ".join(printed(SMALL, made=MADE).split())
+    words = " ".join(printed(SMALL, sweep=MADE).split())
     answers = [*advice(SMALL), *sweep_advice(MADE)]
     places = [words.index(f"• {' '.join(sentence.split())}") for sentence in answers]
     assert places == sorted(places) and len(places) == 3

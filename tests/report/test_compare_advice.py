@@ -67,7 +67,9 @@ def test_the_promise_of_the_sweep(off: float, kept: bool) -> None:
     after = replace(AFTER, provenance=replace(AFTER.provenance, beam=20))
     said = advice(compare_reports(BEFORE, after, swept(TRUE.score + off), resamples=20))[-1]
     assert said.startswith("As promised: for beam 20, α 0.7" if kept else "Not what was promised: ")
-    assert f"BLEU {TRUE.score + off:.2f}, and {TRUE.score:.2f} came" in said and "another, too" not in said
+    assert (
+        f"BLEU {TRUE.score + off:.2f}, and these outputs have {TRUE.score:.2f}" in said and "another, too" not in said
+    )
     chosen = advice(compare_reports(BEFORE, after, swept(TRUE.score, best=2), resamples=20))[-1]
     assert "chosen on this text: evaluate it on another, too" in chosen
 
@@ -89,7 +91,7 @@ def test_why_a_sweep_promised_nothing(facts: dict[str, Any], reason: str) -> Non
     after = replace(AFTER, provenance=replace(AFTER.provenance, **facts))
     found = compare_reports(BEFORE, after, swept(30.0), resamples=2)
     assert reason in why_unpromised(found)
-    assert advice(found)[-1] == f"What came cannot be held against a sweep: {why_unpromised(found)}."
+    assert advice(found)[-1] == f"The outcome cannot be compared with a sweep: {why_unpromised(found)}."
     assert why_unpromised(compare_reports(BEFORE, after, None, resamples=2)) == "the first report has no sweep"
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from nmtkit.comparison.models import Bucket, ModelComparison, Result, Run, System
 from nmtkit.evaluation.bootstrap import Interval
 from nmtkit.evaluation.metrics import METRICS, USUAL
-from nmtkit.report.compare_models import build, draw, render, said
+from nmtkit.report.compare_models import build, conclusions, draw, render
 
 
 def interval(value: float, reach: float = 1.0) -> Interval:
@@ -69,7 +69,7 @@ def test_the_answer_comes_first_and_the_longest_table_last() -> None:
         for part in render(comparison(BETTER)):
             console.print(part)
     words = " ".join(capture.get().split())
-    parts = ["2 models", *(f"• {sentence}" for sentence in said(comparison(BETTER)))]
+    parts = ["2 models", *(f"• {sentence}" for sentence in conclusions(comparison(BETTER)))]
     parts += ["BLEU (95 %)", "bleu-signature", "parameters", "BLEU by words"]
     assert [words.index(part) for part in parts] == sorted(map(words.index, parts))
     assert len(list(render(comparison()))) == len(list(render(comparison(BETTER)))) - 1, "of one model nothing is said"
@@ -96,24 +96,24 @@ def test_a_gain_that_rounds_to_nothing_has_no_minus() -> None:
         for part in render(comparison(tiny)):
             console.print(part)
     assert ["+0.0", "+0.0", "+0.0"] in [line.split() for line in capture.get().splitlines()]
-    assert "twin has +0.0 BLEU" in said(comparison(tiny))[0]
+    assert "twin has +0.0 BLEU" in conclusions(comparison(tiny))[0]
 
 
 def test_sentences_say_what_is_sure() -> None:
-    better, grows = said(comparison(BETTER))
+    better, grows = conclusions(comparison(BETTER))
     assert "attention has +3.0 BLEU over none (p = 0.002): better" in better
     assert grows.startswith("Its gain grows with the source's length: +5.0 at 6–20 words against +1.0 at 1–4")
     assert "difference +4.0, 95 % percentile interval +3.0 to +5.0" in grows
-    (worse, falls) = said(comparison(system("uniform", False, (8.0, 6.0, 3.0), p=0.01, growth=-3.0)))
+    (worse, falls) = conclusions(comparison(system("uniform", False, (8.0, 6.0, 3.0), p=0.01, growth=-3.0)))
     assert "-3.3 BLEU" in worse and worse.endswith("worse.") and "falls" in falls
-    (undecided,) = said(comparison(system("twin", False, (10.0, 9.0, 8.3), growth=0.3)))
+    (undecided,) = conclusions(comparison(system("twin", False, (10.0, 9.0, 8.3), growth=0.3)))
     assert "undecided" in undecided, "and of a growth whose interval holds zero nothing is said"
 
 
 def test_better_is_lower_where_the_metric_says_so_and_tables_stay_narrow() -> None:
     ter = METRICS["ter"]
     made = replace(comparison(BETTER), metrics=(ter, *USUAL))
-    better, *_ = said(made)
+    better, *_ = conclusions(made)
     assert "attention has +3.0 TER over none (p = 0.002): worse." in better
     results = (*BETTER.results, replace(BETTER.deciding, score=interval(77.0)))
     wide = [replace(one, results=results) for one in made.systems]
@@ -129,12 +129,12 @@ def test_better_is_lower_where_the_metric_says_so_and_tables_stay_narrow() -> No
 def test_many_questions_and_single_runs_are_owned_up_to() -> None:
     """A verdict stands on the corrected p, and one run is said to be one."""
     lucky = replace(BETTER, name="lucky", results=(replace(BETTER.deciding, p_value=0.03),), p_corrected=0.06)
-    sentences = said(comparison(BETTER, lucky))
+    sentences = conclusions(comparison(BETTER, lucky))
     assert "(p = 0.002, 0.002 corrected for 2 comparisons): better" in sentences[0]
     assert "(p = 0.030, 0.060 corrected for 2 comparisons): undecided" in sentences[2]
     assert not any("another seed" in sentence for sentence in sentences)
     single = replace(BETTER, runs=BETTER.runs[:1])
-    assert "another seed" in said(comparison(single))[-1]
+    assert "another seed" in conclusions(comparison(single))[-1]
 
 
 def test_the_figure_has_a_line_and_intervals_for_each() -> None:

@@ -27,7 +27,7 @@ def test_the_medians_of_the_first_differences() -> None:
     report = replace(SMALL, records=tuple(turned(number, *one) for number, one in enumerate(facts, start=1)))
     text = said(report)
     assert "in 3 model verdicts: at piece 3 (median; 1 at the first), where its own piece is 1.00 nats likelier" in text
-    assert "behind that the output gains 0.25 more (median), and loses all of it in 1." in text
+    assert "after that the output gains 0.25 more (median), and loses all of it in 1." in text
     assert "most often where the reference has ▁cat 2 times (0.75 nats)." in text and "dog" not in text
     assert said(replace(SMALL, records=SMALL.records[:2])) == "", "none turned away"
 

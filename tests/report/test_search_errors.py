@@ -66,7 +66,9 @@ def test_bounds_over_all_come_before_what_was_proved() -> None:
     share = "at least 3 and at most 25 of 40 (7.5 to 62.5 %, 95 % Wilson interval 2.0 to 77.0 %)."
     assert second == f"The model's best is the empty translation: {share}"
     assert "proved for 18 of 40, the easier ones, which do not speak for the others: 10 of these outputs" in proved
-    assert "3 of the bests are empty" in proved and "0.50 times as many pieces" in proved and "%" not in proved
+    assert (
+        "3 of the best translations are empty" in proved and "0.50 times as many pieces" in proved and "%" not in proved
+    )
     assert "at most 32 of these 40 could gain in J" in last and "at most 0.123." in last
     assert "20 and at most 32 of 40" in " ".join(printed(replace(SMALL, proofs=proofs)).split())
     *_, apart, last = certificates(replace(proofs, other_pieces=2))
@@ -80,7 +82,7 @@ def test_where_nothing_or_all_is_proved() -> None:
     known = Bounds(1, 1, 4, 0.05, 0.7)
     assert bounds(known) == "1 of 4 (25.0 %, 95 % Wilson interval 5.0 to 70.0 %)"
     text = " ".join(certificates(Proofs(4, 4, known, 1, Bounds(0, 0, 4, 0.0, 0.49), 0.5, 0.8, 9)))
-    assert "The best is proved for all 4; the bests have 0.80 times" in text and "at least" not in text
+    assert "The best is proved for all 4; the best translations have 0.80 times" in text and "at least" not in text
 
 
 @pytest.mark.parametrize("widths", [(), (50,)])
