@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -75,9 +75,7 @@ def score(
         settings = search_settings(translator, objective)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
-        tally.words_of = lambda hypotheses: sum(
-            len(translator.decode_target(hypothesis.tokens).split()) for hypothesis in hypotheses
-        )
+        tally.words_of = lambda scores: _words(translator, scores)
         first = 1
         for window in streams.windows(rows, streams.WINDOW):
             lines = translator.read([line for line, _ in window], settings, first)
@@ -117,6 +115,10 @@ def _line(
     if form == "json":
         return to_json(score, text, pieces, line=number, candidate=rank)
     return row([str(number), str(rank), *columns(score, text, scores=True, pieces=pieces)])
+
+
+def _words(translator: Translator, scores: Sequence[Hypothesis]) -> int:
+    return sum(len(translator.decode_target(score.tokens).split()) for score in scores)
 
 
 @dataclass(frozen=True)
