@@ -96,17 +96,17 @@ def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
     return iter(take, [])
 
 
-def beside(lines: Iterator[str], others: Sequence[Iterator[str]], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def beside(lines: Iterator[str], streams: Sequence[Iterator[str]], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Lines that belong together, one from each stream; ValueError if a stream ends before another."""
     for number, line in enumerate(lines, start=1):
         row = [line]
-        for other, name in zip(others, names, strict=True):
-            if (text := next(other, None)) is None:
+        for stream, name in zip(streams, names, strict=True):
+            if (text := next(stream, None)) is None:
                 raise ValueError(f"{name}: ends before line {number}, which the source has; line N of each must match")
             row.append(text)
         yield tuple(row)
-    for other, name in zip(others, names, strict=True):
-        if next(other, None) is not None:
+    for stream, name in zip(streams, names, strict=True):
+        if next(stream, None) is not None:
             raise ValueError(f"{name}: has more lines than the source; line N of each must match")
 
 
