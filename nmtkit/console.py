@@ -1,4 +1,4 @@
-"""What people see while a command runs: results go to standard output, notes, warnings and progress to standard error.
+"""Output for people: results go to standard output; notes, warnings and progress go to standard error.
 
 Rich is imported only when something is shown. Text is shown as it is: no markup, no emoji codes, no wrapping.
 """
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NARROWEST = 80
-"""Columns that tables need: on a narrower terminal they wrap, but no digit is left out."""
+"""Columns that tables need; on a narrower terminal they wrap, but no digit is lost."""
 
 _quiet = False
 _live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
 
 
 def set_quiet(quiet: bool) -> None:
-    """Turns notes and progress off or on; warnings and results always appear."""
+    """Turn notes and progress off or on; warnings and results always appear."""
     global _quiet
     _quiet = quiet
 
 
 def stdout_console() -> Console:
-    """The console for results (tables). Whoever closes the pipe early has seen enough: that is the caller's to tell."""
+    """The console for results (tables). If its pipe is closed early, the caller gets the BrokenPipeError."""
     from rich.console import Console
 
     class Piped(Console):
@@ -49,13 +49,13 @@ def stderr_console() -> Console:
 
 
 def note(text: str) -> None:
-    """A line on standard error, unless quiet."""
+    """Print a line on standard error, unless quiet."""
     if not _quiet:
         _say(text)
 
 
 def warn(text: str) -> None:
-    """A warning on standard error, quiet or not."""
+    """Print a warning on standard error, even if quiet."""
     _say(f"warning: {text}", style="yellow")
 
 
@@ -63,8 +63,8 @@ class Progress:
     """A bar on a terminal, plain lines elsewhere: `with Progress(1000, "training") as progress: ...`."""
 
     def __init__(self, total: int | None, description: str, every: float | None = None) -> None:
-        """`total` is the number of units that `update` counts, None if it is not known; where there is no terminal,
-        `update` says them in a line, but not before `every` seconds have passed since the last (None: never)."""
+        """`total` is the number of units that `update` counts, None if it is not known. Without a terminal,
+        `update` prints a line, but not before `every` seconds have passed since the last one (None: never)."""
         self._total, self._description, self._every = total, description, every
         self._said = time.monotonic()
         self._bar: rich.progress.Progress | None = None
@@ -87,7 +87,7 @@ class Progress:
             self._bar.stop()
 
     def update(self, completed: int, **fields: str) -> None:
-        """Moves the bar to `completed` and shows the fields as "name value"."""
+        """Move the bar to `completed` and show the fields as "name value"."""
         status = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items())
         if self._bar is not None:
             self._bar.update(self._task, completed=completed, status=status)
@@ -97,7 +97,7 @@ class Progress:
             note(f"{self._description}: {completed}{of_total}  {status}")
 
     def line(self, text: str) -> None:
-        """A line that stays: above the bar on a terminal, a plain line elsewhere; nothing if quiet."""
+        """Print a line that stays: above the bar on a terminal, a plain line elsewhere; nothing if quiet."""
         note(text)
 
 
@@ -112,7 +112,7 @@ def _say(text: str, style: str = "") -> None:
 
 
 def tell(text: str) -> None:
-    """A line on standard error; where nobody can hear it (a full disk, a closed pipe), the work goes on in silence."""
+    """Print a line on standard error; if that fails (a full disk, a closed pipe), the work goes on in silence."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -120,7 +120,7 @@ def tell(text: str) -> None:
 
 
 def drop(stream: TextIO) -> None:
-    """Let a standard stream lead nowhere, lest the interpreter complain at exit about what it could not take."""
+    """Redirect a standard stream to nowhere, so that the interpreter does not complain at exit about unwritten data."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Where a model runs: the named device, the number of threads."""
+"""Where a model runs: its device and the number of CPU threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ THREADS = Within(1, 1024)
 
 
 def pick_device(name: str) -> torch.device:
-    """The named device; "auto" is the first GPU, or the CPU where there is none."""
+    """The named device; "auto" is the first GPU, or the CPU if there is none."""
     import torch
 
     if name == "auto":
@@ -31,7 +31,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def set_threads(threads: int) -> None:
-    """Let torch use so many CPU threads."""
+    """Let torch use this many CPU threads."""
     import torch
 
     THREADS.check("threads", threads, whole=True)

@@ -1,11 +1,11 @@
-"""What a file is that should be UTF-8 text and is not: its beginning and its invalid bytes give it away."""
+"""Recognises a file that should be UTF-8 text and is not, by its beginning and its invalid bytes."""
 
 from __future__ import annotations
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 
 BEGINNINGS = (
-    (BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark is its beginning
+    (BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark begins this one
     (BOM_UTF32_BE, "UTF-32"),
     (BOM_UTF16_LE, "UTF-16"),
     (BOM_UTF16_BE, "UTF-16"),
@@ -18,13 +18,13 @@ PACKED = (
     (b"PK\x03\x04", "zip, as .docx and .odt files are", "unzip"),
 )
 LOOKED_AT = 1000
-"""Bytes from which UTF-16 and UTF-32 without a mark are recognised."""
+"""Number of bytes by which UTF-16 and UTF-32 without a mark are recognised."""
 FEWEST = 2
-"""NUL bytes that they must have there."""
+"""Fewest NUL bytes that they must contain."""
 
 
 def foreign(beginning: bytes) -> str | None:
-    """What a file is that begins so, and how it becomes UTF-8 text; None where it may be UTF-8 already."""
+    """What a file with this beginning is, and how to turn it into UTF-8 text; None if it may be UTF-8 already."""
     for mark, kind, tool in PACKED:
         if beginning.startswith(mark) and (mark != b"BZh" or beginning[4:10] == b"1AY&SY"):
             return f"is packed ({kind}), not text; unpack it with {tool}"
@@ -35,7 +35,7 @@ def foreign(beginning: bytes) -> str | None:
 
 
 def _wide(sample: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: most of its text has the same bytes NUL in every 2 or 4."""
+    """The name of UTF-16 or UTF-32 without a mark, if it is one: the same byte of every 2 or 4 is mostly NUL."""
     if sample.count(0) < FEWEST:
         return None
     share = [sample[place::4].count(0) / max(1, len(sample[place::4])) for place in range(4)]
@@ -54,22 +54,22 @@ def not_utf8(line: bytes, rest: bytes, accents: bool) -> str:
     """Where a line is not valid UTF-8, and what to do about it.
 
     Args:
-        rest: of the file, after the line.
-        accents: whether the lines before it have valid characters beyond ASCII.
+        rest: the file after the line.
+        accents: whether earlier lines have valid characters beyond ASCII.
     """
     text = (line + b"\n" + rest).decode("utf-8", errors="surrogateescape")
     wrong = sum("\udc80" <= character <= "\udcff" for character in text)
     accents = accents or any("\x7f" < character < "\udc80" or character > "\udcff" for character in text)
     first = next(place for place, character in enumerate(text) if "\udc80" <= character <= "\udcff")
     at = len(text[:first].encode("utf-8"))
-    said = f"not valid UTF-8 at byte {at + 1} (0x{line[at]:02X})"
+    problem = f"not valid UTF-8 at byte {at + 1} (0x{line[at]:02X})"
     if "\0" in text:
-        return f"{said}; this is no text but binary data: name a text file"
+        return f"{problem}; this is no text but binary data: name a text file"
     if wrong == 1:
-        return f"{said}; all other bytes are valid, so mend this one"
+        return f"{problem}; all other bytes are valid, so mend this one"
     if accents:
-        return f"{said}, one of {wrong:,} such bytes; the rest is UTF-8, so mend these lines"
+        return f"{problem}, one of {wrong:,} such bytes; the rest is UTF-8, so mend these lines"
     return (
-        f"{said}, one of {wrong:,} such bytes; nothing beyond ASCII is valid, so the file has an older encoding: "
+        f"{problem}, one of {wrong:,} such bytes; nothing beyond ASCII is valid, so the file has an older encoding: "
         "convert it, if it is Western European with iconv -f LATIN1 -t UTF-8"
     )

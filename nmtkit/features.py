@@ -1,8 +1,8 @@
 """Feature files: sources that are vectors instead of text, such as the frames of speech or the regions of an image.
 
-A file holds a matrix (positions, features) for each sentence: `.npz` or `.safetensors` with one array a sentence, their
-names ending in numbers (arr_0, arr_1, …) that order them, or `.npy` with one array (sentences, positions, features). A
-matrix without positions stands for a blank line.
+A file holds a matrix (positions, features) for each sentence: `.npz` or `.safetensors` with one array per sentence,
+whose names end in numbers (arr_0, arr_1, …) that order them, or `.npy` with one array (sentences, positions, features).
+A matrix without positions stands for a blank line.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from nmtkit.files import belonging, read_lines
 
 ENDINGS = (".npz", ".npy", ".safetensors")
-"""How the names of feature files end."""
+"""The endings of the names of feature files."""
 Matrix = NDArray[np.float32]
 
 
 class Described(str):
-    """A sentence of vectors as people read it: a line that says what it is, with the vectors beside it.
+    """A sentence of vectors as a line of text: the line describes the vectors, which are kept as an attribute.
 
-    Two such lines are equal only where their vectors are, since the line holds a hash of them.
+    Two such lines are equal only if their vectors are, since the line contains a hash of them.
 
     Attributes:
-        matrix: (positions, features).
+        matrix: the vectors, (positions, features).
     """
 
     __slots__ = ("matrix",)
@@ -38,7 +38,7 @@ class Described(str):
 
     @classmethod
     def of(cls, matrix: Matrix, name: str) -> Described:
-        """The line of a matrix; an empty one where it has no positions."""
+        """The line of a matrix; empty if the matrix has no positions."""
         positions, width = matrix.shape
         digest = hashlib.sha256(np.ascontiguousarray(matrix).tobytes()).hexdigest()[:12]
         line = cls(f"{name}: {positions} × {width} features, {digest}" if positions else "")
@@ -47,17 +47,17 @@ class Described(str):
 
 
 def is_features(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of vectors, by its name."""
+    """Whether a file holds vectors, by the ending of its name."""
     return Path(path).suffix in ENDINGS
 
 
 def read_source(path: str | os.PathLike[str]) -> list[str]:
-    """The sentences of a source: lines of text, or of vectors (`Described`)."""
+    """The sentences of a source: lines of text, or `Described` vectors."""
     return [*read_features(path)] if is_features(path) else read_lines(path)
 
 
 def read_sources(source: str | os.PathLike[str], *texts: str | os.PathLike[str]) -> list[list[str]]:
-    """A source and the texts that belong to it line by line; ValueError where they differ in length or are empty."""
+    """A source and the texts that belong to it line by line; ValueError if their lengths differ or are 0."""
     return belonging([source, *texts], [read_source(source), *map(read_lines, texts)])
 
 
@@ -65,7 +65,7 @@ def read_features(path: str | os.PathLike[str]) -> list[Described]:
     """The sentences of a feature file.
 
     Raises:
-        ValueError: naming file and array, for what is no matrix of finite numbers, all of one width.
+        ValueError: unless all arrays are matrices of finite numbers with one width; names file and array.
     """
     Path(path).open("rb").close()
     try:
@@ -85,7 +85,7 @@ def read_features(path: str | os.PathLike[str]) -> list[Described]:
             )
         width = array.shape[1] if width is None else width
         if array.shape[1] != width or not width:
-            raise ValueError(f"{where} has {array.shape[1]} features a position; write as many for all, {width}")
+            raise ValueError(f"{where} has {array.shape[1]} features per position; write {width} for all")
         matrix = array.astype(np.float32)
         if not np.isfinite(matrix).all():
             raise ValueError(f"{where} has values that are not finite in float32; write others")
@@ -94,7 +94,7 @@ def read_features(path: str | os.PathLike[str]) -> list[Described]:
 
 
 def width_of(lines: Sequence[str], where: str) -> int:
-    """Features a position of the sentences of a source; ValueError, beginning with `where`, for lines of text."""
+    """Features per position of the sentences of a source; ValueError, beginning with `where`, for lines of text."""
     if not lines:
         raise ValueError(f"{where}: has no sentences; give at least one")
     return int(matrix_of(lines[0], where).shape[1])
@@ -109,13 +109,13 @@ def matrix_of(line: str, where: str) -> Matrix:
 
 
 def refuse_vectors(line: str, where: str) -> None:
-    """ValueError, beginning with `where`, for a sentence of vectors where text is read."""
+    """ValueError, beginning with `where`, for a sentence of vectors, since the model reads text."""
     if isinstance(line, Described):
         raise ValueError(f"{where}: this model reads text, but these are vectors; name a text file")
 
 
 def _arrays(path: Path) -> Mapping[str, NDArray[np.generic]]:
-    """The arrays of the sentences, by the name that an error gives them, in their order."""
+    """The arrays of the sentences in order, by the names that errors give them."""
     if path.suffix == ".npy":
         whole = np.load(path, allow_pickle=False)
         if whole.ndim != 3:
@@ -135,7 +135,7 @@ def _arrays(path: Path) -> Mapping[str, NDArray[np.generic]]:
 
 
 def _ordered(names: Sequence[str]) -> list[str]:
-    """Names by the numbers that they end in; ValueError where one has none, or two have the same."""
+    """Names in the order of the numbers that they end in; ValueError for a name without one, or a number twice."""
     numbers: dict[int, str] = {}
     for name in names:
         ending = re.search(r"[0-9]+$", name)

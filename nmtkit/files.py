@@ -28,11 +28,11 @@ from nmtkit.words import counted
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST_CONFIG = 1_000_000
 STANDARD = "-"
-"""In place of a file's name: standard input where it is read, standard output where the command line writes it."""
+"""The name that stands for standard input when it is read, and for standard output when the command line writes it."""
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    """Every line of a UTF-8 file; raises ValueError naming the file, and the line where a byte is not UTF-8."""
+    """Every line of a UTF-8 file; raises ValueError naming the file, and the line that is not UTF-8."""
     lines: list[str] = []
     with open_text(path) as stream:
         for number, line in enumerate(_raw_lines(stream, str(path)), start=1):
@@ -45,7 +45,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a TOML file says; ValueError in one line for anything that is none."""
+    """The content of a TOML file; ValueError in one line for anything else."""
     with _open_config(path) as stream:
         content = stream.read(LARGEST_CONFIG + 1)
     if len(content) > LARGEST_CONFIG:
@@ -59,7 +59,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def open_text(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file, or all of standard input for "-", opened for reading bytes; ValueError where that is not possible."""
+    """The file, or standard input for "-", opened for reading bytes; ValueError if that is not possible."""
     if str(path) == STANDARD:
         return io.BytesIO(sys.stdin.buffer.read())
     try:
@@ -84,7 +84,7 @@ def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
 
 
 def belonging(paths: Sequence[str | os.PathLike[str]], files: list[list[str]]) -> list[list[str]]:
-    """What was read from files that belong together line by line, checked as `read_parallel` does."""
+    """The lines of files that belong together line by line, checked as in `read_parallel`."""
     counts = ", ".join(f"{path} has {counted(len(lines), 'line')}" for path, lines in zip(paths, files, strict=True))
     if len({len(lines) for lines in files}) > 1:
         raise ValueError(f"parallel files need the same number of lines, but {counts}; line N of each must match")
@@ -104,10 +104,10 @@ def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> I
 
 
 def check_replaceable(path: str | os.PathLike[str], parents: bool = False) -> None:
-    """ValueError where no file can be written under this name: a folder has it, or there is none to hold the file.
+    """ValueError if no file can be written under this name: it is a folder, or the folder above it does not exist.
 
     Args:
-        parents: missing folders above the file will be made.
+        parents: whether missing folders above the file will be made.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -123,7 +123,7 @@ def check_replaceable(path: str | os.PathLike[str], parents: bool = False) -> No
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary file beside `path` to be written; it takes the place of `path` only if the body succeeds.
+    """Yields a temporary file beside `path` to write to; it replaces `path` only if the body succeeds.
 
     A reader, or a machine that loses power, finds either the old file or the new one, whole. A path that is no ordinary
     file (a pipe, /dev/null) cannot be replaced, so it gets the bytes at the end.
@@ -160,9 +160,9 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Within, no other process gets the folder locked; ValueError where one has it. It ends with the process at latest.
+    """Lock a folder within the block; ValueError if another process holds the lock. It ends with the process at latest.
 
-    A file system or operating system without such locks lets everybody in.
+    On a file system or an operating system without such locks, nothing is locked.
     """
     try:
         import fcntl
@@ -186,13 +186,13 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a whole UTF-8 file or leaves the old one as it was; a lone surrogate is written as \\udXXX."""
+    """Write a whole UTF-8 file or leave the old one as it was; a lone surrogate is written as \\udXXX."""
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes a whole JSON file; raises ValueError for NaN and infinity, which JSON does not know."""
+    """Write a whole JSON file; raises ValueError for NaN and infinity, which JSON does not have."""
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     except ValueError as error:
@@ -207,14 +207,14 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def sha256_of_lines(lines: Iterable[str]) -> str:
-    """The SHA-256 of a text, each line ended by a newline: that of its file, unless that has other line ends."""
+    """The SHA-256 of a text whose lines end in a newline: that of its file, unless the file has other line ends."""
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
     """The lines of a binary stream without their ends and without the byte order mark of the first.
 
-    ValueError where the first tells that this is another encoding or a packed file.
+    ValueError if the first line shows that the file is packed or has another encoding.
     """
     for number, line in enumerate(stream):
         if number == 0:
@@ -227,7 +227,7 @@ def _raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _open_config(path: str | os.PathLike[str]) -> BinaryIO:
-    """As `open_text`; of a pipe into which nobody writes, which would keep us waiting for ever, nothing is read."""
+    """Like `open_text`, but ValueError for a pipe into which nobody writes, where reading would never end."""
     if not Path(path).is_fifo():
         return open_text(path)
     stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
@@ -239,7 +239,7 @@ def _open_config(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _is_endless(stream: BinaryIO) -> bool:
-    """Whether a file is a device such as /dev/zero; a terminal and /dev/null come to an end."""
+    """Whether a file is a device without an end, such as /dev/zero; a terminal and /dev/null have an end."""
     mode = os.fstat(stream.fileno())
     device = stat.S_ISCHR(mode.st_mode) or stat.S_ISBLK(mode.st_mode)
     return device and not stream.isatty() and mode.st_rdev != os.stat(os.devnull).st_rdev
@@ -260,7 +260,7 @@ def _feeding(path: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of files, has reached the disk."""
+    """Wait until a file, or a folder's list of files, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

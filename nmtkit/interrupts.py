@@ -1,4 +1,4 @@
-"""Ctrl-C: while modules are loaded it ends the process at once, then it is a KeyboardInterrupt, also in C++ code."""
+"""Ctrl-C ends the process at once while modules are loaded; later it is a KeyboardInterrupt, even in C++ code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TypeVar
 
 INTERRUPTED = 130
-"""The exit code."""
+"""The exit code after Ctrl-C."""
 
 Result = TypeVar("Result")
 
@@ -21,9 +21,9 @@ _abandoned = False
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Within, until `started`, Ctrl-C ends the process in one line: an exception would be lost in some import."""
+    """Until `started`, Ctrl-C within the block ends the process in one line: an import could swallow an exception."""
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored, as behind nohup, or somebody else's
+    if before is not signal.default_int_handler:  # ignored, as under nohup, or handled by the caller
         yield
         return
     signal.signal(signal.SIGINT, _quit)
@@ -35,13 +35,13 @@ def starting() -> Iterator[None]:
 
 
 def started() -> None:
-    """From now on there may be files half-written, which a KeyboardInterrupt lets clean up."""
+    """From now on Ctrl-C is a KeyboardInterrupt, so that half-written files are cleaned up."""
     if signal.getsignal(signal.SIGINT) is _quit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
-    """The result of long work in C++, which sees no Ctrl-C: it is done in a thread, and left alone when it comes."""
+    """The result of long work in C++, which does not see Ctrl-C: it runs in a thread, which Ctrl-C abandons."""
     results: list[Result] = []
     errors: list[BaseException] = []
 
@@ -65,13 +65,13 @@ def interruptible(work: Callable[[], Result]) -> Result:
 
 
 def leave(code: int) -> None:
-    """End the process at once where work was left alone, for the interpreter would wait for it, or crash over it."""
+    """End the process at once if work was abandoned: the interpreter would wait for it, or crash because of it."""
     if _abandoned:
         os._exit(code)
 
 
 def _ignore() -> None:
-    """While the interpreter ends; it would also end by the signal if a KeyboardInterrupt had passed through `exec`."""
+    """Ignore Ctrl-C while the interpreter ends, which the signal would otherwise kill after a KeyboardInterrupt."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

@@ -1,7 +1,7 @@
-"""Memory: freed memory that is kept, and how an error says that none is left.
+"""Memory: keeps freed memory for reuse, and recognises errors that say that none is left.
 
-glibc returns blocks above a threshold to the system as soon as they are freed, so a training step pays for every page
-of its large tensors anew. Telling it to keep them sped a Transformer-Tiny step up by 40 %. Only glibc is touched.
+glibc returns large blocks to the system as soon as they are freed, so a training step pays for every page of its large
+tensors anew. Telling it to keep them sped a Transformer-Tiny step up by 40 %. Only glibc is affected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _LARGE = 2**31 - 1
 
 SIGNS = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED")
-"""What PyTorch says where an allocator (of CUDA, of the CPU, of cuBLAS) has no memory left."""
+"""Words in the errors of PyTorch's allocators (CUDA, CPU, cuBLAS) that have no memory left."""
 
 
 def keep_freed_memory() -> bool:
@@ -25,7 +25,7 @@ def keep_freed_memory() -> bool:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether memory ran out, on the GPU or elsewhere; then less at a time may do, where any other error would stay."""
+    """Whether memory ran out, on the GPU or elsewhere; if so, a smaller batch may succeed."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)

@@ -1,6 +1,6 @@
-"""Sequences of unequal length in one flat tensor, and as padded rows: the only padding there is.
+"""Sequences of unequal length in one flat tensor, and as padded rows: all padding happens here.
 
-Shape key: B sequences, T the longest of them, F numbers a position.
+Shape key: B sequences, T positions of the longest of them, F features per position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Ragged:
     """
 
     def __init__(self, flat: Tensor, lengths: Sequence[int]) -> None:
-        """`flat` holds the sequences one behind the other, (positions) or (positions, F)."""
+        """`flat` holds the sequences one after another, (positions) or (positions, F)."""
         self._flat = flat
         self._ends = torch.tensor([0, *lengths], dtype=torch.int64).cumsum(0)
         self.lengths: list[int] = list(lengths)
@@ -52,7 +52,7 @@ class Ragged:
         return self._flat[self._ends[index] : self._ends[index + 1]]
 
     def rows(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Some sequences as rows, ids as int64, (B, T) or (B, T, F), zeros (PAD) behind each; True where a row is."""
+        """Sequences as rows, (B, T) of int64 or (B, T, F), padded with zeros (PAD); and the mask, False at padding."""
         index_B = torch.tensor(indices)
         start_B1, end_B1 = self._ends[index_B].unsqueeze(1), self._ends[index_B + 1].unsqueeze(1)
         place_BT = start_B1 + torch.arange(int((end_B1 - start_B1).max()))
@@ -63,5 +63,5 @@ class Ragged:
 
 
 def shifted(target_BT: Tensor) -> Tensor:
-    """Targets as a decoder reads them: BOS first, the last token left out."""
+    """Targets as a decoder reads them: BOS first, without the last token."""
     return torch.cat((target_BT.new_full((target_BT.shape[0], 1), BOS), target_BT[:, :-1]), dim=1)

@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses: from and to the mappings of TOML and JSON, checked by type and bounds."""
+"""Settings as frozen dataclasses: converted from and to TOML and JSON, and checked by type and bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Within:
         high: the greatest value.
         above: the value must be above `low`.
         below: the value must be below `high`.
-        usual: what most people choose, for error messages; None: nothing in particular.
+        usual: the usual value, for error messages, or None.
     """
 
     low: float
@@ -54,11 +54,11 @@ class Within:
 
 
 SEED = Within(0, 2**32 - 1)
-"""What a random generator starts from; NumPy takes no more."""
+"""The bounds of the seed of a random generator; NumPy takes no larger one."""
 
 
 def check_bounds(instance: Any) -> None:
-    """ValueError for a field of a dataclass instance whose value is not within the bounds that it is annotated with."""
+    """ValueError if a field of a dataclass instance has a value outside the bounds in its annotation."""
     cls: type = type(instance)
     for name, (within, whole) in _bounded(cls).items():
         value = getattr(instance, name)
@@ -72,13 +72,13 @@ def bounds(cls: type, name: str) -> Within:
 
 
 def all_bounds(cls: type) -> dict[str, Within]:
-    """The bounds of all fields of a dataclass that are annotated with some."""
+    """The bounds of all fields of a dataclass that have bounds, by name."""
     return {name: within for name, (within, _) in _bounded(cls).items()}
 
 
 @functools.cache
 def _bounded(cls: type) -> dict[str, tuple[Within, bool]]:
-    """The fields that have bounds, with them, and whether the number must be whole."""
+    """The fields that have bounds: the bounds, and whether the number must be whole."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         name: (fact, float not in _alternatives(typing.get_args(hint)[0]))
@@ -90,14 +90,14 @@ def _bounded(cls: type) -> dict[str, tuple[Within, bool]]:
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it; a whole number of many digits by its size."""
+    """A value as an error message shows it; a whole number of many digits is shown by its size."""
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"{'-' * (value < 0)}1e{math.floor(math.log10(abs(value)))}"
     return repr(value)
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
-    """An instance of the dataclass `cls`; keys that are missing take their defaults.
+    """An instance of the dataclass `cls`; missing keys take their defaults.
 
     Raises ValueError beginning with `where` (a file, a table) for an unknown key, a value of another type, a missing
     key without default, and whatever the dataclass itself refuses.
@@ -127,14 +127,14 @@ def to_mapping(instance: Any) -> dict[str, Any]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: " did you mean 'y'?" or, if nothing is near, the list of what is known."""
+    """The end of an error message: " did you mean 'y'?" or, if no known word is near, the list of them."""
     choices = list(known)
     matches = difflib.get_close_matches(word, choices, n=1)
     return f" did you mean {matches[0]!r}?" if matches else f" known are {', '.join(choices)}"
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    """The value as the type asks for it (an int becomes a float, a list a tuple); ValueError if it does not fit."""
+    """The value converted to the type (an int to a float, a list to a tuple); ValueError if it does not fit."""
     for kind in _alternatives(hint):
         if kind is float and type(value) is int:
             try:

@@ -1,6 +1,6 @@
 """Text to text: any search over any source, order restored.
 
-All that is searched or scored goes through one method, `find`. It takes a search (a value such as `Beam` or `Exact`), a
+Every search and every scoring goes through one method, `find`. It takes a search (a value such as `Beam` or `Exact`), a
 source, and a query for each sentence.
 
 From Python:
@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Translation(Hypothesis):
-    """One output, as ids and as `text`."""
+    """A hypothesis with its text."""
 
     text: str = ""
 
@@ -49,11 +49,11 @@ class Translator:
     """A model with its tokenizer and default settings.
 
     Attributes:
-        model: anything that steps; a `Model` is in evaluation mode.
-        tokenizer: of source and target.
-        defaults: used where `translate` is not told otherwise.
-        options: what the model folder says (of an ensemble the first's); None for a model that has none.
-        folder_hash: SHA-256 over options, tokenizer and weights, of an ensemble joined by "+"; empty likewise.
+        model: any `Stepper`; a `Model` is in evaluation mode.
+        tokenizer: the tokenizer of source and target.
+        defaults: search settings for all that a caller does not set.
+        options: options of the model folder (the first of an ensemble); None for a model without a folder.
+        folder_hash: SHA-256 over options, tokenizer and weights, joined by "+" for an ensemble; empty without a folder.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Translator:
         """Load a model folder, or several as one ensemble: the mean of their probabilities.
 
         Args:
-            folders: of an ensemble all with one tokenizer; default settings are the first's.
-            device: "cpu", "cuda", "cuda:1" …, or "auto": a GPU where there is one.
+            folders: all with the same tokenizer; the default settings are those of the first.
+            device: "cpu", "cuda", "cuda:1" …, or "auto": a GPU if there is one.
             threads: CPU threads; None: torch's default.
             weights: "best" or "last".
 
         Raises:
-            ValueError: in one line, for a folder that is missing, foreign or damaged, vocabularies that differ, or a
-                device that is not there.
+            ValueError: in one line, for a folder that is missing, foreign or damaged, for vocabularies that differ, or
+                for a device that does not exist.
         """
         keep_freed_memory()
         place = pick_device(device)
@@ -107,24 +107,24 @@ class Translator:
         *,
         listener: Listener | None = None,
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each line, best first (fewer where the beam holds fewer).
+        """The `n_best` translations of each line, best first (fewer if the beam holds fewer).
 
         Args:
             first_line: number of the first line, for warnings; None: no warnings.
-            listener: hears of lines that could not be translated, which then have none; without it the error is raised.
+            listener: is told of lines that fail, which then have no translation; without it the error is raised.
         """
         source = self.read(lines, settings, first_line)
         return self.texts(self.find(Beam.of(settings), source, settings, listener=listener))
 
     def read(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None = None) -> Source:
-        """Lines as the model reads them: tokenised once, and cut where they are too long.
+        """Lines as the model reads them: tokenised once, and cut if they are too long.
 
         Args:
-            lines: of text; of vectors (`features.read_source`) where the model reads these.
-            first_line: number of the first line, for warnings about those that are cut; None: no warnings.
+            lines: lines of text, or of vectors (`features.read_source`) if the model reads vectors.
+            first_line: number of the first line, for warnings about lines that are cut; None: no warnings.
 
         Raises:
-            ValueError: for text where the model reads vectors, and the other way round.
+            ValueError: for text if the model reads vectors, and the other way round.
         """
         most, reason = self._most_source(settings)
         unit = "piece" if self.tokenizer.features is None else "vector"
@@ -138,7 +138,7 @@ class Translator:
         return Vectors(lines, self.tokenizer.features, most, first_line or 1, cut)
 
     def queries(self, source: Source, settings: SearchSettings) -> list[Query]:
-        """What a search is asked about each sentence: the limits of its translation. One for a blank one is empty."""
+        """A query for each sentence, with the length limits of its translation, which is empty for a blank sentence."""
         return [
             Query(1, index=index) if source.blank(index) else self._query(units, settings, index)
             for index, units in enumerate(source.units)
@@ -153,15 +153,15 @@ class Translator:
         *,
         listener: Listener | None = None,
     ) -> list[Result | None]:
-        """What a search finds for each sentence, in order.
+        """Run a search; returns its result for each sentence, in order.
 
         Args:
-            settings: say how long a target may be, and how much is read at one time.
+            settings: they say how long a target may be, and how much the model reads at one time.
             queries: one for each sentence; None: those of `queries`.
-            listener: hears of sentences that could not be done, whose result is None; without it the error is raised.
+            listener: is told of sentences that fail, whose result is None; without it the error is raised.
 
         Raises:
-            ValueError: for a target that is longer than `longest_target`, and where a probability is not finite.
+            ValueError: for a target that is longer than `longest_target`, or a probability that is not finite.
         """
         asked = self.queries(source, settings) if queries is None else queries
         assert len(asked) == len(source.lengths)
@@ -191,7 +191,7 @@ class Translator:
         """Forced scores of any number of given translations (ids ending in EOS) of each sentence.
 
         Args:
-            listener: hears of sentences that could not be scored, which then have none; without it the error is raised.
+            listener: is told of sentences that fail, which then have no scores; without it the error is raised.
 
         Raises:
             ValueError: for a target that is longer than `longest_target`.
@@ -214,21 +214,21 @@ class Translator:
         return (*self.tokenizer.target.encode(text), EOS)
 
     def decode_target(self, tokens: Sequence[int]) -> str:
-        """The text of target ids. A line feed, which the model can spell in bytes, becomes a space: one line a text."""
+        """The text of target ids, always one line: a line feed, which the model can spell in bytes, becomes a space."""
         return self.tokenizer.target.decode([token for token in tokens if token != EOS]).replace("\n", " ")
 
     def text(self, hypothesis: Hypothesis) -> Translation:
         """A hypothesis with its text."""
         return Translation(**vars(hypothesis), text=self.decode_target(hypothesis.tokens))
 
-    def texts(self, found: Sequence[Sequence[Hypothesis] | None]) -> list[list[Translation]]:
-        """Hypotheses of each sentence with their texts; none where there is no result."""
-        return [[self.text(hypothesis) for hypothesis in hypotheses or ()] for hypotheses in found]
+    def texts(self, results: Sequence[Sequence[Hypothesis] | None]) -> list[list[Translation]]:
+        """The hypotheses of each sentence with their texts; an empty list if there is no result."""
+        return [[self.text(hypothesis) for hypothesis in hypotheses or ()] for hypotheses in results]
 
     def longest_target(self, settings: SearchSettings) -> int:
-        """The most target pieces that are scored, EOS counted: as many as a search could give the longest source.
+        """The most target pieces of a text to score, EOS counted: the limit of a search for the longest source.
 
-        A smaller length limit leaves it what it is, so that a translation beyond the limit still has its score.
+        A smaller length limit does not change it, so that a translation beyond the limit still has its score.
         """
         most = max(default_limit(settings.max_source), settings.lengths(settings.max_source)[1])
         return min(most, self.model.longest or most)
@@ -238,7 +238,7 @@ class Translator:
         return len(tokens) <= self.longest_target(settings)
 
     def excess(self, tokens: Sequence[int], settings: SearchSettings) -> str:
-        """Why target ids are not scored, in words; nothing where they are few enough."""
+        """The reason in words why target ids cannot be scored; empty if they are few enough."""
         if self.holds(tokens, settings):
             return ""
         longest = self.longest_target(settings)
@@ -246,14 +246,14 @@ class Translator:
         return f"{counted(len(tokens), 'target piece')}, more than any translation has ({why}, end of sentence counted)"
 
     def _most_source(self, settings: SearchSettings) -> tuple[int, str]:
-        """The most source pieces, or vectors, that are read, EOS not counted, and what says so."""
+        """The most source pieces or vectors that the model reads, EOS not counted, and the reason in words."""
         longest, end = self.model.longest, int(self.tokenizer.features is None)
         if longest is None or settings.max_source < longest:
             return settings.max_source, "max_source"
         return longest - end, f"max_positions = {longest}{', end of sentence counted' if end else ''}"
 
     def _query(self, units: int, settings: SearchSettings, index: int) -> Query:
-        """The fewest and the most target pieces of a sentence, EOS counted, none beyond what the model can hold."""
+        """The query of a sentence: its fewest and most target pieces, EOS counted, within what the model can hold."""
         fewest, most = settings.lengths(units)
         longest = self.model.longest or most
         return Query(min(most, longest), min(fewest, longest), index=index)

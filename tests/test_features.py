@@ -64,7 +64,7 @@ def test_vectors_belong_to_texts_line_by_line(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "another width": ({"a0": np.zeros((2, 3)), "a1": np.zeros((2, 4))}, "a1 has 4 features a position; .* 3"),
+    "another width": ({"a0": np.zeros((2, 3)), "a1": np.zeros((2, 4))}, "a1 has 4 features per position; .* 3"),
     "no matrix": ({"a0": np.zeros(3)}, r"a0 is of shape \(3,\)"),
     "no numbers": ({"a0": np.array([["x"]])}, "a0 is of shape .* and type <U1"),
     "not finite": ({"a0": np.array([[np.inf]])}, "a0 has values that are not finite"),

@@ -17,7 +17,7 @@ from nmtkit.ragged import shifted
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs as padded tensors: source ids, where there is source, decoder input (BOS first) and output (EOS last)."""
+    """Pairs as padded tensors: source, mask of its positions, decoder input (BOS first) and output (EOS last)."""
 
     source_BS: Tensor
     mask_BS: Tensor
@@ -28,11 +28,11 @@ class Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
     def size(self) -> int:
-        """How many pairs."""
+        """The number of pairs."""
         return self.source_BS.shape[0]
 
     def halves(self) -> list[Batch]:
-        """The batch in two, or as it is if it has one pair."""
+        """The batch in two halves, or as it is if it has only one pair."""
         if self.size() == 1:
             return [self]
         middle = self.size() // 2
@@ -70,8 +70,9 @@ def group(
 def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
     """All pairs of the corpus once, as lists of indices.
 
-    Pairs are sorted by target length in steps of two, within a step by source length, up and down in turn, equal ones
-    at random; then cut under the budget, and the batches shuffled: little padding, and another grouping every epoch.
+    Pairs are sorted by target length in steps of two; within a step by source length, up and down in turn, equal pairs
+    at random. They are then cut under the budget, and the batches are shuffled: little padding, and other batches in
+    every epoch.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     shuffled = torch.randperm(len(corpus), generator=generator).tolist()

@@ -1,4 +1,4 @@
-"""Parallel text as ids: what is kept, what is left out, and how much of each."""
+"""Parallel text as ids, with counts of the pairs that are kept and left out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Counts:
-    """What was found in a parallel text.
+    """Counts of the pairs of a parallel text.
 
     Attributes:
         pairs: lines of each file.
         empty: pairs left out because a side is blank.
-        overlong: pairs left out because a side has more pieces than allowed.
+        overlong: pairs left out because a side has too many pieces.
         duplicates: pairs that repeat an earlier one; they stay in.
     """
 
@@ -49,7 +49,7 @@ class Corpus:
 def load_corpus(
     source_lines: Sequence[str], target_lines: Sequence[str], tokenizer: Tokenizer, max_source: int, max_target: int
 ) -> Corpus:
-    """Encode a parallel text; pairs with a blank or over-long side (in pieces, without EOS) are left out whole."""
+    """Encode a parallel text; pairs with a blank or over-long side (in pieces, without EOS) are left out entirely."""
     assert len(source_lines) == len(target_lines)
     sources: list[Any] = []
     targets: list[list[int]] = []

@@ -18,12 +18,12 @@ from nmtkit.tokenizer.vocabulary import Vocabulary
 
 
 class Source(Protocol):
-    """Some sentences in a model's source language, whatever they are made of.
+    """Sentences in a model's source language, whether they are text or vectors.
 
     Attributes:
-        first: number of the first sentence in the text that they are a part of.
-        lengths: positions that the model reads of each sentence, its end counted.
-        units: what a length limit counts of each: pieces without the end of sentence, or vectors.
+        first: number of the first sentence in the whole text.
+        lengths: positions that the model reads of each sentence, including its end.
+        units: length of each sentence for a length limit: its pieces without the end of sentence, or its vectors.
     """
 
     @property
@@ -37,7 +37,7 @@ class Source(Protocol):
         """Whether there is nothing to translate, so that only the empty translation is right."""
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Some sentences as `Model.encode` takes them: ids (B, S), or vectors (B, S, F), and the mask (B, S)."""
+        """A batch of sentences as `Model.encode` takes it: ids (B, S) or vectors (B, S, F), and the mask (B, S)."""
 
     def show(self, index: int) -> str:
         """A sentence as people read it."""
@@ -47,15 +47,15 @@ class Source(Protocol):
 
 
 class Lines:
-    """Lines of text, tokenised once, cut where they are too long.
+    """Lines of text, tokenised once, cut if they are too long.
 
     Args:
-        most: pieces that are read of a line, its end not counted.
+        most: most pieces of a line that the model reads, without its end.
         first: number of the first line.
-        cut: is told the number and the pieces of a line that is longer.
+        cut: called with the number and the pieces of each line that is longer.
 
     Raises:
-        ValueError: naming the line, for vectors.
+        ValueError: if a line is vectors; names the line.
     """
 
     def __init__(
@@ -91,24 +91,24 @@ class Lines:
         return self._lines[index]
 
     def names(self, index: int) -> tuple[str, ...]:
-        """The pieces that are read."""
+        """The pieces that the model reads."""
         return tuple(self._vocabulary.pieces(self._ids[index].tolist()))
 
 
 class Vectors:
-    """Sentences of feature vectors, cut where they are too long. They have no end of sentence.
+    """Sentences of feature vectors, cut if they are too long. They have no end of sentence.
 
     A sentence without positions is blank; the model reads one vector of zeros for it.
 
     Args:
         lines: `Described`.
-        width: features that the model reads of a position.
-        most: positions that are read of a sentence.
+        width: features per position that the model reads.
+        most: most positions of a sentence that the model reads.
         first: number of the first sentence.
-        cut: is told the number and the positions of a sentence that is longer.
+        cut: called with the number and the positions of each sentence that is longer.
 
     Raises:
-        ValueError: naming the line, for text and for vectors of another width.
+        ValueError: if a line is text, or vectors of another width; names the line.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Vectors:
             number = first + index
             matrix = matrix_of(line, f"line {number}")
             if matrix.shape[1] != width:
-                raise ValueError(f"line {number}: {matrix.shape[1]} features a position, but the model reads {width}")
+                raise ValueError(f"line {number}: {matrix.shape[1]} features per position, but the model reads {width}")
             if len(matrix) > most:
                 cut(number, len(matrix))
             self.units[index] = min(len(matrix), most)
@@ -134,7 +134,7 @@ class Vectors:
         self.lengths = self._vectors.lengths
 
     def blank(self, index: int) -> bool:
-        """Whether there are no positions."""
+        """Whether the sentence has no positions."""
         return not self.units[index]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -142,9 +142,9 @@ class Vectors:
         return self._vectors.rows(indices)
 
     def show(self, index: int) -> str:
-        """Where the vectors are, how many, and a hash of them."""
+        """The place, the shape and a hash of the vectors."""
         return self._lines[index]
 
     def names(self, index: int) -> tuple[str, ...]:
-        """The numbers of the positions that are read, from 1."""
+        """The numbers of the positions that the model reads, from 1."""
         return tuple(str(place) for place in range(1, self.lengths[index] + 1))

@@ -1,4 +1,4 @@
-"""Work on a source in batches of like length: results in the order of the sentences, what fails alone by itself."""
+"""Work on a source in batches of similar length: results stay in order, and a sentence that fails fails alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Result = TypeVar("Result")
 
 
 class Listener(Protocol):
-    """Hears how the sentences fare."""
+    """Is told of the sentences that are done and of those that failed."""
 
     def done(self, results: Sequence[Any]) -> None:
-        """Some more sentences are done: what came of them, in no order."""
+        """More sentences are done; their results, in no particular order."""
 
     def failed(self, line: int, error: Exception) -> None:
-        """The sentence of this number could not be done; the others go on."""
+        """The sentence of this number failed; the others go on."""
 
 
 def in_batches(
@@ -29,16 +29,16 @@ def in_batches(
     work: Callable[[list[int]], Sequence[Result | None]],
     listener: Listener | None = None,
 ) -> list[Result | None]:
-    """Do some work on sentences of a source, in batches of like length; a result for each of the source (None: none).
+    """Work on sentences of a source in batches of similar length; a result for each sentence of the source, or None.
 
-    A batch for which memory does not suffice is halved until the sentences that need too much stand alone. Any other
+    A batch that needs too much memory is halved until the sentences that need too much stand alone. Any other
     error ends the work.
 
     Args:
-        indices: of the sentences.
+        indices: the sentences to work on.
         tokens: most padded source positions of a batch.
-        work: given the indices of some sentences returns a result for each, None for one that failed.
-        listener: hears how the sentences fare; those that fail have no result (None). None: the error is raised.
+        work: takes the indices of a batch; returns a result for each, None for one that failed.
+        listener: is told how the sentences fare; those that fail have the result None. None: an error is raised.
     """
     lengths = source.lengths
     order = sorted(indices, key=lambda index: lengths[index])
@@ -47,7 +47,7 @@ def in_batches(
     while batches:
         chosen = batches.pop()
         try:
-            found = work(chosen)
+            own = work(chosen)
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
@@ -57,8 +57,8 @@ def in_batches(
                 fail(listener, source.first + chosen[0], error)
             continue
         if listener is not None:
-            listener.done([result for result in found if result is not None])
-        for index, result in zip(chosen, found, strict=True):
+            listener.done([result for result in own if result is not None])
+        for index, result in zip(chosen, own, strict=True):
             results[index] = result
             if result is None:
                 number = source.first + index
@@ -68,7 +68,7 @@ def in_batches(
 
 
 def fail(listener: Listener | None, number: int, error: Exception) -> None:
-    """Tell the listener that a sentence could not be done; without one the error is raised."""
+    """Tell the listener that a sentence failed; without a listener, raise the error."""
     if listener is None:
         raise error
     listener.failed(number, error)

@@ -1,8 +1,8 @@
 """A model folder: options.json, the tokenizer, weights.safetensors (best) and last.safetensors.
 
-The options and the tokenizer are written once, when training starts; the weights are replaced whole, and carry in
-their header how many updates they had, their scores, and a hash over model options, tokenizer and tensors, so weights
-that do not belong to the folder or were damaged are recognised.
+The options and the tokenizer are written once, when training starts. The weights are replaced whole; their header
+holds the number of updates, the scores, and a hash over model options, tokenizer and tensors, so weights that do not
+belong to the folder or were damaged are recognised.
 """
 
 from nmtkit.checkpoint.loading import RESTORE, Checkpoint, build_model, load, load_ensemble

@@ -18,7 +18,7 @@ from nmtkit.settings import nearest
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 RESTORE = "the weights fit no other, so restore a copy"
-"""What helps where a model folder's tokenizer is missing or damaged."""
+"""The end of an error message if a model folder's tokenizer is missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Checkpoint:
     """A loaded model.
 
     Attributes:
-        model: in evaluation mode.
-        options: all of options.json.
-        hash: over model options, tokenizer and weights (SHA-256).
-        steps: updates behind these weights.
-        scores: on the dev set when they were saved: `loss` (nats a piece), `bleu`.
+        model: the model, in evaluation mode.
+        options: the content of options.json.
+        hash: SHA-256 over model options, tokenizer and weights.
+        steps: number of updates that led to these weights.
+        scores: scores on the dev set when the weights were saved: `loss` (nats per piece), `bleu`.
     """
 
     model: Model
@@ -76,19 +76,19 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
 def load_ensemble(
     folders: Sequence[str | Path], *, weights: str = "best", device: torch.device | str = "cpu"
 ) -> Checkpoint:
-    """Load one model folder as it is, or several as one model: options and scores are the first's.
+    """Load one model folder, or several as an ensemble, with the options and scores of the first.
 
     Raises:
-        ValueError: where the vocabularies of two folders differ, so that their probabilities have no mean.
+        ValueError: if the vocabularies of two folders differ, so that their probabilities have no mean.
     """
     first, *others = (load(folder, weights=weights, device=device) for folder in folders)
-    for folder, other in zip(folders[1:], others, strict=True):
-        if other.tokenizer.hash() != first.tokenizer.hash():
+    for folder, member in zip(folders[1:], others, strict=True):
+        if member.tokenizer.hash() != first.tokenizer.hash():
             raise ValueError(
                 f"{folder}: has another vocabulary than {folders[0]}; an ensemble needs one, so train its members with "
                 f"--tokenizer {folders[0]}"
             )
     if not others:
         return first
-    model = Ensemble([first.model, *(other.model for other in others)]).eval()
-    return replace(first, model=model, hash="+".join([first.hash, *(other.hash for other in others)]))
+    model = Ensemble([first.model, *(member.model for member in others)]).eval()
+    return replace(first, model=model, hash="+".join([first.hash, *(member.hash for member in others)]))

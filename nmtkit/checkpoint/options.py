@@ -21,7 +21,7 @@ from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 FORMAT = 1
-"""Version of the folder's layout; a folder of a newer one is refused."""
+"""Version of the folder's layout; a folder of a newer version is refused."""
 OPTIONS = "options.json"
 
 T = TypeVar("T")
@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """All that options.json says.
+    """The content of options.json.
 
     Attributes:
-        path: of the file, for error messages.
-        model: with today's defaults for what the folder does not say.
-        tokenizer, languages, provenance: likewise.
+        path: path of the file, for error messages.
+        model: options of the model, with today's defaults for those that the folder does not have.
+        tokenizer, languages, provenance: the sections of these names, with defaults likewise.
         data: SHA-256 of the files of text by role ("train source" …).
-        defaults: settings of the search.
-        chosen_on: what these were chosen on; None: they are those of the training.
-        written: the file as it is, which hashes are made of and which an older version wrote in fewer words.
+        defaults: default settings of the search.
+        chosen_on: the text on which these defaults were chosen; None if training set them.
+        written: the file as it is, with fewer keys if an older version wrote it; hashes are computed from it.
     """
 
     path: Path
@@ -52,11 +52,11 @@ class FolderOptions:
     written: Mapping[str, Any]
 
     def training(self, kind: type[T]) -> T:
-        """The options of training as the dataclass of whoever trains; ValueError where they are none."""
+        """The options of training as a dataclass of the caller; ValueError if they do not fit it."""
         return from_mapping(kind, self.written.get("training", {}), f"{self.path}: training")
 
     def configuration(self, kind: type[Any]) -> Configuration:
-        """What determines the weights; `kind` as for `training`."""
+        """Everything that determines the weights; `kind` as for `training`."""
         return Configuration(self.model, self.training(kind), self.tokenizer, self.languages, self.data)
 
     def model_hash(self, tokenizer: Tokenizer, weights: Mapping[str, Tensor]) -> str:
@@ -64,22 +64,22 @@ class FolderOptions:
         return model_hash(self.written["model"], tokenizer, weights)
 
     def read_weights(self, path: Path, tokenizer: Tokenizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Weights and their header; ValueError where they are damaged, or not of this folder and this tokenizer."""
+        """Weights and their header; ValueError if they are damaged, or not of this folder and this tokenizer."""
         return read_weights(path, self.written["model"], tokenizer)
 
     def run_hash(self, free: Sequence[str]) -> str:
-        """SHA-256 over everything that determines the weights, without some options of training that may change."""
+        """SHA-256 over everything that determines the weights, except options of training that may change (`free`)."""
         facts = {key: self.written.get(key) for key in ("model", "tokenizer", "languages", "data")}
         training = {key: value for key, value in self.written.get("training", {}).items() if key not in free}
         return hashlib.sha256(json.dumps({**facts, "training": training}, sort_keys=True).encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
-        """Everything, in the order and in the words of the file."""
+        """The whole content, in the order and with the keys of the file."""
         return {key: value for key, value in self.written.items() if key != "format"}
 
 
 def read_options(folder: Path) -> FolderOptions:
-    """options.json of a model folder; ValueError in one line for anything that is none."""
+    """Read options.json of a model folder; ValueError in one line for anything else."""
     path, written = folder / OPTIONS, _read(folder)
     tokenizer = _section(written, "tokenizer", path)
     made_by = tokenizer.get("made_by")
@@ -115,7 +115,7 @@ def begin(
 
 
 def go_on(options: FolderOptions, training: Mapping[str, Any], call: Call) -> FolderOptions:
-    """Write down that a run goes on: the options of training that change, and who called."""
+    """Record that a run goes on: the options of training that change, and the call."""
     written = options.written
     provenance = dict(written.get("provenance", {}))
     provenance["continued"] = [*provenance.get("continued", []), to_mapping(call)]
@@ -125,7 +125,7 @@ def go_on(options: FolderOptions, training: Mapping[str, Any], call: Call) -> Fo
 
 
 def save_defaults(folder: Path, defaults: Mapping[str, Any], chosen_on: ChosenOn) -> None:
-    """Change a model folder's default settings of the search, and note what they were chosen on."""
+    """Change the default search settings of a model folder, and record what they were chosen on."""
     written = read_options(folder).written
     merged = {**written["defaults"], **defaults}
     write_json(folder / OPTIONS, {**written, "defaults": merged, "defaults_chosen_on": to_mapping(chosen_on)})
@@ -153,7 +153,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _section(written: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
-    """A table of the file; empty where it has none."""
+    """A table of the file; empty if the file does not have it."""
     section = written.get(name, {})
     if not isinstance(section, dict):
         raise ValueError(f"{path}: {name} = {section!r} is not a table of keys and values; restore a copy")
@@ -164,7 +164,7 @@ def _record(kind: type[T], values: Any, where: str, *but: str) -> T:
     """A value of plain fields; keys that this version does not know, and those in `but`, are left out."""
     if not isinstance(values, dict):
         raise ValueError(f"{where} = {values!r} is not a table of keys and values; restore a copy")
-    known = {one.name for one in fields(kind)} - {*but}  # type: ignore[arg-type]
+    known = {field.name for field in fields(kind)} - {*but}  # type: ignore[arg-type]
     return from_mapping(kind, {key: value for key, value in values.items() if key in known}, where)
 
 

@@ -1,4 +1,4 @@
-"""Tensors in a safetensors file whose header says what they are and is itself proof against damage."""
+"""Tensors in a safetensors file whose header says what they are and reveals damage, even to itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What options.json says, section by section, as typed values; what a folder does not say is None or empty."""
+"""The sections of options.json as typed values; a value that a folder does not have is None or empty."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class TokenizerFacts:
-    """What is written down of a tokenizer.
+    """The facts about a tokenizer that a model folder records.
 
     Attributes:
-        sha256: `Tokenizer.hash`.
+        sha256: the value of `Tokenizer.hash`.
         joint: one vocabulary for both sides.
-        source_size, target_size: pieces.
-        made_by: how training made it; None: it was given.
+        source_size, target_size: number of pieces.
+        made_by: the options with which training made it; None if the user gave it.
     """
 
     sha256: str | None = None
@@ -41,7 +41,7 @@ class TokenizerFacts:
 
 @dataclass(frozen=True)
 class Languages:
-    """Endings of the files that a model was trained on."""
+    """Language codes: the endings of the files that a model was trained on."""
 
     source: str | None = None
     target: str | None = None
@@ -49,7 +49,7 @@ class Languages:
 
 @dataclass(frozen=True)
 class Pairs:
-    """How many pairs a model could hold of the data."""
+    """Numbers of pairs that were used, since a model cannot hold over-long ones."""
 
     train: int
     dev: int
@@ -57,14 +57,14 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that went on with a run.
+    """A call that continued a run.
 
     Attributes:
         command: the command line.
-        started: in UTC, ISO 8601.
+        started: time in UTC, ISO 8601.
         nmtkit, torch: versions.
         threads: CPU threads.
-        device: where it was trained.
+        device: the device that it trained on.
     """
 
     command: str | None = None
@@ -77,14 +77,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from: its first call, on which machine, with which files, and the calls that went on.
+    """Where a model comes from: its first call, the machine, the files, and the calls that continued the run.
 
     Attributes:
         nmtkit, torch, python: versions.
         machine: operating system and processor.
-        device, threads, command, started: as of a `Call`.
-        files: paths of the texts by role ("train source" …).
-        pairs: None in folders that do not say.
+        device, threads, command, started: as in `Call`.
+        files: paths of the texts, by role ("train source" …).
+        pairs: None in folders that do not have them.
         continued: later calls.
     """
 
@@ -101,24 +101,24 @@ class Provenance:
     continued: tuple[Call, ...] = ()
 
     def call(self) -> Call:
-        """What is written down of it where it goes on with a run."""
+        """The part that is recorded when this call continues a run."""
         return Call(self.command, self.started, self.nmtkit, self.torch, self.threads, self.device)
 
     def written(self) -> dict[str, Any]:
-        """As options.json has it when a run begins."""
+        """The section of options.json when a run begins."""
         own = {key: value for key, value in to_mapping(self).items() if key != "continued"}
         return {**own, "files": dict(self.files), "pairs": self.pairs and to_mapping(self.pairs)}
 
 
 @dataclass(frozen=True)
 class ChosenOn:
-    """What the default settings of the search were chosen on.
+    """The text on which the default settings of the search were chosen, and their score there.
 
     Attributes:
-        sources_sha256, references_sha256: of the texts.
-        sentences: how many.
-        bleu: with these settings.
-        signature: of that BLEU.
+        sources_sha256, references_sha256: hashes of the texts.
+        sentences: number of sentences.
+        bleu: BLEU with these settings.
+        signature: sacreBLEU's signature of that BLEU.
     """
 
     sources_sha256: str | None = None
@@ -130,11 +130,11 @@ class ChosenOn:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What determines the weights of a model.
+    """Everything that determines the weights of a model.
 
     Attributes:
-        training: a dataclass of whoever trains.
-        data: SHA-256 of the files of text by role.
+        training: options of training, a dataclass of the caller.
+        data: SHA-256 of the files of text, by role.
     """
 
     model: ModelOptions
@@ -144,7 +144,7 @@ class Configuration:
     data: Mapping[str, str]
 
     def written(self) -> dict[str, dict[str, Any]]:
-        """The sections of options.json that hold it."""
+        """The sections of options.json that hold these values."""
         return {
             "model": options_to_mapping(self.model),
             "training": to_mapping(self.training),

@@ -1,4 +1,4 @@
-"""The weights of a model folder: which tensors they are, and the hash that tells whose."""
+"""The weights of a model folder: which tensors they are, and the hash that tells which model they belong to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 
 BEST, LAST = "weights.safetensors", "last.safetensors"
 FILES = {"best": BEST, "last": LAST}
-"""Weights that can be asked for."""
+"""The files of the weights, by the name that the user gives."""
 WEIGHTS = "weights"
 
 
@@ -30,7 +30,7 @@ def unique_weights(model: Model) -> dict[str, Tensor]:
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
-    """The inverse of `unique_weights`."""
+    """Put weights into a model: the inverse of `unique_weights`."""
     own = unique_weights(model)
     assert own.keys() == weights.keys()
     with torch.no_grad():
@@ -42,7 +42,7 @@ def model_hash(model_options: Mapping[str, Any], tokenizer: Tokenizer, weights: 
     """SHA-256 over everything that determines the distribution.
 
     Args:
-        model_options: as options.json has them, be they of a version that knew fewer.
+        model_options: as options.json has them, with fewer keys if an older version wrote it.
     """
     return tensors_hash(weights, json.dumps(model_options, sort_keys=True), tokenizer.hash())
 
@@ -57,7 +57,7 @@ def save_weights(
 def read_weights(
     path: Path, model_options: Mapping[str, Any], tokenizer: Tokenizer
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and their header; ValueError where they are damaged, or not of these options and this tokenizer."""
+    """Weights and their header; ValueError if they are damaged, or not of these options and this tokenizer."""
     tensors, header = load_tensors(path, WEIGHTS)
     if header["hash"] != model_hash(model_options, tokenizer, tensors):
         raise ValueError(
@@ -67,10 +67,10 @@ def read_weights(
 
 
 def updates(folder: Path, weights: str) -> int:
-    """Updates behind the best or the last weights of a folder."""
+    """Number of updates that led to the best or the last weights of a folder."""
     return int(read_header(folder / FILES[weights], WEIGHTS)["steps"])
 
 
 def read_scores(folder: Path, weights: str) -> dict[str, float]:
-    """Scores on the dev set when the best or the last weights of a folder were saved."""
+    """The dev scores when the best or the last weights of a folder were saved."""
     return dict(read_header(folder / FILES[weights], WEIGHTS)["scores"])

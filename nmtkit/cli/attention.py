@@ -38,7 +38,7 @@ WHICH, OUTPUT = "Which map", "Output"
 
 @dataclass(frozen=True)
 class Which:
-    """Which map is shown."""
+    """The attention map to show."""
 
     kind: Annotated[
         str | None, choice("To the source, or self-attention of a side.", KINDS, WHICH, default="cross")
@@ -55,13 +55,13 @@ class Which:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where maps and alignments go; without any of them to the terminal."""
+    """Where maps and alignments are written; without any of these options, the terminal."""
 
     html: Annotated[Path | None, paths.written("One page of all sentences.", panel=OUTPUT)] = None
     plot: Annotated[
         Path | None, paths.written("A picture of the one line chosen, as .png, .svg or .pdf.", panel=OUTPUT)
     ] = None
-    json_file: Annotated[Path | None, paths.written("JSON, a line a sentence.", "--json", panel=OUTPUT)] = None
+    json_file: Annotated[Path | None, paths.written("JSON, one line per sentence.", "--json", panel=OUTPUT)] = None
     alignment: Annotated[
         Path | None,
         paths.written("Word alignments in Pharaoh format: the source word looked at most.", panel=OUTPUT),
@@ -87,9 +87,9 @@ def attention(
 ) -> None:
     """Show what a model looks at while it writes each piece of its translation, or of a given one.
 
-    Rows looked, columns were looked at. Words: weights of the pieces of a word looked at add up, pieces that looked
-    are averaged. Local, hard and restricted attention show what they really used. A map is shaded from 0 to its highest
-    weight, which is named.
+    A row is the piece that looks, a column one that is looked at. With --words, the weights of the pieces of a word
+    that is looked at are added, and those of the pieces that look are averaged. Local, hard and restricted attention
+    show what they really used. A map is shaded from 0 to its highest weight, which is printed.
     """
     from nmtkit.evaluation.alignment import parse_gold
     from nmtkit.features import read_sources
@@ -106,7 +106,7 @@ def attention(
     if outputs.plot and len(numbers) != 1:
         raise typer.BadParameter("--plot draws one sentence: choose it with --line")
     translator = load_translator(folders, model)
-    _say_who_has_none(folders, translator, chosen.kind)
+    _note_members_without_map(folders, translator, chosen.kind)
     settings = search_settings(translator, search, n_best=1)
     first_line = None if line or target else 1  # a warning would number chosen lines from 1 on
     asked = translator.read([lines[number - 1] for number in numbers], settings, first_line)
@@ -136,17 +136,17 @@ def _check(chosen: Choice, target: Path | None, outputs: Outputs) -> None:
 def _targets(
     translator: Translator, source: Source, texts: list[str] | None, settings: SearchSettings
 ) -> dict[int, tuple[str, tuple[int, ...]]]:
-    """A translation of each sentence as text and as ids: a given one, or the model's own."""
+    """The translation of each sentence, as text and as ids: the given one, or the model's own."""
     from nmtkit.decoding.beam import Beam
 
     if texts is not None:
         return {index: (text, translator.encode_target(text)) for index, text in enumerate(texts)}
-    found = translator.texts(translator.find(Beam.of(settings), source, settings))
-    return {index: (best.text, best.tokens) for index, (best, *_) in enumerate(found)}
+    translations = translator.texts(translator.find(Beam.of(settings), source, settings))
+    return {index: (best.text, best.tokens) for index, (best, *_) in enumerate(translations)}
 
 
 def _write(maps: list[AttentionMap], outputs: Outputs, gold: list[Gold]) -> None:
-    """All but the page; on the terminal where nothing was asked for."""
+    """Write everything but the page; show the maps on the terminal if no output was named."""
     from nmtkit.report.attention import draw, render, to_line
 
     drawn = counted(len(maps), "map")
@@ -175,8 +175,8 @@ def _write_page(
     write_result(path, page(maps, title), counted(len(maps), "map"))
 
 
-def _say_who_has_none(folders: Sequence[Path], translator: Translator, kind: str) -> None:
-    """Of an ensemble, whose map is that of the members which have one."""
+def _note_members_without_map(folders: Sequence[Path], translator: Translator, kind: str) -> None:
+    """Name the members of an ensemble that have no such attention: the map is the mean of the other members."""
     for folder, kinds in zip(folders, translator.model.attends, strict=True):
         if kind not in kinds and len(folders) > 1:
             note(f"{folder} has no such attention: what is shown is that of the others")
@@ -194,14 +194,14 @@ def _align(maps: list[AttentionMap], alignment: Path | None, gold: list[Gold]) -
     from nmtkit.evaluation.alignment import score, to_pharaoh
     from nmtkit.inspection.attention_maps import align
 
-    links = [align(one) for one in maps]
+    links = [align(attention_map) for attention_map in maps]
     if alignment:
-        text = "".join(f"{to_pharaoh(one)}\n" for one in links)
+        text = "".join(f"{to_pharaoh(sentence_links)}\n" for sentence_links in links)
         write_result(alignment, text, f"alignments of {counted(len(links), 'sentence')}")
     if gold:
-        found = score(links, gold)
+        agreement = score(links, gold)
         stdout_console().print(
-            f"alignment error rate {100 * found.error_rate:.1f} %, precision {100 * found.precision:.1f} %, recall "
-            f"{100 * found.recall:.1f} % ({counted(found.links, 'link')})",
+            f"alignment error rate {100 * agreement.error_rate:.1f} %, precision {100 * agreement.precision:.1f} %, "
+            f"recall {100 * agreement.recall:.1f} % ({counted(agreement.links, 'link')})",
             soft_wrap=True,
         )

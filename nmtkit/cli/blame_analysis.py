@@ -101,14 +101,14 @@ def blame_analysis(
         )
     if keeper:
         note(_shown(keeper))
-    made = _measure(translator, sources, references, settings, remedies, asked)
-    if made and remedies.save_best:
-        _save(folders[0], made, report.provenance)
-    _write(report, made, output, remedies.plot, lambda most: _explain(translator, sources, report, settings, most))
+    measured = _measure(translator, sources, references, settings, remedies, asked)
+    if measured and remedies.save_best:
+        _save(folders[0], measured, report.provenance)
+    _write(report, measured, output, remedies.plot, lambda most: _explain(translator, sources, report, settings, most))
 
 
 def _check_training_text(folder: Path, remedies: RemedyFlags, output: OutputFlags) -> None:
-    """Refuse to write over it."""
+    """Refuse to write over the training text."""
     from nmtkit.blame.fit import training_paths
 
     if remedies.train_sample:
@@ -117,7 +117,7 @@ def _check_training_text(folder: Path, remedies: RemedyFlags, output: OutputFlag
 
 
 def _settings(translator: Translator, search: SearchFlags, remedies: RemedyFlags) -> SearchSettings:
-    """Those of the search, all that a sweep would measure being possible, too."""
+    """The settings of the search. Those that a sweep will measure are checked, too."""
     from nmtkit.blame.analysis import check_settings
 
     settings = search_settings(translator, search)
@@ -146,7 +146,7 @@ def _measure(
     remedies: RemedyFlags,
     asked: Mapping[str, Any],
 ) -> Sweep | None:
-    """The sweep, if one was asked for."""
+    """Measure the sweep, if the user asked for one."""
     from nmtkit.blame.sweep import sweep
     from nmtkit.evaluation.metrics import with_usual
 
@@ -168,9 +168,13 @@ def _explain(
 
 
 def _write(
-    report: Report, made: Sweep | None, output: OutputFlags, plot: Path | None, explain: Callable[[int], list[Detail]]
+    report: Report,
+    measured: Sweep | None,
+    output: OutputFlags,
+    plot: Path | None,
+    explain: Callable[[int], list[Detail]],
 ) -> None:
-    """The files that were asked for, and the tables."""
+    """Write the files that the user named, and print the tables."""
     from nmtkit.report.blame import render, to_json, to_tsv
     from nmtkit.report.blame_page import DETAILS, page
     from nmtkit.report.plot import draw
@@ -178,19 +182,19 @@ def _write(
 
     sentences = counted(len(report.records), "sentence")
     if output.json:
-        value = {**to_json(report), "sweep": sweep_to_json(made) if made else None}
+        value = {**to_json(report), "sweep": sweep_to_json(measured) if measured else None}
         write_result(output.json, json.dumps(value, indent=1, ensure_ascii=False) + "\n", sentences)
     if output.tsv:
         write_result(output.tsv, to_tsv(report), sentences)
     if output.html:
         most = DETAILS if output.details is None else output.details
-        write_result(output.html, page(report, made, explain(most)), sentences)
-    if plot and made:
-        draw(made, plot)
-        note(f"{plot}: {counted(len(made.settings), 'setting')}")
+        write_result(output.html, page(report, measured, explain(most)), sentences)
+    if plot and measured:
+        draw(measured, plot)
+        note(f"{plot}: {counted(len(measured.settings), 'setting')}")
     if paths.STANDARD not in (output.json, output.tsv, output.html):
         console = stdout_console()
-        for part in render(report, 5 if output.examples is None else output.examples, made):
+        for part in render(report, 5 if output.examples is None else output.examples, measured):
             console.print(part)
 
 
@@ -201,7 +205,7 @@ def _shown(keeper: Keeper) -> str:
 
 @contextmanager
 def _kept(keeper: Keeper | None) -> Iterator[None]:
-    """Say what was kept when the analysis is interrupted."""
+    """Say what was kept if the analysis is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
@@ -210,18 +214,18 @@ def _kept(keeper: Keeper | None) -> Iterator[None]:
         raise
 
 
-def _save(folder: Path, made: Sweep, facts: Provenance) -> None:
+def _save(folder: Path, measured: Sweep, facts: Provenance) -> None:
     """Make the best setting of a sweep the default of a model folder."""
     from nmtkit.checkpoint import ChosenOn, save_defaults
 
-    best = made.chosen
+    best = measured.chosen
     chosen_on = ChosenOn(
         facts.sources_sha256,
         tuple(facts.references_sha256),
-        made.sentences,
+        measured.sentences,
         best.deciding.value,
         best.deciding.signature,
     )
     save_defaults(folder, {"beam": best.beam, "length_alpha": best.alpha}, chosen_on)
-    why = "" if best is made.settings[made.best] else ", for no other is better beyond chance"
+    why = "" if best is measured.settings[measured.best] else ", for no other is better beyond chance"
     note(f"{folder}: beam {best.beam} and α {best.alpha:g} are its defaults now{why}")

@@ -16,10 +16,10 @@ from nmtkit.words import counted
 @takes()
 def blame_compare(
     before: Annotated[
-        Path, paths.argument(paths.file_to_read, "Report that blame-analysis --json wrote.", metavar="BEFORE")
+        Path, paths.argument(paths.FILE_TO_READ, "Report that blame-analysis --json wrote.", metavar="BEFORE")
     ],
     after: Annotated[
-        Path, paths.argument(paths.file_to_read, "Another of the same text, after a remedy.", metavar="AFTER")
+        Path, paths.argument(paths.FILE_TO_READ, "Another of the same text, after a remedy.", metavar="AFTER")
     ],
     metric: Annotated[list[str] | None, metrics.metric()] = None,
     examples: Annotated[int, count("Sentences shown whose verdict changed.", 0)] = 5,

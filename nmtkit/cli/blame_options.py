@@ -1,4 +1,4 @@
-"""Options of `nmtkit blame-analysis`: declared in groups, checked together, and as what the analysis takes."""
+"""Options of `nmtkit blame-analysis`: declared in groups, checked together, and turned into what the analysis takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Number = TypeVar("Number", int, float)
 VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies", "Output"
 
 OF_THE_SWEEP = ("tolerance", "reference_segmentations")
-"""What decides the verdicts of a sweep, too."""
+"""The options that also decide the verdicts of a sweep."""
 
 
 def _option(
@@ -43,12 +43,12 @@ class VerdictFlags:
     ] = None
     errors: Annotated[
         Path | None,
-        paths.read("Numbers of sentences a person judged wrong, one a line: a row of their own.", panel=VERDICTS),
+        paths.read("Numbers of sentences a person judged wrong, one per line: a row of their own.", panel=VERDICTS),
     ] = None
     tolerance: Annotated[
         float | None,
         real(
-            "On J: differences up to it blame the model. Nats in all at α 0, nats a piece at α 1.",
+            "A difference in J up to this blames the model. Nats in all at α 0, nats per piece at α 1.",
             TOLERANCE,
             VERDICTS,
             default="0.0001",
@@ -56,7 +56,7 @@ class VerdictFlags:
     ] = None
     reference_segmentations: Annotated[
         int | None,
-        count("Score a reference under its best of so many segmentations.", SEGMENTATIONS, VERDICTS, default="1"),
+        count("Score a reference under the best of N segmentations.", SEGMENTATIONS, VERDICTS, default="1"),
     ] = None
 
 
@@ -66,20 +66,21 @@ class CertificateFlags:
 
     exact: Annotated[bool, _option("Certify the outputs by exact search.", CERTIFICATES, name="--exact")] = False
     budget_steps: Annotated[
-        int | None, count("Most model steps of it for a sentence.", BUDGET_STEPS, CERTIFICATES, default="10000")
+        int | None,
+        count("Most model steps of exact search per sentence.", BUDGET_STEPS, CERTIFICATES, default="10000"),
     ] = None
     budget_seconds: Annotated[
         float | None,
         real(
-            "Most seconds of it for a sentence, on average over a batch.",
+            "Most seconds of exact search per sentence, averaged over a batch.",
             BUDGET_SECONDS,
             CERTIFICATES,
             default="no limit",
         ),
     ] = None
-    sample: Annotated[
-        int | None, count("Certify so many sentences, drawn at random.", panel=CERTIFICATES, default="all")
-    ] = None
+    sample: Annotated[int | None, count("Certify N sentences, drawn at random.", panel=CERTIFICATES, default="all")] = (
+        None
+    )
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class RemedyFlags:
     """What is measured to find a remedy."""
 
     train_sample: Annotated[
-        int | None, count("Compare with the loss on so many pairs of the training text.", panel=REMEDIES)
+        int | None, count("Compare with the loss on N pairs of the training text.", panel=REMEDIES)
     ] = None
     train_text: Annotated[
-        Path | None, paths.prefix("That text, if it has moved: PREFIX.LANG.", REMEDIES, default="where it was")
+        Path | None, paths.prefix("The training text, if it has moved: PREFIX.LANG.", REMEDIES, default="where it was")
     ] = None
     sweep_beams: Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")] = None
     sweep_alphas: Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")] = None
@@ -109,22 +110,20 @@ class OutputFlags:
 
     records: Annotated[
         Path | None,
-        paths.option(
-            paths.file_to_go_on_with, "Keep the records here as they come, and go on from them.", panel=OUTPUT
-        ),
+        paths.option(paths.FILE_TO_CONTINUE, "Keep the records here as they come, and go on from them.", panel=OUTPUT),
     ] = None
     html: Annotated[Path | None, paths.written("Write a page to look at, one file.", panel=OUTPUT)] = None
     details: Annotated[int | None, count("Sentences of the page in full detail.", 0, panel=OUTPUT, default="200")] = (
         None
     )
     json: Annotated[Path | None, paths.written("Write all records as JSON.", panel=OUTPUT)] = None
-    tsv: Annotated[Path | None, paths.written("Write one line a sentence.", panel=OUTPUT)] = None
+    tsv: Annotated[Path | None, paths.written("Write one line per sentence.", panel=OUTPUT)] = None
     examples: Annotated[int | None, count("Sentences shown in the table.", 0, panel=OUTPUT, default="5")] = None
 
 
 @dataclass(frozen=True)
 class Searched(SearchFlags):
-    """The search, with options that an analysis refuses: known here so that the refusal says why."""
+    """Options of the search, with those that an analysis refuses: it knows them so that it can say why."""
 
     min_length: Annotated[int | None, typer.Option(hidden=True)] = None
     min_length_ratio: Annotated[float | None, typer.Option(hidden=True)] = None
@@ -165,7 +164,7 @@ def check(
 
 
 def question(verdicts: VerdictFlags, outside: metrics.OutsideFlags, sources: int) -> dict[str, Any]:
-    """What decides the verdicts, as `blame` takes it."""
+    """The arguments of `blame` that decide the verdicts."""
     from nmtkit.blame.question import read_errors
     from nmtkit.evaluation.metrics import METRICS
     from nmtkit.evaluation.threshold import parse_threshold
@@ -190,13 +189,13 @@ def budget(certificates: CertificateFlags) -> Budget | None:
 
 
 def swept(remedies: RemedyFlags) -> tuple[list[int], list[float]]:
-    """Beams and exponents to be measured."""
+    """The beam sizes and length exponents to measure."""
     beams = _numbers(remedies.sweep_beams, int, "--sweep-beams")
     return beams, _numbers(remedies.sweep_alphas, float, "--sweep-alphas")
 
 
 def _numbers(text: str | None, kind: type[Number], flag: str) -> list[Number]:
-    """The numbers of a list in one argument."""
+    """The numbers of a comma-separated list."""
     try:
         return [kind(part) for part in (text or "").split(",") if text]
     except ValueError:

@@ -41,13 +41,15 @@ def compare(
     reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
         list[Path] | None,
-        paths.argument(paths.folder_to_read, "Model folders; the others are compared with the first.", "FOLDER"),
+        paths.argument(paths.PATH_TO_READ, "Model folders; the others are compared with the first.", "FOLDER"),
     ] = None,
     grid: Annotated[
         Path | None,
         paths.read("TOML file of variants: trains what is not finished, then compares.", panel=GRID),
     ] = None,
-    output: Annotated[Path | None, paths.made("Folder of the grid's models.", "--output", "-o", panel=GRID)] = None,
+    output: Annotated[
+        Path | None, paths.output_folder("Folder of the grid's models.", "--output", "-o", panel=GRID)
+    ] = None,
     metric: Annotated[list[str] | None, metrics.metric(panel=OUTPUT)] = None,
     buckets: Annotated[int, count("Parts of the text by source length.", BUCKETS, panel=OUTPUT)] = 5,
     json_file: Annotated[Path | None, paths.written("Write every figure as JSON.", "--json", panel=OUTPUT)] = None,
@@ -60,8 +62,8 @@ def compare(
 ) -> None:
     """Compare models on one text: size, speed, loss, BLEU and chrF with intervals, and BLEU by source length.
 
-    Either model folders, or --grid with --output: a configuration of train for all, and a table variants.NAME for
-    each with what differs. Everybody has the same data and budget; seeds = [1, 2, 3] trains each variant three times
+    Give either model folders, or --grid with --output: a configuration of train for all, and a table variants.NAME for
+    each with what differs. All have the same data and budget; seeds = [1, 2, 3] trains each variant three times
     and compares means. Differences are tested against the first by paired bootstrap.
     """
     from nmtkit.comparison.models import compare_models
@@ -84,39 +86,39 @@ def compare(
         groups = _trained(grid, output, search, read, paths.named(json=json_file, plot=plot))
     translators = Translators(search, model)
     measured = [(name, [translators.run(name, folder, sources) for folder in own]) for name, own in groups.items()]
-    made = compare_models(measured, sources, references, with_usual(metric or ()), buckets=buckets)
-    _write(made, _made_by(texts, search), json_file, plot)
+    comparison = compare_models(measured, sources, references, with_usual(metric or ()), buckets=buckets)
+    _write(comparison, _made_by(texts, search), json_file, plot)
 
 
-def _write(made: ModelComparison, made_by: Mapping[str, Any], json_file: Path | None, plot: Path | None) -> None:
-    """The files that were asked for, and the tables."""
+def _write(comparison: ModelComparison, made_by: Mapping[str, Any], json_file: Path | None, plot: Path | None) -> None:
+    """Write the files that the user named, and print the tables."""
     from nmtkit.report.compare_models import draw, render, to_json
 
-    compared = counted(len(made.systems), "model")
+    compared = counted(len(comparison.systems), "model")
     if json_file:
-        record = {**to_json(made), "made_by": made_by}
+        record = {**to_json(comparison), "made_by": made_by}
         write_result(json_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n", compared)
     if plot:
-        draw(made, plot)
+        draw(comparison, plot)
         note(f"{plot}: {compared}")
     if json_file != paths.STANDARD:
         console = stdout_console()
-        for part in render(made):
+        for part in render(comparison):
             console.print(part)
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """The folder's own name, or its path where two have the same."""
-    return folder.name if [other.name for other in folders].count(folder.name) == 1 else str(folder)
+    """The name of a folder, or its path if another folder has the same name."""
+    return folder.name if [path.name for path in folders].count(folder.name) == 1 else str(folder)
 
 
 def _trained(
     grid: Path, output: Path, search: SearchFlags, read: list[paths.Named], written: list[paths.Named]
 ) -> dict[str, list[Path]]:
-    """The model folders of each variant of a grid, trained where they are not finished.
+    """Train the models of a grid that are not finished; returns the model folders of each variant.
 
     Args:
-        read, written: files of this command, which no training may write over.
+        read, written: files of this command, which training must not write over.
     """
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.training.grid import read_grid, train_all
@@ -130,7 +132,7 @@ def _trained(
 
 
 def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: SearchFlags) -> dict[str, Any]:
-    """Of what, with what and by what models were compared.
+    """Provenance of the comparison: the texts, the command and the settings of the search.
 
     Args:
         texts: source and references, each with its lines.
@@ -152,7 +154,7 @@ def _made_by(texts: Sequence[tuple[Path, Sequence[str]]], search: SearchFlags) -
 
 
 class Translators:
-    """Loads models one after the other and lets each translate; says where they are hard to compare."""
+    """Loads models in turn and lets each translate; warns where two models are hard to compare."""
 
     def __init__(self, search: SearchFlags, model: MachineFlags) -> None:
         self._search, self._model = search, model
@@ -183,15 +185,17 @@ class Translators:
         )
 
     def _comparable(self, folder: Path, options: FolderOptions) -> bool:
-        """Whether its dev loss is of the same pieces of the same text as the first one's."""
+        """Whether the dev loss of a model and that of the first model are over the same pieces of the same text."""
         first = self._first = self._first or options
         if first.languages != options.languages:
-            ways = [f"{one.languages.source} to {one.languages.target}" for one in (first, options)]
+            ways = [f"{model.languages.source} to {model.languages.target}" for model in (first, options)]
             warn(f"{folder} was trained to translate {ways[1]}, the first {ways[0]}: is it the same text for both?")
-        facts = [(one.tokenizer.sha256, *(one.data.get(f"dev {side}") for side in SIDES)) for one in (first, options)]
+        facts = [
+            (model.tokenizer.sha256, *(model.data.get(f"dev {side}") for side in SIDES)) for model in (first, options)
+        ]
         before, pairs = first.provenance.pairs, options.provenance.pairs
         if before and pairs and before != pairs:
-            used = [f"{counted(one.train, 'pair')} and validated on {one.dev}" for one in (before, pairs)]
+            used = [f"{counted(data.train, 'pair')} and validated on {data.dev}" for data in (before, pairs)]
             warn(
                 f"{folder} was trained on {used[1]}, the first on {used[0]}: other data, or no room for long sentences"
             )

@@ -49,34 +49,34 @@ def origin(context: typer.Context, option: typer.CallbackParam) -> str:
 
 
 def tables(context: typer.Context) -> dict[str, dict[str, Any]]:
-    """The tables of the configuration file by name, empty where there is none."""
+    """The tables of the configuration file by name; empty if there is no file."""
     return dict(context.meta.get("nmtkit.tables", {}))
 
 
 def config_of(context: typer.Context) -> Path | None:
-    """The configuration file of a command."""
+    """The configuration file of a command, or None."""
     return context.meta.get("nmtkit.config")
 
 
 def flags(command: Callable[..., None]) -> dict[str, tuple[str, Any]]:
-    """The long flags of a command without their dashes, each with its parameter's name and type; --config is none."""
-    found = {}
+    """The long flags of a command, without their dashes and without --config: parameter name and type of each."""
+    flags: dict[str, tuple[str, Any]] = {}
     for name, hint in get_type_hints(command, include_extras=True).items():
         kind, *facts = get_args(hint) if get_origin(hint) is not None else (hint,)
         for fact in facts:
             if isinstance(fact, typer.models.OptionInfo) and name != "config":
-                said = [text for text in (fact.default, *(fact.param_decls or ())) if str(text).startswith("--")]
-                flag = str(said[0]).split("/")[0] if said else f"--{name}"
-                found[flag.removeprefix("--").replace("_", "-")] = (name, kind)
-    return found
+                longs = [text for text in (fact.default, *(fact.param_decls or ())) if str(text).startswith("--")]
+                flag = str(longs[0]).split("/")[0] if longs else f"--{name}"
+                flags[flag.removeprefix("--").replace("_", "-")] = (name, kind)
+    return flags
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    """The value, if it is of the parameter's type; paths are texts, and a list may be given as its only item."""
+    """The value, refused unless it has the parameter's type. A path is a text; a list of one item may be the item."""
     (kind,) = [kind for kind in (get_args(hint) if get_origin(hint) is UnionType else (hint,)) if kind is not NoneType]
     if get_origin(kind) is list:
         (item,) = get_args(kind)
-        return [_checked(one, item, where) for one in (value if isinstance(value, list) else [value])]
+        return [_checked(part, item, where) for part in (value if isinstance(value, list) else [value])]
     kind = str if kind is Path else kind
     if type(value) is kind or (kind is float and type(value) is int):
         return value

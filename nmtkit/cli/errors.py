@@ -18,7 +18,7 @@ from nmtkit.interrupts import INTERRUPTED, started
 USAGE = 2
 
 LONGEST = 1000
-"""Characters of an error; of longer ones the middle is left out."""
+"""Most characters of an error; a longer error loses its middle."""
 HUNGRY = (
     *("batch_tokens", "beam", "n_best", "max_length", "max_length_ratio", "resamples", "reference_segmentations"),
     *("vocab_size", "max_lines"),
@@ -27,17 +27,17 @@ HUNGRY = (
 
 _debug = False
 _running: dict[str, Any] = {}
-"""The hungry options of the command that runs: their values, None where the user left them at their default."""
+"""The values of these options in the command that runs, None for those that the user did not give."""
 
 
 def set_debug(debug: bool) -> None:
-    """Show tracebacks from now on, or not."""
+    """Turn tracebacks on or off."""
     global _debug
     _debug = debug
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its errors told in one line; a traceback only with --debug."""
+    """Wrap a command so that it reports an error in one line; with --debug, after a traceback."""
 
     usual = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
 
@@ -62,7 +62,7 @@ def reporting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def failed(error: Exception) -> int:
-    """Tell an error in one line and return the exit code."""
+    """Report an error in one line and return the exit code."""
     if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
         _discard_output()
         return 0
@@ -72,7 +72,7 @@ def failed(error: Exception) -> int:
 
 
 def told(error: Exception) -> str:
-    """The error as one line that says what to do; its traceback goes to standard error with --debug."""
+    """An error as one line that says what to do; with --debug, its traceback goes to standard error."""
     if _debug:
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
@@ -90,13 +90,13 @@ def told(error: Exception) -> str:
 
 
 def shortened(text: str) -> str:
-    """An error as one line that is not too long to read, whatever a user or a file put into it."""
+    """An error as one line that is not too long to read, even if a user or a file put much into it."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 def _less_memory() -> str:
-    """What the running command would need less memory with: the options that were given, or else those it has."""
+    """How the running command would need less memory: by smaller options, those that the user gave first of all."""
     flags = {name: f"--{name.replace('_', '-')}" for name in HUNGRY if name in _running}
     asked = [f"{flag} than {_running[name]}" for name, flag in flags.items() if _running[name] is not None]
     if named := asked or list(flags.values()):
@@ -105,7 +105,7 @@ def _less_memory() -> str:
 
 
 def _discard_output() -> None:
-    """Drop what standard output could not take (a full disk), lest the interpreter complain about it at exit."""
+    """Drop what standard output could not take (a full disk), so that the interpreter does not complain at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""`nmtkit evaluate`: corpus scores of translations, or of a model's on a test set."""
+"""`nmtkit evaluate`: corpus scores of translations: those in a file, or a model's translations of a test set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate(
     reference: Annotated[list[Path], paths.read("Reference translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
         list[Path] | None,
-        paths.argument(paths.folder_to_read, "Model folder, or several as an ensemble; needs --source.", "FOLDER"),
+        paths.argument(paths.PATH_TO_READ, "Model folder, or several as an ensemble; needs --source.", "FOLDER"),
     ] = None,
     source: Annotated[Path | None, paths.read("Text for the model to translate.", "--source", "-s")] = None,
     hypotheses: Annotated[Path | None, paths.read("Translations to score.", "--hypotheses", "-y")] = None,
@@ -46,7 +46,7 @@ def evaluate(
     ] = None,
     metric: Annotated[list[str] | None, metrics.metric()] = None,
     resamples: Annotated[int, count("Bootstrap resamples of the intervals.", RESAMPLES)] = 1000,
-    seed: Annotated[int, count("Of the bootstrap.", SEED)] = 12345,
+    seed: Annotated[int, count("Seed of the bootstrap.", SEED)] = 12345,
     json_file: Annotated[Path | None, paths.written("Write JSON to this file.", "--json")] = None,
     *,
     outside: metrics.OutsideFlags,
@@ -55,7 +55,7 @@ def evaluate(
 ) -> None:
     """Score translations with sacreBLEU: BLEU and chrF with 95 % percentile intervals and signatures.
 
-    Either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
+    Give either a model folder with --source, or --hypotheses. Files are raw text: sacreBLEU tokenises.
     """
     from nmtkit.evaluation.metric import Reading
     from nmtkit.evaluation.metrics import with_usual
@@ -69,7 +69,7 @@ def evaluate(
     _check(bool(folders), source, hypotheses, given(search, model, output=output))
     metrics.check_outside(outside, known=hypotheses is not None)
     first, *references = read_sources(source, *reference) if source else read_parallel(hypotheses or "", *reference)
-    outputs, other = first, metrics.read_outside(outside, len(first), first)
+    outputs, outside_scores = first, metrics.read_outside(outside, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
         translator = load_translator(folders, model)
@@ -81,20 +81,20 @@ def evaluate(
     if marks := segmentation_marks(outputs):
         warn(marks)
     asked: list[Metric] = [*with_usual(metric or (), Reading(lowercase, tokenize, warns=True))]
-    asked += [other] if other else []
-    found = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
+    asked += [outside_scores] if outside_scores else []
+    scores = score(outputs, references, asked, sources=first if folders else None, resamples=resamples, seed=seed)
     if json_file:
-        text = json.dumps([{**to_json(one), **facts} for one in found], indent=2, ensure_ascii=False) + "\n"
-        write_result(json_file, text, counted(len(found), "score"))
+        text = json.dumps([{**to_json(result), **facts} for result in scores], indent=2, ensure_ascii=False) + "\n"
+        write_result(json_file, text, counted(len(scores), "score"))
     if paths.STANDARD not in (output, json_file):
-        for line in chain.from_iterable(map(lines, found)):
+        for line in chain.from_iterable(map(lines, scores)):
             stdout_console().print(line, soft_wrap=True)
         if folders:
             stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)
 
 
 def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: dict[str, Any]) -> None:
-    """Refuse both ways at once, and options of a model where none translates."""
+    """Refuse both ways at once, and options of a model if no model translates."""
     if (hypotheses is None) != translates or translates != (source is not None):
         raise typer.BadParameter("give either a model folder with --source, or --hypotheses")
     if of_a_model and not translates:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 LINK = re.compile(r"\[([^\]]+)\]\(([a-z-]+)\.md\)")
-"""From a page to another."""
+"""A link from one page to another."""
 COMMAND = re.compile(r"^\$ (?:.*\\\n)*.*$", re.MULTILINE)
-"""In an example, with its continued lines."""
+"""A command in an example, with its continuation lines."""
 
 
-def _known(name: str | None) -> str | None:
-    """Callback of PAGE: refuses a name that no page has."""
+def _checked(name: str | None) -> str | None:
+    """Callback of PAGE: the name, refused if no page has it."""
     if name is not None:
         try:
             pages.read(name)
@@ -36,7 +36,7 @@ def _known(name: str | None) -> str | None:
 def guide(
     page: Annotated[
         str | None,
-        typer.Argument(metavar="PAGE", help="Name of a page; without one: the list.", callback=_known),
+        typer.Argument(metavar="PAGE", help="Name of a page; without one: the list.", callback=_checked),
     ] = None,
 ) -> None:
     """Read the manual: a list of its pages, or one of them.
@@ -45,8 +45,8 @@ def guide(
     """
     console = stdout_console()
     if page is None:
-        for one in pages.read_all():
-            console.print(f"{one.name:<16} {one.summary}", soft_wrap=True)
+        for entry in pages.read_all():
+            console.print(f"{entry.name:<16} {entry.summary}", soft_wrap=True)
         note("nmtkit guide PAGE shows one of them")
     elif console.is_terminal:
         console.print(_laid_out(pages.read(page).text))
@@ -55,7 +55,7 @@ def guide(
 
 
 def _laid_out(text: str) -> RenderableType:
-    """A page for a terminal: links as commands, and examples without margins, for commands print 80 columns."""
+    """A page for a terminal: links are commands, and examples have no margins because commands print 80 columns."""
     from rich.markdown import CodeBlock, Markdown
     from rich.text import Text
 

@@ -39,7 +39,7 @@ def info(
 
 
 def _show(facts: dict[str, Any]) -> None:
-    """Every fact on a line: name and value, the parts of a group indented below it."""
+    """Print each fact on its own line, as name and value; the parts of a group are indented below it."""
     console = stdout_console()
     for name, value in facts.items():
         if isinstance(value, dict):

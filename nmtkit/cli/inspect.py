@@ -15,7 +15,7 @@ from nmtkit.words import counted
 @takes()
 def inspect(
     trace_file: Annotated[
-        Path, paths.argument(paths.file_to_read, "File that translate --trace wrote.", metavar="TRACE")
+        Path, paths.argument(paths.FILE_TO_READ, "File that translate --trace wrote.", metavar="TRACE")
     ],
     line: Annotated[
         list[int] | None, count("Number of a sentence; repeat for several.", default="the first; with --html all")
@@ -28,19 +28,19 @@ def inspect(
     """Look inside a beam search: candidates, what was kept of them, and where the reference was lost.
 
     Step 1 keeps the B best first pieces, every later step the B best of B × |V| candidates. With translate --trace FILE
-    --reference FILE the way of the reference is marked (★), and the step where it fell out.
+    --reference FILE the path of the reference is marked (★), and so is the step where it was lost.
     """
     from nmtkit.inspection.traces import read_traces
     from nmtkit.report.trace import render
     from nmtkit.report.trace_page import page
 
     header, traces = read_traces(trace_file)
-    known = {trace.line: trace for trace in traces}
+    by_line = {trace.line: trace for trace in traces}
     if not traces:
         raise ValueError(f"{trace_file}: has no sentences; translate some lines with --trace")
-    if missing := [number for number in line or () if number not in known]:
-        raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(known)} to {max(known)}")
-    chosen = [known[number] for number in line] if line else traces if html else traces[:1]
+    if missing := [number for number in line or () if number not in by_line]:
+        raise ValueError(f"{trace_file}: has no sentence {missing[0]}; it has {min(by_line)} to {max(by_line)}")
+    chosen = [by_line[number] for number in line] if line else traces if html else traces[:1]
     if html:
         write_result(html, page(header, chosen), counted(len(chosen), "sentence"))
         return

@@ -16,11 +16,11 @@ from nmtkit.cli.parameters import COMMON
 from nmtkit.console import tell
 from nmtkit.interrupts import INTERRUPTED
 
-UsageError: Any = typer.BadParameter.__base__  # of whichever command parser typer brings
+UsageError: Any = typer.BadParameter.__base__  # from whichever command parser Typer comes with
 
 
 def _plain(parameters: list[Any]) -> list[Any]:
-    """Switches and arguments as help shows them: without a type."""
+    """Parameters as help shows them: switches and arguments have no type."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
@@ -30,7 +30,7 @@ def _plain(parameters: list[Any]) -> list[Any]:
 
 
 class _Command(typer.core.TyperCommand):
-    """A command with plain switches, --help among what all commands have."""
+    """A command with plain switches, and with --help among the options that all commands have."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))
@@ -43,7 +43,7 @@ class _Command(typer.core.TyperCommand):
 
 
 class _Group(typer.core.TyperGroup):
-    """The commands, likewise."""
+    """The group of all commands, with plain switches."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))
@@ -92,7 +92,7 @@ def __getattr__(name: str) -> Any:
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit code. Wrong usage is told in one line, code 2."""
+    """Run the command that the arguments name; returns the exit code. Wrong usage is one line and code 2."""
     try:
         word = sys.argv[1] if len(sys.argv) > 1 else ""
         app = build([word] if word in NAMES else () if word == "--version" else NAMES)
@@ -109,7 +109,7 @@ def run() -> int:
         return INTERRUPTED
     except OSError as error:  # of the help
         return failed(error)
-    except SystemExit:  # so end Rich and Typer where the pipe of the help is closed
+    except SystemExit:  # Rich and Typer end so if the pipe that takes the help is closed
         if not {"--help", "-h", "--version"} & {*sys.argv}:
             raise
         return failed(BrokenPipeError())

@@ -1,4 +1,4 @@
-"""Options about scores that several commands share: more metrics, and scores that another tool gave to the outputs."""
+"""Options about scores that several commands share: more metrics, and the scores of another tool."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PANEL = "Scores of another tool"
 
 @dataclass(frozen=True)
 class OutsideFlags:
-    """Scores of another tool, and what they are the scores of."""
+    """Scores of another tool, and the outputs that they belong to."""
 
     scores_file: Annotated[
         Path | None, paths.read("Scores of another tool, such as COMET: one number for each output.", panel=PANEL)
@@ -40,7 +40,12 @@ class OutsideFlags:
     ] = None
     scores_direction: Annotated[
         str | None,
-        choice("Which of these scores are better.", tuple(one.value for one in Direction), PANEL, default="higher"),
+        choice(
+            "Which of these scores are better.",
+            tuple(end.value for end in Direction),
+            PANEL,
+            default="higher",
+        ),
     ] = None
 
 
@@ -48,7 +53,7 @@ def check_outside(options: OutsideFlags, *, known: bool = False) -> None:
     """Refuse options about scores that do not go together.
 
     Args:
-        known: the outputs are known without --scores-of.
+        known: whether the outputs are known without --scores-of.
     """
     about = given(**{"--scores-of": options.scores_of, "--scores-direction": options.scores_direction})
     if about and options.scores_file is None:
@@ -61,8 +66,8 @@ def read_outside(options: OutsideFlags, sources: int, outputs: Sequence[str] = (
     """The scores of a file, if one was named.
 
     Args:
-        sources: lines of the source; there are as many outputs.
-        outputs: what the scores belong to, where no other file says so.
+        sources: number of lines of the source, which is also that of the outputs.
+        outputs: the outputs that the scores belong to, unless --scores-of names a file of them.
     """
     from nmtkit.evaluation.outside import parse_scores
     from nmtkit.files import read_lines

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 SEARCH = "Search (the defaults are those of the model folder, see nmtkit info)"
 MACHINE, COMMON = "Machine", "Common"
 MANY = 1_000_000_000
-"""Of anything that has no bound of its own."""
+"""The bounds of an option that declares none."""
 
 
 def count(text: str, within: Within | int = 1, panel: str | None = None, default: str | bool = True) -> Any:
-    """An option that takes a whole number within bounds, or from a number on.
+    """An option that takes a whole number within bounds, or one that is at least `within`.
 
     Args:
-        default: in words, where the parameter's is None.
+        default: the default in words, if that of the parameter is None.
     """
     check = _checking(Within(within, MANY) if isinstance(within, int) else within)
     return typer.Option(callback=check, metavar="N", help=text, rich_help_panel=panel, show_default=default)
@@ -48,12 +48,12 @@ def real(text: str, within: Within, panel: str | None = None, default: str | boo
 
 
 def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
-    """An option that takes one of some words."""
+    """An option that takes one of several words."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None and one not in values:
-                raise typer.BadParameter(f"{origin(context, option)}{one!r} is not known;{nearest(one, values)}")
+        for word in value if isinstance(value, list) else [value]:
+            if word is not None and word not in values:
+                raise typer.BadParameter(f"{origin(context, option)}{word!r} is not known;{nearest(word, values)}")
         return value
 
     words = "|".join(values)
@@ -64,9 +64,9 @@ def _checking(within: Within) -> Callable[..., Any]:
     """Callback of an option: the value, refused unless it is within the bounds."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None and one not in within:
-                raise typer.BadParameter(f"{origin(context, option)}{shown(one)} is not possible: choose {within}")
+        for number in value if isinstance(value, list) else [value]:
+            if number is not None and number not in within:
+                raise typer.BadParameter(f"{origin(context, option)}{shown(number)} is not possible: choose {within}")
         return value
 
     return check
@@ -86,15 +86,13 @@ def _real(name: str, text: str) -> Any:
     return real(text, bounds(SearchSettings, name), SEARCH)
 
 
-Folder = Annotated[
-    Path, paths.argument(paths.folder_to_read, "Model folder that `nmtkit train` made.", metavar="FOLDER")
-]
+Folder = Annotated[Path, paths.argument(paths.PATH_TO_READ, "Model folder that `nmtkit train` made.", metavar="FOLDER")]
 Folders = Annotated[
-    list[Path], paths.argument(paths.folder_to_read, "Model folder; several: an ensemble of them.", metavar="FOLDER")
+    list[Path], paths.argument(paths.PATH_TO_READ, "Model folder; several: an ensemble of them.", metavar="FOLDER")
 ]
 
 LengthAlpha = Annotated[
-    float | None, _real("length_alpha", "Score is log P / length^alpha: 0 none, 1 mean of a token.")
+    float | None, _real("length_alpha", "The score is log P / length^alpha: at 0 the sum, at 1 the mean per piece.")
 ]
 LengthPenalty = Annotated[
     str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
@@ -104,34 +102,34 @@ BatchTokens = Annotated[int | None, _count("batch_tokens", "Most padded source p
 
 @dataclass(frozen=True)
 class SearchFlags:
-    """The settings of a search that the user gave; None: not given."""
+    """The settings of a search that the user gave; None if not given."""
 
     beam: Annotated[int | None, _count("beam", "Hypotheses kept at each step; 1 is greedy search.")] = None
     length_alpha: LengthAlpha = None
     length_penalty: LengthPenalty = None
     max_length: Annotated[
         int | None,
-        _count("max_length", "Most target pieces, end of sentence counted.", "2 × source pieces + 10"),
+        _count("max_length", "Most target pieces, with the end of sentence.", "2 × source pieces + 10"),
     ] = None
     max_length_ratio: Annotated[
         float | None, _real("max_length_ratio", "Most target pieces for each source piece.")
     ] = None
-    min_length: Annotated[int | None, _count("min_length", "Fewest target pieces, end of sentence counted.")] = None
-    min_length_ratio: Annotated[float | None, _real("min_length_ratio", "Fewest for each source piece.")] = None
+    min_length: Annotated[int | None, _count("min_length", "Fewest target pieces, with the end of sentence.")] = None
+    min_length_ratio: Annotated[float | None, _real("min_length_ratio", "Fewest of them for each source piece.")] = None
     patience: Annotated[
-        float | None, _real("patience", "Stop at patience × beam finished ones: faster, may miss the best.")
+        float | None, _real("patience", "Stop at patience × beam finished hypotheses: faster, may miss the best.")
     ] = None
-    free_eos: Annotated[bool | None, _flag("What ends takes no slot of the beam.", "--free-eos", SEARCH)] = None
+    free_eos: Annotated[bool | None, _flag("Finished hypotheses take no beam slot.", "--free-eos", SEARCH)] = None
     forbid_unk: Annotated[bool | None, _flag("Never produce the unknown piece.", "--forbid-unk", SEARCH)] = None
     no_repeat_ngram: Annotated[
-        int | None, _count("no_repeat_ngram", "No sequence of so many pieces twice; 0: any.")
+        int | None, _count("no_repeat_ngram", "Never repeat a sequence of N pieces; 0: no limit.")
     ] = None
     batch_tokens: BatchTokens = None
 
 
 @dataclass(frozen=True)
 class ObjectiveFlags:
-    """The objective, where nothing is searched."""
+    """The objective, for a command that does not search."""
 
     length_alpha: LengthAlpha = None
     length_penalty: LengthPenalty = None
@@ -140,14 +138,14 @@ class ObjectiveFlags:
 
 @dataclass(frozen=True)
 class WeightsFlags:
-    """Which weights of a model folder."""
+    """The weights of a model folder to use."""
 
     weights: Annotated[str | None, choice("Which weights.", ("best", "last"), MACHINE, default="best")] = None
 
 
 @dataclass(frozen=True)
 class DeviceFlags:
-    """Where a model runs."""
+    """The device that a model runs on."""
 
     device: Annotated[
         str | None,
@@ -158,14 +156,14 @@ class DeviceFlags:
 
 @dataclass(frozen=True)
 class MachineFlags(DeviceFlags, WeightsFlags):
-    """Which weights, and where they run."""
+    """The weights to use and the device that they run on."""
 
 
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        parser=paths.file_to_read,
+        parser=paths.FILE_TO_READ,
         metavar="FILE",
         callback=load_config,
         is_eager=True,
@@ -180,14 +178,14 @@ Debug = Annotated[
     bool, typer.Option("--debug", callback=set_debug, help="Show tracebacks of errors.", rich_help_panel=COMMON)
 ]
 COMMON_OPTIONS: dict[str, Any] = {"config": Config, "quiet": Quiet, "debug": Debug}
-"""Their callbacks do what they say; no command receives their values."""
+"""Options of every command. Their callbacks do the work; no command receives their values."""
 
 
 def takes(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command whose parameter `name` is a group of options.
+    """Give a command, for each name, a parameter that is a group of options.
 
     A group is a frozen dataclass whose fields are annotated with their options; the command gets an instance. The
-    command line, its help and --config see the options one by one, those that all commands have at the end. The files
+    command line, its help and --config see the single options; those that all commands have come last. The files
     that they name are checked before the command begins.
     """
     members = {group: _members(kind) for group, kind in groups.items()}
@@ -238,7 +236,7 @@ def _members(group: type) -> dict[str, inspect.Parameter]:
 
 
 def _documented(hint: Any, default: Any) -> Any:
-    """The parameter with a name for its value and, in its help, its default: the same style in all commands."""
+    """A parameter with a name for its value and with its default in its help: the same style in all commands."""
     if get_origin(hint) is not Annotated:  # the context
         return hint
     kind, shared = get_args(hint)
@@ -257,13 +255,13 @@ def _holds_paths(kind: Any) -> bool:
 
 
 def _keyword(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
-    """An option with its default; that of a switch, if it has none, is off."""
+    """An option with its default; a switch without one is off."""
     default = False if default is None and get_args(hint)[0] is bool else default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
 def given(*groups: Any, **options: Any) -> dict[str, Any]:
-    """The options that the user gave (not None), of groups and others, by name."""
+    """The options that the user gave (not None), from groups and single options, by name."""
     everything = {**{name: value for group in groups for name, value in vars(group).items()}, **options}
     return {name: value for name, value in everything.items() if value is not None}
 
@@ -286,14 +284,14 @@ def search_settings(translator: Translator, search: SearchFlags | ObjectiveFlags
 
 
 def as_flags(text: str) -> str:
-    """A message about settings of the search with their names as they are written on the command line."""
+    """A message about settings of the search, with the names that these have on the command line."""
     names = "|".join([*(field.name for field in fields(SearchFlags)), "n_best"])
-    return re.sub(rf"\b({names}) = ", lambda found: f"--{found[1].replace('_', '-')} ", text)
+    return re.sub(rf"\b({names}) = ", lambda match: f"--{match[1].replace('_', '-')} ", text)
 
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Options that do not fit together or are out of range are wrong usage."""
+    """Turn a ValueError about options that do not fit together or are out of range into wrong usage."""
     try:
         yield
     except ValueError as error:

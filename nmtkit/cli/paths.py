@@ -1,13 +1,13 @@
 """The files of a command: each parameter says whether it is read or written; all are checked before the command begins.
 
-In place of a file, `-` is standard input where it is read and standard output where it is written. No result may take
-the place of what the command reads, of another result, or of a file that belongs to a model.
+In place of a file, `-` is standard input if it is read and standard output if it is written. No result may replace a
+file that the command reads, another result, or a file that belongs to a model.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -22,83 +22,63 @@ MODEL_FILES = (
     *("tokenizer.model", "tokenizer.source.model", "tokenizer.target.model", "tokenizer.source.json"),
 )
 MODEL_FOLDERS = ("training",)
-"""Names of what a model folder holds; all in its folders is its own."""
+"""The names of the files and folders of a model folder. Every file inside these folders belongs to the model."""
 MARKS = ("options.json", "weights.safetensors", "last.safetensors")
-"""Any of them makes a folder a model folder, be it a damaged one."""
+"""Files each of which makes a folder a model folder, even a damaged one."""
 
 
-def _path(text: str | Path) -> Path:
-    """The path of a name; `./-` keeps its folder, so that it is no standard stream."""
-    if not str(text):
-        raise typer.BadParameter("the name is empty; name a file or folder")
-    path = Path(text)
-    return Path.cwd() / path if path == STANDARD and str(text) != files.STANDARD else path
+@dataclass(frozen=True)
+class Use:
+    """What a command does with a path; Typer calls it to turn the text of a parameter into the path."""
+
+    reads: bool = False
+    """What the path names must not be written over."""
+    writes: bool = False
+    """A file is replaced when the command succeeds."""
+    streams: bool = False
+    """`-` is standard input or standard output."""
+    makes_parents: bool = False
+    """The folders above a file that is written need not exist."""
+    makes_folder: bool = False
+    """The path names a folder, which need not exist."""
+
+    __name__ = "path"  # Typer asks every parser for it
+
+    def __call__(self, text: str) -> Path:
+        """The path of a name; `./-` keeps its folder, so that it is no standard stream."""
+        if not str(text):
+            raise typer.BadParameter("the name is empty; name a file or folder")
+        path = Path(text)
+        return Path.cwd() / path if path == STANDARD and str(text) != files.STANDARD else path
 
 
-# What typer calls to make a path of a parameter says what the command does with it.
-
-
-def file_to_read(text: str) -> Path:
-    return _path(text)
-
-
-def file_to_write(text: str) -> Path:
-    return _path(text)
-
-
-def file_to_write_in_new_folders(text: str) -> Path:
-    return _path(text)
-
-
-def file_to_go_on_with(text: str) -> Path:
-    """Read and then replaced."""
-    return _path(text)
-
-
-def folder_to_read(text: str) -> Path:
-    return _path(text)
-
-
-def folder_to_write(text: str) -> Path:
-    return _path(text)
-
-
-def prefix_to_read(text: str) -> Path:
-    """Of several files."""
-    return _path(text)
-
-
-def tokenizer_to_read(text: str) -> Path:
-    """A file or a folder."""
-    return _path(text)
-
-
-READ = (file_to_read, file_to_go_on_with, folder_to_read, tokenizer_to_read)
-STREAMED = (file_to_read, file_to_write, file_to_write_in_new_folders)
-WRITTEN = (file_to_write, file_to_write_in_new_folders, file_to_go_on_with)
-USES = (*READ, *WRITTEN, folder_to_write, prefix_to_read)
-
-Use = Callable[[str], Path]
+FILE_TO_READ = Use(reads=True, streams=True)
+FILE_TO_WRITE = Use(writes=True, streams=True)
+FILE_IN_NEW_FOLDERS = Use(writes=True, streams=True, makes_parents=True)
+FILE_TO_CONTINUE = Use(reads=True, writes=True)
+PATH_TO_READ = Use(reads=True)
+FOLDER_TO_WRITE = Use(makes_folder=True)
+PREFIX_TO_READ = Use()
 
 
 def read(text: str, *names: str, panel: str | None = None, default: str | bool = False) -> Any:
     """An option that names a file which the command reads."""
-    return option(file_to_read, text, *names, panel=panel, default=default)
+    return option(FILE_TO_READ, text, *names, panel=panel, default=default)
 
 
 def written(text: str, *names: str, panel: str | None = None, default: str | bool = False) -> Any:
     """An option that names a file for a result."""
-    return option(file_to_write, text, *names, panel=panel, default=default)
+    return option(FILE_TO_WRITE, text, *names, panel=panel, default=default)
 
 
 def prefix(text: str, panel: str | None = None, default: str | bool = False) -> Any:
-    """An option that names files which the command reads, by what their names begin with."""
-    return option(prefix_to_read, text, metavar="PREFIX", panel=panel, default=default)
+    """An option that names the common beginning of several files which the command reads."""
+    return option(PREFIX_TO_READ, text, metavar="PREFIX", panel=panel, default=default)
 
 
-def made(text: str, *names: str, panel: str | None = None) -> Any:
-    """An option that names a folder for what the command makes."""
-    return option(folder_to_write, text, *names, metavar="FOLDER", panel=panel)
+def output_folder(text: str, *names: str, panel: str | None = None) -> Any:
+    """An option that names a folder for the results of the command."""
+    return option(FOLDER_TO_WRITE, text, *names, metavar="FOLDER", panel=panel)
 
 
 def option(
@@ -109,12 +89,12 @@ def option(
     panel: str | None = None,
     default: str | bool = False,
 ) -> Any:
-    """An option that names what the command uses so; `default` in words, if it has one."""
+    """An option that names a path for a use; `default` says in words what its default is, if it has one."""
     return typer.Option(*names, parser=use, metavar=metavar, help=text, rich_help_panel=panel, show_default=default)
 
 
 def argument(use: Use, text: str, metavar: str) -> Any:
-    """An argument that names what the command uses so."""
+    """An argument that names a path for a use."""
     return typer.Argument(parser=use, metavar=metavar, help=text, show_default=False)
 
 
@@ -130,7 +110,7 @@ class Named:
 
 
 def named(**values: Any) -> list[Named]:
-    """The files among the values of flags, standard streams left out."""
+    """The files among the values of flags, without the standard streams."""
     return [
         Named(f"--{name.replace('_', '-')}", path)
         for name, value in values.items()
@@ -140,14 +120,15 @@ def named(**values: Any) -> list[Named]:
 
 
 def uses(hints: Mapping[str, Any]) -> dict[str, tuple[str, Use]]:
-    """Of a command's parameters those that name files: the flag of each, and what is done with the file."""
-    found: dict[str, tuple[str, Use]] = {}
+    """The parameters of a command that name files, each with its flag and what the command does with the file."""
+    uses: dict[str, tuple[str, Use]] = {}
     for name, hint in hints.items():
         for fact in get_args(hint):
-            if isinstance(fact, typer.models.ParameterInfo) and fact.parser in USES:
-                flags = [one for one in (fact.default, *(getattr(fact, "param_decls", None) or ())) if _is_flag(one)]
-                found[name] = str(flags[0]) if flags else _flag(name, fact), fact.parser
-    return found
+            if isinstance(fact, typer.models.ParameterInfo) and isinstance(fact.parser, Use):
+                names = (fact.default, *(getattr(fact, "param_decls", None) or ()))
+                flags = [text for text in names if _is_flag(text)]
+                uses[name] = str(flags[0]) if flags else _flag(name, fact), fact.parser
+    return uses
 
 
 def _listed(value: Any) -> list[Any]:
@@ -176,63 +157,68 @@ def check(uses: Mapping[str, tuple[str, Use]], values: Mapping[str, Any]) -> Non
         for path in _listed(values[name])
         if path is not None
     ]
-    for use, one in named:
-        if use is file_to_go_on_with and one.path == STANDARD:
-            raise typer.BadParameter(f"{one}: is read again when the command goes on; name a file")
-        if use is folder_to_write and one.path.exists() and not one.path.is_dir():
-            raise ValueError(f"{one}: is a file; name a folder")
-    streams = [(use, one) for use, one in named if use in STREAMED and one.path == STANDARD]
-    taken = [one for use, one in streams if use in READ]
-    if len(taken) > 1:
-        raise typer.BadParameter(f"{taken[0]} and {taken[1]}: standard input is read once only; name a file for one")
-    shared = [one for use, one in streams if use in WRITTEN]
-    if len(shared) > 1:
-        raise typer.BadParameter(f"{shared[0]} and {shared[1]} cannot share standard output: write one to a file")
-    on_disk = [(use, one) for use, one in named if (use, one) not in streams]
-    for use, one in on_disk:
-        if use in WRITTEN:
-            _check_writable(one, parents=use is file_to_write_in_new_folders)
+    for use, file in named:
+        if use == FILE_TO_CONTINUE and file.path == STANDARD:
+            raise typer.BadParameter(f"{file}: is read again when the command goes on; name a file")
+        if use.makes_folder and file.path.exists() and not file.path.is_dir():
+            raise ValueError(f"{file}: is a file; name a folder")
+    streams = [(use, file) for use, file in named if use.streams and file.path == STANDARD]
+    inputs = [file for use, file in streams if use.reads]
+    if len(inputs) > 1:
+        raise typer.BadParameter(f"{inputs[0]} and {inputs[1]}: standard input is read once only; name a file for one")
+    outputs = [file for use, file in streams if use.writes]
+    if len(outputs) > 1:
+        raise typer.BadParameter(f"{outputs[0]} and {outputs[1]} cannot share standard output: write one to a file")
+    on_disk = [(use, file) for use, file in named if (use, file) not in streams]
+    for use, file in on_disk:
+        if use.writes:
+            _check_writable(file, use.makes_parents)
     keep_apart(
-        [part for use, one in on_disk if use in READ and use not in WRITTEN for part in _parts(one)],
-        [one for use, one in on_disk if use in WRITTEN],
+        [part for use, file in on_disk if use.reads and not use.writes for part in _parts(file)],
+        [file for use, file in on_disk if use.writes],
     )
 
 
-def _check_writable(one: Named, parents: bool) -> None:
+def _check_writable(file: Named, parents: bool) -> None:
     try:
-        files.check_replaceable(one.path, parents)
+        files.check_replaceable(file.path, parents)
     except ValueError as error:
-        raise ValueError(f"{one.flag} {error}") from None
+        raise ValueError(f"{file.flag} {error}") from None
 
 
 def keep_apart(read: Iterable[Named], written: Iterable[Named]) -> None:
-    """Refuse to write over a file that is read, over one that belongs to a model, or twice into one."""
+    """Refuse to write over a file that is read or that belongs to a model, and to write twice to one file."""
     reads, writes = list(read), list(written)
-    for number, one in enumerate(writes):
-        if one.path.exists() and not one.path.is_file():
+    for number, file in enumerate(writes):
+        if file.path.exists() and not file.path.is_file():
             continue  # a device or a pipe
-        if (folder := _model_of(one.path)) is not None:
-            raise typer.BadParameter(f"{one} belongs to the model in {folder}: name another file")
-        if other := next((other for other in reads if _same(one.path, other.path)), None):
-            raise typer.BadParameter(f"{one} is read and written ({other.flag} names it, too): name another file")
-        if other := next((other for other in writes[:number] if _same(one.path, other.path)), None):
-            raise typer.BadParameter(f"{one} is written twice ({other.flag} names it, too): name another file")
+        if (folder := _model_of(file.path)) is not None:
+            raise typer.BadParameter(f"{file} belongs to the model in {folder}: name another file")
+        if twin := _twin(file, reads):
+            raise typer.BadParameter(f"{file} is read and written ({twin.flag} names it, too): name another file")
+        if twin := _twin(file, writes[:number]):
+            raise typer.BadParameter(f"{file} is written twice ({twin.flag} names it, too): name another file")
 
 
-def _parts(one: Named) -> Iterator[Named]:
-    """A file, or the files of a model folder, which may be links to elsewhere."""
-    if not one.path.is_dir():
-        yield one
+def _parts(named: Named) -> Iterator[Named]:
+    """A file, or the files of a model folder, which may be links to other places."""
+    if not named.path.is_dir():
+        yield named
         return
     for name in MODEL_FILES:
-        if (one.path / name).exists():
-            yield Named(one.flag, one.path / name)
+        if (named.path / name).exists():
+            yield Named(named.flag, named.path / name)
 
 
-def _same(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
-        return os.path.samefile(one, other)
-    return os.path.realpath(one) == os.path.realpath(other)
+def _twin(file: Named, others: Iterable[Named]) -> Named | None:
+    """The first of the others that names the same file."""
+    return next((other for other in others if _same(file.path, other.path)), None)
+
+
+def _same(first: Path, second: Path) -> bool:
+    if first.exists() and second.exists():
+        return os.path.samefile(first, second)
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _model_of(path: Path) -> Path | None:

@@ -1,9 +1,9 @@
-"""`nmtkit score`: given translations under the model, by the objective of the search."""
+"""`nmtkit score`: the scores that a model gives to translations, by the objective of the search."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -39,7 +39,7 @@ def score(
         list[Path] | None, paths.read("Its translations, line by line; repeat for several.", "--target", "-t")
     ] = None,
     candidates: Annotated[
-        Path | None, paths.read("Any number a line: as translate --n-best writes them.", "--candidates", "-c")
+        Path | None, paths.read("Any number per line, as translate --n-best writes them.", "--candidates", "-c")
     ] = None,
     in_pieces: Annotated[
         bool, typer.Option("--pieces", help="Candidates were written with --tokens: score those pieces.")
@@ -47,8 +47,8 @@ def score(
     output_file: Annotated[
         Path, paths.written("File for the scores.", "--output", "-o", default="standard output")
     ] = paths.STANDARD,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Pieces and log P of each besides.")] = False,
-    form: Annotated[str, choice("Columns, or one JSON object a line.", ("tsv", "json"))] = "tsv",
+    tokens: Annotated[bool, typer.Option("--tokens", help="Also the pieces and the log P of each.")] = False,
+    form: Annotated[str, choice("Columns, or one JSON object per line.", ("tsv", "json"))] = "tsv",
     *,
     objective: ObjectiveFlags,
     model: MachineFlags,
@@ -60,8 +60,8 @@ def score(
     of --candidates are lines whose first column is the number of the source line, ascending, and whose last is the
     text.
 
-    A text is scored in the pieces that the tokenizer makes of it. A search may have found the same text in others, with
-    another score; with --pieces those count. The scores of a line stay empty, with a warning, where a translation is
+    A text is scored in the pieces that the tokenizer makes of it. A search may have found the text in others, with
+    another score; --pieces scores those. The scores of a line stay empty, with a warning, if a translation is
     longer than any that a search could return (2,010 pieces, unless the model or its settings say otherwise).
     """
     if (target is None) == (candidates is None):
@@ -75,14 +75,14 @@ def score(
         settings = search_settings(translator, objective)
         output = streams.open_output(output_file, stack)
         tally = stack.enter_context(Tally("scoring", streams.count_lines(source), live=not output.isatty()))
-        tally.words_of = lambda found: sum(len(translator.decode_target(one.tokens).split()) for one in found)
+        tally.words_of = lambda scores: _words(translator, scores)
         first = 1
         for window in streams.windows(rows, streams.WINDOW):
             lines = translator.read([line for line, _ in window], settings, first)
-            targets = [[_encoded(translator, one) for one in given] for _, given in window]
-            found = translator.score(lines, targets, settings, listener=tally)
-            for number, ((_, given), scores) in enumerate(zip(window, found, strict=True), start=first):
-                for rank, (candidate, score) in enumerate(zip_longest(given, scores), start=1):
+            targets = [[_encoded(translator, candidate) for candidate in group] for _, group in window]
+            results = translator.score(lines, targets, settings, listener=tally)
+            for number, ((_, group), scores) in enumerate(zip(window, results, strict=True), start=first):
+                for rank, (candidate, score) in enumerate(zip_longest(group, scores), start=1):
                     output.write(_line(translator, number, rank, candidate.text, score, tokens, form) + "\n")
                 pieces += sum(score.length for score in scores)
                 total += sum(score.total for score in scores)
@@ -96,7 +96,7 @@ def score(
 def _rows(
     source: Path, target: list[Path], candidates: Path | None, in_pieces: bool, stack: ExitStack
 ) -> Iterator[tuple[str, list[_Candidate]]]:
-    """Every source line with its candidates; files are closed by the stack."""
+    """Every source line with its candidates; the stack closes the files."""
     lines = streams.open_source(source, stack)
     if candidates:
         grouped = _grouped(streams.open_lines(candidates, stack), str(candidates), in_pieces)
@@ -107,43 +107,47 @@ def _rows(
 
 
 def _line(
-    translator: Translator, number: int, rank: int, text: str, one: Hypothesis | None, tokens: bool, form: str
+    translator: Translator, number: int, rank: int, text: str, score: Hypothesis | None, tokens: bool, form: str
 ) -> str:
     from nmtkit.report.scores import columns, row, to_json
 
-    pieces = translator.tokenizer.target.pieces(one.tokens if one else ()) if tokens else None
+    pieces = translator.tokenizer.target.pieces(score.tokens if score else ()) if tokens else None
     if form == "json":
-        return to_json(one, text, pieces, line=number, candidate=rank)
-    return row([str(number), str(rank), *columns(one, text, scores=True, pieces=pieces)])
+        return to_json(score, text, pieces, line=number, candidate=rank)
+    return row([str(number), str(rank), *columns(score, text, scores=True, pieces=pieces)])
+
+
+def _words(translator: Translator, scores: Sequence[Hypothesis]) -> int:
+    return sum(len(translator.decode_target(score.tokens).split()) for score in scores)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A text to score, and its pieces where they are given; `where` it stands."""
+    """A text to score, with its pieces if they are given, and where it stands: its file and line."""
 
     text: str
     pieces: tuple[str, ...] | None = None
     where: str = ""
 
 
-def _encoded(translator: Translator, one: _Candidate) -> tuple[int, ...]:
-    if one.pieces is None:
-        return translator.encode_target(one.text)
+def _encoded(translator: Translator, candidate: _Candidate) -> tuple[int, ...]:
+    if candidate.pieces is None:
+        return translator.encode_target(candidate.text)
     try:
-        return tuple(translator.tokenizer.target.ids_of(one.pieces))
+        return tuple(translator.tokenizer.target.ids_of(candidate.pieces))
     except ValueError as error:
-        raise ValueError(f"{one.where}: {error}; the candidates must be of a model with this tokenizer") from None
+        raise ValueError(f"{candidate.where}: {error}; the candidates must be of a model with this tokenizer") from None
 
 
 def _grouped(lines: Iterator[str], name: str, in_pieces: bool) -> Iterator[tuple[int, list[_Candidate]]]:
-    """The candidates of each source line that has any: its number and their texts."""
+    """The number of each source line that has candidates, and its candidates."""
     numbered = (_numbered(line, f"{name}, line {place}", in_pieces) for place, line in enumerate(lines, start=1))
     last = 0
     for number, group in groupby(numbered, key=lambda pair: pair[0]):
         if number <= last:
             raise ValueError(f"{name}: candidates of source line {number} come after those of line {last}; sort them")
         last = number
-        yield number, [one for _, one in group]
+        yield number, [candidate for _, candidate in group]
 
 
 def _numbered(line: str, where: str, in_pieces: bool) -> tuple[int, _Candidate]:
@@ -163,7 +167,7 @@ def _numbered(line: str, where: str, in_pieces: bool) -> tuple[int, _Candidate]:
 def _matched(
     lines: Iterator[str], groups: Iterator[tuple[int, list[_Candidate]]], name: str
 ) -> Iterator[tuple[str, list[_Candidate]]]:
-    """Every source line with its candidates, or none."""
+    """Every source line with its candidates, of which it may have none."""
     number, texts = next(groups, (0, []))
     place = 0
     for place, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""Lines in, lines out: read ahead in windows, written as they are done, with progress on standard error."""
+"""Input and output line by line: read ahead in windows, written when done, with progress on standard error."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from nmtkit.console import Progress, note, warn
 from nmtkit.words import counted, plural
 
 WINDOW = 2000
-"""Lines read ahead, sorted by length for the model, and written before the next are read."""
+"""Number of lines that are read together, sorted by length for the model, and written before the next are read."""
 SLOW_WINDOW = 100
-"""Of lines that take long, so that what is done is seen soon."""
-SAID = 20
-"""Lines that failed of which the reason is told."""
+"""Number of lines read together if each takes long, so that results appear soon."""
+WARNINGS = 20
+"""Number of failed lines whose reason is shown."""
 SECONDS = 10.0
-"""Between two lines of progress where there is no terminal."""
+"""Seconds between two lines of progress if there is no terminal."""
 
 
 def open_lines(path: Path, stack: ExitStack) -> Iterator[str]:
-    """The lines of a file or of standard input as they arrive; on a terminal each is asked for."""
+    """The lines of a file, or of standard input as they arrive; on a terminal, with a prompt for each."""
     from nmtkit.files import lenient_lines, open_text
 
     if path == STANDARD:
@@ -36,19 +36,19 @@ def open_lines(path: Path, stack: ExitStack) -> Iterator[str]:
 
 
 def open_source(path: Path, stack: ExitStack) -> Iterator[str]:
-    """The sentences of a source: lines as they arrive, or those of a feature file."""
+    """The sentences of a source: lines as they arrive, or the sequences of a feature file."""
     from nmtkit.features import is_features, read_features
 
     return iter(read_features(path)) if is_features(path) else open_lines(path, stack)
 
 
 def prompting(path: Path) -> bool:
-    """Whether a person types the lines."""
+    """Whether a person types the lines at a terminal."""
     return path == STANDARD and sys.stdin.isatty()
 
 
 def open_output(path: Path, stack: ExitStack) -> TextIO:
-    """Standard output as UTF-8 with plain line ends, or a file that appears when it is whole."""
+    """Standard output as UTF-8 with plain line ends, or a file that appears when it is complete."""
     if path == STANDARD:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
         return sys.stdout
@@ -60,13 +60,13 @@ def open_output(path: Path, stack: ExitStack) -> TextIO:
 
 
 def _say_written(path: Path) -> None:
-    """Once the file is in its place."""
+    """Note how many lines were written, once the file is in its place."""
     if (lines := count_lines(path)) is not None:
         note(f"{path}: {counted(lines, 'line')}")
 
 
 def write_result(path: Path, text: str, what: str = "") -> None:
-    """Write a whole result to a file, and say `what` it holds, if anything, or to standard output."""
+    """Write a whole result to standard output, or to a file and then note `what` the file holds."""
     if path == STANDARD:
         with ExitStack() as stack:
             open_output(path, stack).write(text)
@@ -79,7 +79,7 @@ def write_result(path: Path, text: str, what: str = "") -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a result that is no text to a file or to standard output."""
+    """Write a binary result to a file or to standard output."""
     if path == STANDARD:
         sys.stdout.buffer.write(content)
         return
@@ -96,17 +96,17 @@ def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
     return iter(take, [])
 
 
-def beside(lines: Iterator[str], others: Sequence[Iterator[str]], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Lines that belong together, one of each stream; ValueError where one ends before another."""
+def beside(lines: Iterator[str], streams: Sequence[Iterator[str]], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Lines that belong together, one from each stream; ValueError if a stream ends before another."""
     for number, line in enumerate(lines, start=1):
         row = [line]
-        for other, name in zip(others, names, strict=True):
-            if (text := next(other, None)) is None:
+        for stream, name in zip(streams, names, strict=True):
+            if (text := next(stream, None)) is None:
                 raise ValueError(f"{name}: ends before line {number}, which the source has; line N of each must match")
             row.append(text)
         yield tuple(row)
-    for other, name in zip(others, names, strict=True):
-        if next(other, None) is not None:
+    for stream, name in zip(streams, names, strict=True):
+        if next(stream, None) is not None:
             raise ValueError(f"{name}: has more lines than the source; line N of each must match")
 
 
@@ -114,14 +114,14 @@ class Tally:
     """Listens to a translator: progress and words a second on standard error, and how many lines failed.
 
     Args:
-        title: what is done to the lines.
-        total: how many lines there are, where it is known.
-        live: whether to show progress: not where a person types the lines or reads the results.
+        title: what the command does to the lines, for the progress bar.
+        total: the number of lines, if it is known.
+        live: whether to show progress; it would disturb a person who types the lines or reads the results.
     """
 
     def __init__(self, title: str, total: int | None, live: bool = True) -> None:
         self._live = live
-        self.words_of: Callable[[Any], int] = lambda result: 0  # of a result, set by who knows what a result is
+        self.words_of: Callable[[Any], int] = lambda result: 0  # the command, which knows the results, sets it
         self._progress = Progress(total, title, every=SECONDS)
         self.lines, self.words, self.failures = 0, 0, 0
         self._last: Exception | None = None
@@ -146,13 +146,13 @@ class Tally:
         self.lines += 1
         self.failures += 1
         self._last = error
-        if self.failures <= SAID:
+        if self.failures <= WARNINGS:
             text = told(error).removeprefix(f"line {line}: ")
-            rest = "; more such lines are only counted" if self.failures == SAID else ""
+            rest = "; more such lines are only counted" if self.failures == WARNINGS else ""
             warn(f"line {line}: left empty: {text}{rest}")
 
     def close(self, summary: bool = True) -> None:
-        """Say how it went; ValueError if a line failed, the error itself if all did."""
+        """Sum up; ValueError if a line failed, or the error itself if all lines failed."""
         seconds = self._seconds()
         if self.lines and summary:
             speed = round(self.words / seconds)
@@ -171,7 +171,7 @@ class Tally:
 
 
 def count_lines(path: Path) -> int | None:
-    """How many lines an ordinary file has; None for anything else."""
+    """The number of lines of an ordinary file; None for anything else."""
     from nmtkit.features import is_features
 
     if path == STANDARD or not path.is_file() or is_features(path):
@@ -181,7 +181,7 @@ def count_lines(path: Path) -> int | None:
 
 
 def _prompted(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of a terminal, each asked for; Ctrl-D ends."""
+    """The lines that a person types at a prompt; Ctrl-D ends."""
     note("one sentence a line; Ctrl-D ends")
     iterator = iter(lines)
     while True:

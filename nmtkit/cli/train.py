@@ -38,16 +38,16 @@ def _real(name: str, text: str) -> Any:
 
 
 def _write_example(context: typer.Context, path: Path | None) -> None:
-    """Callback of --write-config, which needs no other option; a --config behind it is not read any more."""
+    """Callback of --write-config, which needs no other option; a --config after it is not read."""
     if path is None or context.resilient_parsing:
         return
     from nmtkit.training.example import example
 
-    uses = {"write_config": ("--write-config", paths.file_to_write), "config": ("--config", paths.file_to_read)}
+    uses = {"write_config": ("--write-config", paths.FILE_TO_WRITE), "config": ("--config", paths.FILE_TO_READ)}
     named = [Path(after) for word, after in pairwise(sys.argv) if word == "--config"]
     try:
         paths.check(uses, {"write_config": path, "config": named})
-        set_quiet(bool({"--quiet", "-q"} & {*sys.argv}))  # which may stand behind
+        set_quiet(bool({"--quiet", "-q"} & {*sys.argv}))  # it may stand after --write-config
         write_result(path, example(), "every key of a configuration")
     except (ValueError, OSError) as error:
         raise typer.Exit(failed(error)) from None
@@ -61,7 +61,7 @@ class TokenizerFlags:
     tokenizer: Annotated[
         Path | None,
         paths.option(
-            paths.tokenizer_to_read,
+            paths.PATH_TO_READ,
             "A .model file, or a folder with one.",
             metavar="PATH",
             panel=TOKENIZER,
@@ -74,13 +74,15 @@ class TokenizerFlags:
     ]
     tokenizer_kind: Annotated[
         str | None,
-        typer.Option(help="Of segmentation.", metavar="unigram|bpe", rich_help_panel=TOKENIZER, show_default="unigram"),
+        typer.Option(
+            help="Kind of segmentation.", metavar="unigram|bpe", rich_help_panel=TOKENIZER, show_default="unigram"
+        ),
     ]
     joint_vocab: Annotated[
         bool | None,
         typer.Option(
             "--joint-vocab/--separate-vocab",
-            help="One vocabulary, or one a side.",
+            help="One vocabulary for both sides, or one for each.",
             rich_help_panel=TOKENIZER,
             show_default="--joint-vocab",
         ),
@@ -97,30 +99,30 @@ class TokenizerFlags:
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """Which model."""
+    """The architecture and size of the model."""
 
     preset: Annotated[
         str | None,
         typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
     ]
     dropout: Annotated[
-        float | None, real("Share of what is dropped out in training.", DROPOUT, MODEL, default="the preset's")
+        float | None, real("Share of the units dropped out in training.", DROPOUT, MODEL, default="the preset's")
     ]
 
 
 @dataclass(frozen=True)
 class TrainingFlags:
-    """Fields of `TrainingOptions`."""
+    """Options that set the fields of `TrainingOptions`."""
 
     updates: Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run.")]
     batch_tokens: Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch.")]
-    learning_rate: Annotated[float | None, _real("learning_rate", "Peak, at the end of the warm-up.")]
+    learning_rate: Annotated[float | None, _real("learning_rate", "Peak learning rate, at the end of the warm-up.")]
     warmup: Annotated[int | None, _count("warmup", "Updates of linear growth.")]
     label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]
     validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
-    average: Annotated[int | None, _count("average", "Keep the mean of so many last snapshots.")]
-    patience: Annotated[int | None, _count("patience", "Validations without a better score; 0: never stop.")]
-    seed: Annotated[int | None, _count("seed", "Of everything random.")]
+    average: Annotated[int | None, _count("average", "Keep the mean of the last N snapshots.")]
+    patience: Annotated[int | None, _count("patience", "Stop after N validations without a better score; 0: never.")]
+    seed: Annotated[int | None, _count("seed", "Seed of everything random.")]
 
 
 @takes(
@@ -139,14 +141,16 @@ def train(
     target_lang: Annotated[
         str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
     ],
-    output: Annotated[Path, paths.made("Model folder; an interrupted run in it goes on.", "--output", "-o")],
+    output: Annotated[
+        Path, paths.output_folder("Model folder; a run that was interrupted there goes on.", "--output", "-o")
+    ],
     check: Annotated[
-        bool, typer.Option("--check", help="Say what would be trained, or why it cannot be; train nothing.")
+        bool, typer.Option("--check", help="Say what would be trained, or why that is impossible; train nothing.")
     ] = False,
     write_config: Annotated[
         Path | None,
         typer.Option(
-            parser=paths.file_to_write,
+            parser=paths.FILE_TO_WRITE,
             callback=_write_example,
             is_eager=True,
             help="Write every key of a --config file with its default to this file; train nothing.",

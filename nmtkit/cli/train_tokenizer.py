@@ -18,23 +18,23 @@ from nmtkit.words import counted
 
 @takes()
 def train_tokenizer(
-    texts: Annotated[list[Path], paths.argument(paths.file_to_read, "Text files, one sentence a line.", "TEXT")],
+    texts: Annotated[list[Path], paths.argument(paths.FILE_TO_READ, "Text files, one sentence per line.", "TEXT")],
     output: Annotated[
         Path,
-        paths.option(paths.file_to_write_in_new_folders, "File to write, usually tokenizer.model.", "--output", "-o"),
+        paths.option(paths.FILE_IN_NEW_FOLDERS, "File to write, usually tokenizer.model.", "--output", "-o"),
     ],
     vocab_size: Annotated[
-        int, count("Pieces, 4 specials and 256 bytes among them.", bounds(TokenizerOptions, "vocab_size"))
+        int, count("Number of pieces, including 4 special ones and 256 bytes.", bounds(TokenizerOptions, "vocab_size"))
     ] = 8000,
-    kind: Annotated[str, choice("Of segmentation.", KINDS)] = "unigram",
+    kind: Annotated[str, choice("How it segments.", KINDS)] = "unigram",
     character_coverage: Annotated[
         float, real("Share of characters in the text that get a piece of their own.", COVERAGE)
     ] = 1.0,
     max_lines: Annotated[
         int | None,
-        count("Learn from a random sample of so many lines.", bounds(TokenizerOptions, "max_lines"), default="all"),
+        count("Learn from a random sample of N lines.", bounds(TokenizerOptions, "max_lines"), default="all"),
     ] = None,
-    seed: Annotated[int, count("Of that sample.", SEED)] = 1,
+    seed: Annotated[int, count("Seed of that sample.", SEED)] = 1,
     symbols: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="A text that is always one piece, such as a tag; repeat for several."),

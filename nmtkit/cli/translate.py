@@ -1,4 +1,4 @@
-"""`nmtkit translate`: lines in, lines out, as many and in the same order."""
+"""`nmtkit translate`: one line out for each line in, in the same order."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
 
 @dataclass(frozen=True)
 class Columns:
-    """What goes before the text of a translation."""
+    """The columns before the text of a translation."""
 
     n_best: Annotated[
         int,
         count(
-            "Translations a line, best first: line number and rank go before.",
+            "Translations per line, best first, with line number and rank before each.",
             bounds(SearchSettings, "n_best"),
             COLUMNS,
         ),
     ] = 1
     scores: Annotated[
-        bool, typer.Option("--scores", help="Score J, log P in nats and length go before.", rich_help_panel=COLUMNS)
+        bool,
+        typer.Option("--scores", help="Score J, log P in nats and length before the text.", rich_help_panel=COLUMNS),
     ] = False
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Pieces and log P of each go before.", rich_help_panel=COLUMNS)
+        bool,
+        typer.Option("--tokens", help="Pieces and log P of each before the text.", rich_help_panel=COLUMNS),
     ] = False
 
 
@@ -55,25 +57,30 @@ class Exactly:
     """Exact search and its budget."""
 
     exact: Annotated[
-        bool, typer.Option("--exact", help="Search on for the best of all translations.", rich_help_panel=EXACT)
+        bool, typer.Option("--exact", help="Search for the best of all translations.", rich_help_panel=EXACT)
     ] = False
     budget_steps: Annotated[
-        int | None, count("Most model steps of it for a line.", BUDGET_STEPS, EXACT, default="10000")
+        int | None, count("Most model steps of exact search per line.", BUDGET_STEPS, EXACT, default="10000")
     ] = None
     budget_seconds: Annotated[
         float | None,
-        real("Most seconds of it for a line, on average over a batch.", BUDGET_SECONDS, EXACT, default="no limit"),
+        real(
+            "Most seconds of exact search per line, averaged over a batch.",
+            BUDGET_SECONDS,
+            EXACT,
+            default="no limit",
+        ),
     ] = None
 
     @property
     def effort(self) -> dict[str, Any]:
-        """What of the budget was given."""
+        """The parts of the budget that the user gave."""
         return given(steps=self.budget_steps, seconds=self.budget_seconds)
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What is shown of the search and of the model."""
+    """What to show of the search and of the model."""
 
     per_length: Annotated[
         bool, typer.Option("--per-length", help="All that the beam finished, by length.", rich_help_panel=INSIDE)
@@ -81,7 +88,7 @@ class Inside:
     trace: Annotated[Path | None, paths.written("Write all that the beam looked at, for inspect.", panel=INSIDE)] = None
     attention: Annotated[
         Path | None,
-        paths.written("Write what the model looked at for the best one, a line of JSON a sentence.", panel=INSIDE),
+        paths.written("Write what the model looked at for the best one, one line of JSON per sentence.", panel=INSIDE),
     ] = None
     reference: Annotated[
         Path | None,
@@ -93,7 +100,7 @@ class Inside:
 def translate(
     folders: Folders,
     input_file: Annotated[
-        Path, paths.read("Text file, one sentence a line.", "--input", "-i", default="standard input")
+        Path, paths.read("Text file, one sentence per line.", "--input", "-i", default="standard input")
     ] = paths.STANDARD,
     output_file: Annotated[
         Path, paths.written("File for the translations.", "--output", "-o", default="standard output")
@@ -113,8 +120,8 @@ def translate(
     could still be (0: none can, proved; otherwise at least 0.0001), the model steps, and the length up to which nothing
     scores higher (0: none proved); pieces, log P of each (tokens).
 
-    With --per-length every line has as many as the beam finished: line, length, rank in it, * for the best by J.
-    Defaults of the search are the model folder's, see nmtkit info.
+    With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
+    The defaults of the search are those of the model folder, see nmtkit info.
     """
     _check(columns, exactly, inside)
     prompting = streams.prompting(input_file)
@@ -125,7 +132,7 @@ def translate(
         settings = search_settings(translator, search, n_best=columns.n_best)
         _check_settings(settings, exactly.exact, inside.per_length)
         output = streams.open_output(output_file, stack)
-        live = not prompting and not output.isatty()  # on a terminal a bar would come between the results
+        live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
         writer = Writer(translator, settings, tally, columns.scores, columns.tokens)
         answer = _answer(writer, exactly, inside, stack)
@@ -148,7 +155,7 @@ def _check(columns: Columns, exactly: Exactly, inside: Inside) -> None:
     if exact + per_length + (inside.trace is not None) + (inside.attention is not None) > 1:
         raise typer.BadParameter("--exact, --per-length, --trace and --attention do not go together: choose one")
     if columns.n_best > 1 and (exact or per_length):
-        raise typer.BadParameter("--exact and --per-length say themselves how many translations: leave out --n-best")
+        raise typer.BadParameter("--exact and --per-length decide how many translations there are: leave out --n-best")
     if inside.reference and not exact and inside.trace is None:
         raise typer.BadParameter("--reference is followed by --trace or starts --exact: add one of them")
     if exactly.effort and not exact:
@@ -163,7 +170,7 @@ def _check_settings(settings: SearchSettings, exact: bool, per_length: bool) -> 
 
 
 def _answer(writer: Writer, exactly: Exactly, inside: Inside, stack: ExitStack) -> Answer:
-    """What gives the lines that were asked for; its files are closed by the stack."""
+    """The function that makes the output lines the user asked for; the stack closes its files."""
     if exactly.exact:
         return partial(writer.certified, effort=exactly.effort)
     if inside.per_length:

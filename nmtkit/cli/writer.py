@@ -1,4 +1,4 @@
-"""What `nmtkit translate` writes: any search, one line for each thing that it found."""
+"""What `nmtkit translate` writes: one line for each result of a search."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 Answer = Callable[["Source", list[str] | None], Iterator[str]]
-"""The output lines of some sentences, given the reference of each, if there is one."""
+"""Gives the output lines of some sentences, whose references may be given."""
 
 
 @dataclass
 class Writer:
-    """Searches, and writes what was found as tab-separated columns."""
+    """Runs a search and writes its results as tab-separated columns."""
 
     translator: Translator
     settings: SearchSettings
@@ -36,17 +36,17 @@ class Writer:
         from nmtkit.decoding.beam import Beam
 
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
-        yield from self._ranked(source, found)
+        results = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        yield from self._ranked(source, results)
 
     def by_length(self, source: Source, references: list[str] | None) -> Iterator[str]:
-        """The lectures' lists."""
+        """Beam search: all that the beam finished, listed by length, best first."""
         from nmtkit.decoding.beam import Beam, ByLength
 
         self.tally.words_of = lambda lists: self._words(max(chain.from_iterable(lists), key=_score))
         search = ByLength(Beam.of(self.settings))
-        found = self.translator.find(search, source, self.settings, listener=self.tally)
-        for number, lists in enumerate(found, start=source.first):
+        results = self.translator.find(search, source, self.settings, listener=self.tally)
+        for number, lists in enumerate(results, start=source.first):
             if not lists:
                 yield self._line([str(number), "", "", ""], None)
                 continue
@@ -57,7 +57,7 @@ class Writer:
                     yield self._line([str(number), str(hypothesis.length), str(rank), mark], hypothesis)
 
     def certified(self, source: Source, references: list[str] | None, effort: dict[str, Any]) -> Iterator[str]:
-        """Exact search."""
+        """Exact search: the best translation of each sentence, with the gap that remains."""
         from nmtkit.decoding.beam import Beam
         from nmtkit.decoding.exact import Exact
         from nmtkit.decoding.proof import Effort
@@ -92,9 +92,11 @@ class Writer:
                 Observation.of(self.settings),
                 followed(self.translator, source, references, self.settings),
             )
-            found = self.translator.find(search, source, self.settings, queries, listener=self.tally)
-            file.writelines(to_line(trace) for _, trace in traces(self.translator, source, queries, found, references))
-            yield from self._ranked(source, [observed.seen.hypotheses if observed else None for observed in found])
+            results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+            file.writelines(
+                to_line(trace) for _, trace in traces(self.translator, source, queries, results, references)
+            )
+            yield from self._ranked(source, [observed.seen.hypotheses if observed else None for observed in results])
 
         return answer
 
@@ -107,22 +109,22 @@ class Writer:
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
 
         def answer(source: Source, references: list[str] | None) -> Iterator[str]:
-            found = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
-            best = {index: hypotheses[0] for index, hypotheses in enumerate(found) if hypotheses}
+            results = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+            best = {index: hypotheses[0] for index, hypotheses in enumerate(results) if hypotheses}
             targets = {index: (self._text(hypothesis), hypothesis.tokens) for index, hypothesis in best.items()}
             file.writelines(map(to_line, attend(self.translator, source, targets, self.settings, Choice())))
-            yield from self._ranked(source, found)
+            yield from self._ranked(source, results)
 
         return answer
 
     def say_proved(self) -> None:
-        """Of how many sentences the best is known."""
+        """Note for how many sentences the best translation is proved."""
         if self.tally.lines:
             rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
             note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
 
-    def _ranked(self, source: Source, found: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
-        for number, hypotheses in enumerate(found, start=source.first):
+    def _ranked(self, source: Source, results: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
+        for number, hypotheses in enumerate(results, start=source.first):
             for rank, hypothesis in enumerate(hypotheses or [None], start=1):
                 yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
 

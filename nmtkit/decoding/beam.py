@@ -2,11 +2,11 @@
 
 Each step keeps the B best candidates of its length. Those that end in EOS are finished and leave; the others live on
 and the next step keeps B again. A sentence stops when no living prefix can still beat its n-th best finished
-hypothesis, or at its limit, where EOS is the only extension, at its real cost. `Rules` say what may be otherwise.
+hypothesis, or at its limit, where EOS is the only extension, at its real cost. `Rules` may change this.
 
-Shape key: S sentences, A sentences still searched, W hypotheses a sentence (1 at first, then up to the beam), N = A·W,
-K candidates a hypothesis, M candidates looked at a sentence, C of these in the running (B, or 2B where EOS takes no
-slot), T tokens so far.
+Shape key: S sentences, A sentences still searched, W hypotheses per sentence (1 at first, then up to the beam), N =
+A·W, K candidates per hypothesis, M candidates inspected per sentence, C of these in the running (B, or 2B if EOS takes
+no slot), T tokens so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic
 import torch
 from torch import Tensor
 
-from nmtkit.decoding.choices import Said, choices
+from nmtkit.decoding.choices import Prefixes, choices
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
@@ -38,12 +38,12 @@ PLAIN = Rules()
 
 @dataclass(frozen=True)
 class Beam:
-    """Beam search: the best hypotheses of every sentence, best first (fewer where the beam holds fewer).
+    """Beam search: the n best hypotheses of every sentence, best first (fewer if the beam holds fewer).
 
     Attributes:
         width: B, at least 1; 1 is greedy search.
-        objective: ranks what is finished, and decides with the rules when to stop.
-        n_best: hypotheses a sentence. The first is the same for every n, unless the rules stop the search early.
+        objective: ranks the finished hypotheses, and decides with the rules when to stop.
+        n_best: hypotheses per sentence. The first is the same for every n, unless the rules stop the search early.
     """
 
     width: int
@@ -59,25 +59,25 @@ class Beam:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[list[Hypothesis] | None]:
-        """The n best of each sentence."""
+        """The n best hypotheses of each sentence."""
         return self.watched(stepper, batch, queries, None)
 
     def watched(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query], watcher: Watcher | None
     ) -> list[list[Hypothesis] | None]:
-        """The same, while somebody looks on."""
-        (found,) = BeamRun(self, [self.objective], stepper, batch.memory, queries, watcher).run()
-        return [hypotheses or None for hypotheses in found]
+        """The same as `find`, with a watcher that sees every step."""
+        (results,) = BeamRun(self, [self.objective], stepper, batch.memory, queries, watcher).run()
+        return [hypotheses or None for hypotheses in results]
 
 
 @dataclass(frozen=True)
 class ByLength:
-    """The lectures' view: of every sentence the finished hypotheses of each length that has any, best first.
+    """Beam search that returns all finished hypotheses of every sentence, listed by length, each list best first.
 
-    The best of all by J is what the beam returns, since its stop rule gives up nothing that could win.
+    The best of all by J is the one that the beam returns, since its stop rule gives up nothing that could win.
 
     Raises:
-        ValueError: for rules that stop the search before it has seen every length.
+        ValueError: if the rules stop the search before it has seen every length.
     """
 
     beam: Beam
@@ -89,10 +89,10 @@ class ByLength:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[list[list[Hypothesis]] | None]:
-        """Lists of one length each, the shortest first."""
+        """One list for each length, the shortest length first."""
         everything = replace(self.beam, n_best=self.beam.width * max(query.limit for query in queries))
-        found = everything.find(stepper, batch, queries)
-        return [None if hypotheses is None else _by_length(hypotheses) for hypotheses in found]
+        results = everything.find(stepper, batch, queries)
+        return [None if hypotheses is None else _by_length(hypotheses) for hypotheses in results]
 
 
 def _by_length(hypotheses: Sequence[Hypothesis]) -> list[list[Hypothesis]]:
@@ -102,11 +102,11 @@ def _by_length(hypotheses: Sequence[Hypothesis]) -> list[list[Hypothesis]]:
 
 @dataclass(frozen=True)
 class Swept:
-    """What `Beam` finds in a sentence under several widths and objectives.
+    """What `Beam` finds for one sentence under several widths and objectives.
 
     Attributes:
-        hypotheses: the n best, by width and objective.
-        seconds: its share of the time that its batch took, by width: one search serves all objectives.
+        hypotheses: the n best, for each width and objective.
+        seconds: the share of the sentence in the time of its batch, for each width: one search serves all objectives.
     """
 
     hypotheses: Mapping[tuple[int, Objective], list[Hypothesis]]
@@ -115,14 +115,14 @@ class Swept:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What beam search finds under several widths and objectives, one search a width.
+    """Beam search under several widths and objectives, with one search per width.
 
-    Candidates of one length rank by Σ log P whatever the objective, so one beam serves all; it goes on until the stop
+    Candidates of one length rank by Σ log P under every objective, so one beam serves all; it goes on until the stop
     rule of each is satisfied.
 
     Attributes:
-        widths: of the beam.
-        n_best: hypotheses a sentence.
+        widths: the beam widths.
+        n_best: hypotheses per sentence.
     """
 
     widths: tuple[int, ...]
@@ -133,18 +133,18 @@ class Sweep:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[Swept | None]:
-        """What each sentence has under every width and objective."""
-        found: list[dict[tuple[int, Objective], list[Hypothesis]]] = [{} for _ in queries]
+        """The hypotheses of each sentence under every width and objective."""
+        results: list[dict[tuple[int, Objective], list[Hypothesis]]] = [{} for _ in queries]
         memory, seconds = batch.memory, {}
         for width in self.widths:
             started = time.perf_counter()
             beam = Beam(width, self.objectives[0], self.n_best, self.rules)
             lists = BeamRun(beam, self.objectives, stepper, memory, queries, None).run()
             for objective, of_sentences in zip(self.objectives, lists, strict=True):
-                for own, hypotheses in zip(found, of_sentences, strict=True):
+                for own, hypotheses in zip(results, of_sentences, strict=True):
                     own[width, objective] = hypotheses
             seconds[width] = (time.perf_counter() - started) / len(queries)
-        return [Swept(own, seconds) if all(own.values()) else None for own in found]
+        return [Swept(own, seconds) if all(own.values()) else None for own in results]
 
 
 class BeamRun(Generic[Memory, State]):
@@ -170,7 +170,7 @@ class BeamRun(Generic[Memory, State]):
         self.active_A = torch.arange(count, device=device)
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
         self.column_AW = torch.zeros(count, 1, dtype=torch.int64, device=device)
-        self.said = Said(torch.zeros(count, 0, dtype=torch.int64, device=device))
+        self.prefixes = Prefixes(torch.zeros(count, 0, dtype=torch.int64, device=device))
         self.token_N = torch.full((count,), BOS, device=device)
         self.ended_S = torch.zeros(count, device=device)
         self.finished = [Finished(count, search.n_best, device) for _ in objectives]
@@ -184,7 +184,7 @@ class BeamRun(Generic[Memory, State]):
         return [read_out(finished, self.trellis) for finished in self.finished]
 
     def step(self) -> None:
-        """Read the last tokens, keep the best continuations, let go of sentences that are done."""
+        """Read the last tokens, keep the best continuations, and drop the sentences that are done."""
         length, running = len(self.trellis) + 1, self.beam * (1 + self.rules.free_eos)
         looked_at = max(running, self.watcher.candidates if self.watcher else 0)
 
@@ -218,9 +218,9 @@ class BeamRun(Generic[Memory, State]):
         self._advance(alive_A, token_AC.gather(1, self.column_AW), slot_AC.gather(1, self.column_AW))
 
     def _continuations(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:
-        """At least `most` continuations of every prefix, where there are as many: log P (−∞: banned) and ids."""
+        """At least `most` continuations of every prefix, if there are that many: log P (−∞: banned) and ids."""
         minimum_A = self.minimum_A if length < self.longest_minimum else None
-        allowed = choices(self.rules, length, self.total_AW.shape[1], minimum_A, self.limit_A, self.said)
+        allowed = choices(self.rules, length, self.total_AW.shape[1], minimum_A, self.limit_A, self.prefixes)
         value_NK, id_NK = allowed.top(log_probs, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 
@@ -231,23 +231,26 @@ class BeamRun(Generic[Memory, State]):
             finished.merge(self.active_A, score_AC, total_AC, length - 1)
 
     def _places(self, active_A: Tensor) -> Tensor:
-        """The row of each sentence among those that are searched."""
+        """The row of each sentence among the sentences still searched."""
         row_S = torch.zeros_like(self.ended_S, dtype=torch.int64)
         row_S[active_A] = torch.arange(active_A.numel(), device=active_A.device)
         return row_S
 
     def _alive(self, finished_AC: Tensor) -> Tensor:
-        """Which sentences go on: those where a living prefix can still win, or that have not finished enough."""
+        """Which sentences go on: a living prefix can still win, or too few hypotheses are finished."""
         if self.rules.patience is None:
             highest_A, limit_A = self.total_AW.amax(1), self.limit_A.double()
             pairs = zip(self.objectives, self.finished, strict=True)
-            wins = [one.bound(highest_A, limit_A) > done.score_SF[self.active_A, -1] for one, done in pairs]
+            wins = [
+                objective.bound(highest_A, limit_A) > finished.score_SF[self.active_A, -1]
+                for objective, finished in pairs
+            ]
             return torch.stack(wins).any(0)
         self.ended_S[self.active_A] += finished_AC.sum(1)
         return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.enough(self.beam))
 
     def _advance(self, alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor) -> None:
-        """Put everything in the order of the kept prefixes of the sentences still alive."""
+        """Reorder everything by the kept prefixes of the sentences still alive."""
         kept, old_width = alive_A.nonzero().squeeze(1), self.state.size() // alive_A.shape[0]
         everybody = kept.shape[0] == alive_A.shape[0]
         self.token_N = token_AW[kept].flatten()
@@ -255,9 +258,9 @@ class BeamRun(Generic[Memory, State]):
             row_N = (kept.unsqueeze(1) * old_width + slot_AW[kept]).flatten()
             self.state = self.state.select(row_N)
             if self.rules.remember:
-                self.said = self.said.select(row_N)
+                self.prefixes = self.prefixes.select(row_N)
         if self.rules.remember:
-            self.said = Said(torch.cat((self.said.prefix_NT, self.token_N.unsqueeze(1)), dim=1))
+            self.prefixes = Prefixes(torch.cat((self.prefixes.prefix_NT, self.token_N.unsqueeze(1)), dim=1))
         if not everybody:
             self.memory = self.memory.select(kept)
             self.active_A, self.limit_A, self.minimum_A = self.active_A[kept], self.limit_A[kept], self.minimum_A[kept]
@@ -273,7 +276,7 @@ def _best(total_AW: Tensor, value_AWK: Tensor, id_AWK: Tensor, keep: int) -> tup
 
 
 def _living(total_AC: Tensor, beam: int) -> tuple[Tensor, Tensor]:
-    """The B best of those that go on (what has ended is −∞): totals and columns, (A, W)."""
+    """The B best of the candidates that go on (ended ones have −∞): totals and columns, (A, W)."""
     if total_AC.shape[1] <= beam:
         return total_AC, torch.arange(total_AC.shape[1], device=total_AC.device).expand(total_AC.shape[0], -1)
     total_AW, column_AW = total_AC.sort(dim=1, descending=True, stable=True)

@@ -1,24 +1,24 @@
-"""Exact search: the hypothesis with the highest J of all, or how far above the best one found it could still lie.
+"""Exact search by depth first: the hypothesis with the highest J of all, or how much higher another could still be.
 
 Depth-first search with admissible pruning (Stahlberg and Byrne 2019, "On NMT Search Errors and Model Errors: Cat Got
-Your Tongue?", algorithm 1). A prefix is given up only where its bound, the most any continuation can reach within the
-length limit, does not exceed the incumbent, the best hypothesis known so far. So what is left at the end is the global
-best, and a search that runs out of its budget still knows the highest bound it left open.
+Your Tongue?", algorithm 1). A prefix is given up only if its bound, the most that any continuation can reach within the
+length limit, does not exceed the incumbent, the best hypothesis known so far. So the incumbent at the end is the global
+best, and a search that runs out of its budget still knows the highest bound that it left open.
 
-In float32 a bound may be rounded. So a prefix is given up only where its bound is below the incumbent by a tolerance,
-which rounding is trusted not to pass: what was given up is truly no better. By the same trust a prefix that the budget
-left open may reach its bound and the tolerance, so the gap of a sentence that is not proved is at least the tolerance,
-and a gap of 0 says that it is proved.
+In float32 a bound may be rounded. So a prefix is given up only if its bound is below the incumbent by a tolerance,
+which rounding is trusted not to exceed: a prefix given up is truly no better. By the same trust a prefix that the
+budget left open may reach its bound plus the tolerance, so the gap of a sentence that is not proved is at least the
+tolerance, and a gap of 0 says that it is proved.
 
 With a length penalty that bound, total / lp(limit), is only as strong as the limit. So the limit grows in stages, from
 the length of the incumbent by a quarter at a time: each stage that ends proves its limit, the incumbents of the early
-ones make the later ones shorter, and a search that runs out of its budget still says up to which length it has proved
+stages make the later ones shorter, and a search that runs out of its budget still says up to which length it has proved
 its best. Without a penalty there is one stage.
 
 Data flow: nodes of one length, of many sentences, are read by the model in one batch, best first; their children that
-could still win become the nodes of the next length and are searched before their elders' brothers. A level keeps one
-state of the model for each parent whose children wait; a node whose children are too many makes the best of them and
-waits for its turn to make the next, so that the frontier stays small.
+could still win become the nodes of the next length and are searched before the other nodes of their parents' length. A
+level keeps one state of the model for each parent whose children wait; a node whose children are too many makes the
+best of them and waits for its turn to make the next, so that the frontier stays small.
 
 Shape key: S sentences, N nodes read in one step, R waiting nodes, T tokens of a prefix, V vocabulary, C children.
 """
@@ -42,13 +42,13 @@ from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.specials import BOS, EOS
 
 GROWTH = 1.25
-"""Of the length limit from stage to stage."""
+"""Factor by which the length limit grows from stage to stage."""
 ROUNDING = 1e-4
-"""In nats: by so much one log-probability may differ between two batches in float32."""
+"""Most nats by which one log-probability may differ between two batches in float32."""
 
 
 class DepthFirst(Generic[Memory, State]):
-    """Incumbents, what was spent, and what was left open, for each sentence."""
+    """For each sentence the incumbent, the steps spent, and the bounds left open."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class DepthFirst(Generic[Memory, State]):
         never: tuple[int, ...],
         effort: Effort,
     ) -> None:
-        """`never` are tokens that no output has; `memory` has one row a query."""
+        """`never` are tokens that no output has; `memory` has one row per query."""
         assert len(queries) == memory.size()
         assert all(1 <= query.minimum <= query.limit for query in queries)
         self.stepper, self.memory, self.objective, self.effort = stepper, memory, objective, effort
@@ -72,20 +72,20 @@ class DepthFirst(Generic[Memory, State]):
         self.reach_S = self.limit_S.clone()  # limit of the stage
         self.proved_S = torch.zeros_like(self.limit_S)  # the last one proved
         self.cut_S = self.open_S.clone()  # highest total that the limit of the stage cut off
-        self.left_S = torch.zeros_like(self.score_S)  # … that begins anything longer than the last limit proved
+        self.left_S = torch.zeros_like(self.score_S)  # … of a prefix of anything longer than the last limit proved
         self.steps_S = torch.zeros(count, dtype=torch.int64, device=device)
         self.best: list[Hypothesis | None] = [None] * count
         for sentence, query in enumerate(queries):
             for incumbent in query.incumbents:
                 self.improve(sentence, incumbent)
 
-    def improve(self, sentence: int, found: Hypothesis) -> None:
-        """A finished hypothesis; kept if it is allowed and the best so far."""
-        allowed = self.minimum_S[sentence] <= found.length <= self.limit_S[sentence]
-        allowed &= not set(self.forbidden) & set(found.tokens[:-1])
-        if allowed and found.score > self.score_S[sentence]:
-            self.best[sentence] = found
-            self.score_S[sentence] = found.score
+    def improve(self, sentence: int, hypothesis: Hypothesis) -> None:
+        """Keep a finished hypothesis if it is allowed and the best so far."""
+        allowed = self.minimum_S[sentence] <= hypothesis.length <= self.limit_S[sentence]
+        allowed &= not set(self.forbidden) & set(hypothesis.tokens[:-1])
+        if allowed and hypothesis.score > self.score_S[sentence]:
+            self.best[sentence] = hypothesis
+            self.score_S[sentence] = hypothesis.score
 
     @torch.no_grad()
     def run(self) -> list[Proof]:
@@ -107,9 +107,9 @@ class DepthFirst(Generic[Memory, State]):
         return self._proofs()
 
     def _first_reach(self) -> Tensor:
-        """The limits of the first stage: the length of the incumbent, or the whole limit where there is none."""
-        known = [one.length if one else limit for one, limit in zip(self.best, self.limit_S.tolist(), strict=True)]
-        return torch.tensor(known, device=self.limit_S.device)
+        """The limits of the first stage: the length of the incumbent, or the whole limit if there is none."""
+        pairs = zip(self.best, self.limit_S.tolist(), strict=True)
+        return torch.tensor([best.length if best else limit for best, limit in pairs], device=self.limit_S.device)
 
     def _search(self, sentence_R: Tensor, deadline: float | None) -> None:
         """One stage: search until nothing within its limits is left that could win, or the budgets are spent."""
@@ -128,7 +128,7 @@ class DepthFirst(Generic[Memory, State]):
                 levels.append(below)
 
     def _take(self, nodes: Nodes, most: int) -> tuple[Nodes, Nodes]:
-        """The first nodes in their order, all of one turn and none that its sentence cannot pay for; and the rest.
+        """The first nodes in their order, all of one turn and within the budget of their sentences; and the rest.
 
         A turn makes twice the children of the one before, so half as many nodes are taken: no step makes more than
         rows · children, and the frontier has at most as many for every length.
@@ -142,7 +142,7 @@ class DepthFirst(Generic[Memory, State]):
         return nodes.select(chosen_R), nodes.select(~chosen_R)
 
     def _proofs(self) -> list[Proof]:
-        """What was proved, and what is left open.
+        """What was proved of each sentence, and the gap that is left open.
 
         Whatever is longer than the last limit proved begins with a prefix that its stage gave up or cut off, and with
         one that the stage after it left open, cut off, or gave up for a lower total than those.
@@ -152,12 +152,12 @@ class DepthFirst(Generic[Memory, State]):
         proved_S = self.proved_S == self.limit_S
         gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0) + self.effort.tolerance)
         columns = (proved_S, gap_S, self.steps_S, self.limit_S, self.proved_S)
-        return [Proof(*facts) for facts in zip(self.best, *(one.tolist() for one in columns), strict=True)]
+        return [Proof(*facts) for facts in zip(self.best, *(column.tolist() for column in columns), strict=True)]
 
     def _given_up(self) -> Tensor:
-        """No prefix that the last stage gave up has a higher total than this; 0 where there is no incumbent."""
-        one_S = torch.ones_like(self.score_S)
-        total_S = (self.score_S - self.effort.tolerance) / self.objective.final(one_S, self.reach_S.double())
+        """The highest total that a prefix given up by the last stage can have; 0 if there is no incumbent."""
+        unit_S = torch.ones_like(self.score_S)
+        total_S = (self.score_S - self.effort.tolerance) / self.objective.final(unit_S, self.reach_S.double())
         return total_S.masked_fill(self.score_S == -torch.inf, 0.0)
 
     def _root(self, sentence_R: Tensor) -> Level[State]:
@@ -173,11 +173,11 @@ class DepthFirst(Generic[Memory, State]):
         return self.objective.bound(total, self.reach_S[sentence].double())
 
     def _wins(self, bound: Tensor, sentence: Tensor) -> Tensor:
-        """Whether something below could still beat the incumbent."""
+        """Whether a continuation with this bound could still beat the incumbent."""
         return bound > self.score_S[sentence] - self.effort.tolerance
 
     def _still_open(self, nodes: Nodes) -> Nodes:
-        """The nodes that may win and may be paid for; what cannot be paid for is noted as open."""
+        """The nodes that can win and are within the budget; those beyond the budget are noted as open."""
         bound_R = self._bound(nodes.highest_R, nodes.sentence_R)
         wins_R = self._wins(bound_R, nodes.sentence_R)
         broke_R = self.steps_S[nodes.sentence_R] >= self.effort.steps
@@ -209,7 +209,7 @@ class DepthFirst(Generic[Memory, State]):
         return replace(later, turn_R=later.turn_R + 1, highest_R=last_N1[more_N].squeeze(1)), below
 
     def _cut_off(self, nodes: Nodes, value_NV: Tensor, length: int) -> None:
-        """Note what could go on beyond the limit of this stage."""
+        """Note the prefixes that could go on beyond the limit of this stage."""
         cut = (self.reach_S == length) & (self.limit_S > length)
         row_R = cut[nodes.sentence_R].nonzero().squeeze(1)
         if len(row_R):
@@ -218,10 +218,10 @@ class DepthFirst(Generic[Memory, State]):
             self.cut_S.scatter_reduce_(0, nodes.sentence_R[row_R], total_R, "amax")
 
     def _best_children(self, value_NV: Tensor, nodes: Nodes) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities (−∞: not now) and tokens of the children made in this turn, both (N, C), and the highest
+        """Log-probabilities (−∞: not in this turn) and tokens of the children made now, both (N, C), and the highest
         log-probability of those that wait for the next turn, (N, 1).
 
-        A turn takes what lies above its lowest, so that equals stay together whatever their order; and it begins
+        A turn takes all children above its lowest, so that equals stay together whatever their order; and it begins
         slightly above where the last one ended, since another batch may round the same distribution differently.
         """
         turn = int(nodes.turn_R[0])
@@ -243,7 +243,7 @@ class DepthFirst(Generic[Memory, State]):
         return log_probs.dense(), state
 
     def _finish(self, nodes: Nodes, total_N: Tensor, length: int) -> None:
-        """Try every node with EOS behind it."""
+        """Try every node with EOS after it."""
         score_N = self.objective.final(total_N, length)
         score_N = score_N.masked_fill(self.minimum_S[nodes.sentence_R] > length, -torch.inf)
         for row in (score_N > self.score_S[nodes.sentence_R]).nonzero().flatten().tolist():

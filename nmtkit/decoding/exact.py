@@ -1,7 +1,7 @@
-"""Exact search: the hypothesis with the highest J of all, or how far above the best one found it could still lie.
+"""Exact search: the hypothesis with the highest J of all, or how much higher another could still be.
 
-The beam searches first. Its hypothesis and the given translations, scored by force, are where the search of
-`depth_first.py` starts from, which proves that nothing is better or finds what is.
+The beam searches first. The search of `depth_first.py` starts from its hypothesis and from the given translations, all
+scored by a forced pass; it proves that nothing is better, or finds what is.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ USUAL = Effort()
 
 @dataclass(frozen=True)
 class Certified:
-    """What an exact search can swear to.
+    """What an exact search guarantees about one sentence.
 
     Attributes:
         best: the hypothesis with the highest J that anything found, with log P of its tokens by a forced pass.
-        beam: what the beam search found alone.
+        beam: the best hypothesis of the beam search alone.
         proved: no hypothesis within the limit has a higher J than `best`.
-        gap: how much higher one could still be; 0 if proved, otherwise at least the tolerance (0.0001).
+        gap: how much higher J of another could still be; 0 if proved, otherwise at least the tolerance (0.0001).
         steps: model steps spent (one hypothesis read by the model once is one step).
-        limit: the most tokens of a hypothesis, EOS counted: nothing is said about longer ones.
-        proved_limit: nothing of at most this many tokens has a higher J; the limit if proved, 0 for nothing proved.
+        limit: the most tokens of a hypothesis, EOS counted; nothing is said about longer ones.
+        proved_limit: nothing of up to this many tokens has a higher J; the limit if proved, 0 if nothing is proved.
     """
 
     best: Hypothesis
@@ -45,14 +45,14 @@ class Certified:
 
 @dataclass(frozen=True)
 class Exact:
-    """The best of all hypotheses of each sentence, proved so or with the gap that the budget left.
+    """Search for the best of all hypotheses of each sentence, with a proof or the gap that the budget left.
 
     Attributes:
-        beam: the search that goes before; its objective and what it forbids hold for all.
-        effort: how far it may go.
+        beam: the beam search that runs first; its objective and bans hold for the exact search, too.
+        effort: the budget, and how to search.
 
     Raises:
-        ValueError: for an objective without a bound, and for rules under which the score of a prefix is none.
+        ValueError: for an objective without a bound, and for rules that make a score depend on the whole prefix.
     """
 
     beam: Beam
@@ -69,23 +69,23 @@ class Exact:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[Certified | None]:
-        """A certificate for each sentence; targets that the query has are starts, too."""
+        """A certificate for each sentence; the targets of a query are incumbents, too."""
         forced = Forced(self.beam.objective)
         beams = replace(self.beam, n_best=1).find(stepper, batch, queries)
         starts = [
-            replace(query, incumbents=(*(found or ()), *scores, *query.incumbents))
-            for query, found, scores in zip(queries, beams, forced.find(stepper, batch, queries), strict=True)
+            replace(query, incumbents=(*(beam or ()), *scores, *query.incumbents))
+            for query, beam, scores in zip(queries, beams, forced.find(stepper, batch, queries), strict=True)
         ]
         proofs = self.prove(stepper, batch.memory, starts)
         winners = [replace(query, targets=_tokens(proof)) for query, proof in zip(queries, proofs, strict=True)]
         rescored = forced.find(stepper, batch, winners)
-        return [_certified(proof, found, scores) for proof, found, scores in zip(proofs, beams, rescored, strict=True)]
+        return [_certified(proof, beam, scores) for proof, beam, scores in zip(proofs, beams, rescored, strict=True)]
 
     def prove(self, stepper: Stepper[Memory, State], memory: Memory, queries: Sequence[Query]) -> list[Proof]:
-        """What depth-first search proves, begun from the incumbents of each query.
+        """What depth-first search proves, starting from the incumbents of each query.
 
         Args:
-            memory: of the sources, one row each.
+            memory: that of the sources, one row per query.
         """
         beam = self.beam
         return DepthFirst(stepper, memory, queries, beam.objective, beam.rules.never, self.effort).run()

@@ -1,4 +1,4 @@
-"""Forced scores: what a model thinks of given translations, in one parallel pass over each."""
+"""Forced scores: the scores that a model gives to translations, in one parallel pass over each."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Forced:
     """The scores of the targets of each query, in their order.
 
     Attributes:
-        objective: gives J of each.
-        tokens: most padded target positions that are read at one time.
+        objective: computes J of each target.
+        tokens: most padded target positions that the model reads at one time.
     """
 
     objective: Objective
@@ -31,10 +31,10 @@ class Forced:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[list[Hypothesis]]:
-        """As many scores as a query has targets."""
+        """For each query, the scores of its targets."""
         asked = [(row, target) for row, query in enumerate(queries) for target in query.targets]
         scores: list[Hypothesis | None] = [None] * len(asked)
-        order = sorted(range(len(asked)), key=lambda place: len(asked[place][1]))  # like lengths together
+        order = sorted(range(len(asked)), key=lambda place: len(asked[place][1]))  # similar lengths together
         for places in _portions(order, [len(target) for _, target in asked], self.tokens):
             targets = [asked[place][1] for place in places]
             rows = torch.tensor([asked[place][0] for place in places], device=stepper.device)
@@ -56,7 +56,7 @@ def forced_log_probs(
     """log P (natural) of every token of each target (ids, EOS last), given its true prefix.
 
     Args:
-        memory: one row a target; or one for every W targets, which then follow each other.
+        memory: one row per target; or one per W targets, which then follow each other.
     """
     target_out_NT, _ = Ragged.of_ids(targets).rows(range(len(targets)))
     target_out_NT = target_out_NT.to(stepper.device)
@@ -65,7 +65,7 @@ def forced_log_probs(
 
 
 def _portions(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
-    """`order`, cut where the padded tokens of a portion would be more than that; lengths do not fall along it."""
+    """`order` in portions of at most `tokens` padded tokens each; lengths must not decrease along it."""
     start = 0
     for place, index in enumerate(order):
         if place > start and (place + 1 - start) * lengths[index] > tokens:

@@ -1,4 +1,4 @@
-"""What an exact search has still to read: prefixes of one length, with the states of their parents.
+"""What an exact search still has to read: prefixes of one length, with the states of their parents.
 
 Shape key: R waiting nodes, T tokens of a prefix.
 """
@@ -16,8 +16,8 @@ from nmtkit.models.interface import State
 
 @dataclass(frozen=True)
 class Nodes:
-    """Prefixes that wait to be read: of which sentence, with which parent's state, their last token, Σ log P, how often
-    they were read before, the highest total of a child that is still to be made, and all tokens."""
+    """Prefixes that wait to be read, one row each: sentence, row of the parent's state, last token, Σ log P, how often
+    the prefix was read before, the highest total of a child that is still to be made, and all tokens."""
 
     sentence_R: Tensor
     parent_R: Tensor
@@ -47,7 +47,7 @@ class Level(Generic[State]):
 
 
 def places(sentence_R: Tensor, sentences: int) -> Tensor:
-    """How many rows of the same sentence stand before each row."""
+    """The number of rows of the same sentence before each row."""
     order = sentence_R.argsort(stable=True)
     count_S = torch.bincount(sentence_R, minlength=sentences)
     first_S = count_S.cumsum(0) - count_S
@@ -59,12 +59,12 @@ def places(sentence_R: Tensor, sentences: int) -> Tensor:
 def next_level(
     nodes: Nodes, state: State, row_R: Tensor, token_R: Tensor, total_R: Tensor, sentences: int
 ) -> Level[State]:
-    """The children of nodes, best first, the sentences in turn; only states that have children are kept.
+    """The children of nodes, best first, sentences in turn; only states of nodes with children are kept.
 
     Args:
-        state: one row a node.
-        row_R, token_R, total_R: of each child its node, its last token and its Σ log P.
-        sentences: how many there are.
+        state: one row per node.
+        row_R, token_R, total_R: the node, the last token and Σ log P of each child.
+        sentences: the number of sentences.
     """
     order = total_R.argsort(descending=True, stable=True)
     order = order[places(nodes.sentence_R[row_R[order]], sentences).argsort(stable=True)]

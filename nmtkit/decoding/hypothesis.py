@@ -13,7 +13,7 @@ class Hypothesis:
         tokens: target ids; the last is EOS and counts.
         total: Σ log P in nats.
         score: J(y), the objective's value.
-        log_probs: log P of each token, where it is kept.
+        log_probs: log P of each token, if it is kept.
     """
 
     tokens: tuple[int, ...]

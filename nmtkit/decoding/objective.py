@@ -1,8 +1,8 @@
-"""What a search maximises, and how far a prefix can still get.
+"""What a search maximises, and the most that a prefix can still reach.
 
 J(y) = Σ_t log P(y_t | x, y_<t) / lp(|y|), with |y| counting EOS, under one of two length penalties:
 
-    power    lp(T) = T^α: α = 0 is the plain log-probability, α = 1 the mean of a token (Jean et al. 2015)
+    power    lp(T) = T^α: α = 0 is the plain log-probability, α = 1 the mean per token (Jean et al. 2015)
     gnmt     lp(T) = ((5 + T) / 6)^α (Wu et al. 2016, equation 14, without its coverage term)
 """
 
@@ -25,7 +25,7 @@ class Objective:
     """J with one exponent: the same for ranking, stopping, forced scores and blame.
 
     Attributes:
-        alpha: at least 0. Below 0 longer outputs would win by being longer and no bound would hold.
+        alpha: at least 0. Below 0 longer outputs would win because they are longer, and no bound would hold.
         penalty: "power" or "gnmt".
     """
 
@@ -49,7 +49,7 @@ class Objective:
         return score
 
     def bound(self, total: Number, max_length: Number) -> Number:
-        """The most J any continuation of a prefix can reach within `max_length` tokens (EOS counted).
+        """The highest J that any continuation of a prefix can reach within `max_length` tokens (EOS counted).
 
         Admissible because log-probabilities are at most 0 (the total cannot rise) and lp does not fall as T grows (α is
         at least 0): no divisor is larger than that of the longest.
@@ -58,5 +58,5 @@ class Objective:
 
 
 def default_limit(source_pieces: int) -> int:
-    """The default length limit of a translation, EOS counted, of a source of so many pieces (its EOS not counted)."""
+    """The default length limit of a translation, EOS counted, for a source of N pieces (its EOS not counted)."""
     return 2 * source_pieces + 10

@@ -1,4 +1,4 @@
-"""How far an exact search may go, and what it can say in the end."""
+"""The budget of an exact search, and what it has proved in the end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Effort:
-    """How far a search may go, and how it goes.
+    """How much a search may spend, and how it proceeds.
 
     Attributes:
-        steps: model steps of each sentence.
-        seconds: of each sentence, on average over a batch; None: as long as it takes.
-        tolerance: a prefix is given up where its bound is at most J of the best known − this: more than what rounding
-            moves J by.
-        rows: prefixes that the model reads at one time.
+        steps: model steps per sentence.
+        seconds: time per sentence, averaged over a batch; None: as long as it takes.
+        tolerance: a prefix is given up if its bound is at most J of the best known − this: more than what rounding
+            changes J by.
+        rows: most prefixes that the model reads at one time.
         children: continuations of a prefix that are made at one time, the best first.
-        staged: whether the limit grows in stages where there is a length penalty.
+        staged: whether the limit grows in stages if there is a length penalty.
     """
 
     steps: Annotated[int, BUDGET_STEPS] = 10_000
@@ -42,16 +42,16 @@ class Effort:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known of a sentence at the end.
+    """What is known about a sentence at the end of an exact search.
 
     Attributes:
-        best: the best hypothesis found, or None where none was found within the budget.
+        best: the best hypothesis found, or None if none was found within the budget.
         proved: no hypothesis within the limit has a higher J.
         gap: how much higher the best could still be: 0 if proved; otherwise the highest open bound − J of the best, at
             least 0, + tolerance.
         steps: model steps spent (one hypothesis read by the model once is one step).
-        limit: the most tokens of a hypothesis, EOS counted: nothing is said about longer ones.
-        proved_limit: no hypothesis of at most this many tokens has a higher J; the limit if proved, 0 for nothing
+        limit: the most tokens of a hypothesis, EOS counted; nothing is said about longer ones.
+        proved_limit: no hypothesis of up to this many tokens has a higher J; the limit if proved, 0 if nothing is
             proved.
     """
 

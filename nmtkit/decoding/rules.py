@@ -1,4 +1,4 @@
-"""What a beam search may do beside keeping the B best: when it stops, what takes a slot, what it must not say."""
+"""Deviations from plain beam search: when it stops, what takes a slot, and which tokens it must not produce."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nmtkit.specials import UNK
 
 @dataclass(frozen=True)
 class Rules:
-    """The usual search has none of them; all but the bans leave every score what it is.
+    """Rules of a beam search. Plain search has none; bans exclude hypotheses, and no rule changes any other score.
 
     Attributes:
-        patience: None: stop when nothing alive can win any more. X: stop as soon as X · beam hypotheses of a sentence
-            are finished, at least one (Kasai et al. 2022; fairseq and CTranslate2 with X = 1), which is faster and may
+        patience: None: stop when no living prefix can win any more. X: stop when X · beam hypotheses of a sentence
+            are finished, at least one (Kasai et al. 2022; fairseq and CTranslate2 with X = 1): faster, but it may
             miss the best.
-        free_eos: a hypothesis that ends takes no slot: of the 2B best candidates of a step those among the first B
+        free_eos: a finished hypothesis takes no slot: of the 2B best candidates of a step those among the first B
             that end are finished, and the B best others live on (as in fairseq and CTranslate2).
         forbid_unk: UNK is never produced.
-        no_repeat_ngram: no sequence of this many tokens occurs twice in an output; 0: any may.
+        no_repeat_ngram: no sequence of this many tokens occurs twice in an output; 0: no such rule.
     """
 
     patience: Annotated[float | None, Within(0, 1000, above=True, usual=1)] = None
@@ -33,7 +33,7 @@ class Rules:
 
     @property
     def remember(self) -> bool:
-        """Whether they need the tokens of every prefix."""
+        """Whether the rules need the tokens of every prefix."""
         return self.no_repeat_ngram > 0
 
     @property
@@ -42,6 +42,6 @@ class Rules:
         return (UNK,) if self.forbid_unk else ()
 
     def enough(self, beam: int) -> float:
-        """How many finished hypotheses of a sentence end its search, where there is patience."""
+        """The number of finished hypotheses that end the search of a sentence, if there is patience."""
         assert self.patience is not None
         return max(1.0, self.patience * beam)

@@ -1,7 +1,7 @@
 """What a search is: a value that finds something for each sentence of a batch.
 
 source ──► Encoded (memory, made when it is first asked for) ─┐
-limits, targets, … ──► Query, one a sentence ─────────────────┴─► Search.find ──► a result for each sentence
+limits, targets, … ──► Query, one per sentence ───────────────┴─► Search.find ──► a result for each sentence
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Result = TypeVar("Result", covariant=True)
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked about one sentence.
+    """What a search is to find for one sentence.
 
     Attributes:
         limit: most tokens of an output, EOS counted; at least 1.
         minimum: fewest tokens of an output, EOS counted; from 1 to the limit.
         targets: given translations (ids, EOS last), which `Forced` scores and `Exact` starts from.
-        reference: a given translation that `Traced` follows; None: none.
-        incumbents: finished hypotheses that `Exact` starts from, besides.
-        index: of the sentence in its source.
+        reference: a given translation that `Traced` follows, or None.
+        incumbents: finished hypotheses that `Exact` also starts from.
+        index: the index of the sentence in its source.
     """
 
     limit: int
@@ -42,25 +42,25 @@ class Query:
 
 
 class Encoded(Generic[Memory]):
-    """A batch of sentences as a model reads them: encoded once, and not before somebody asks for the memory."""
+    """A batch of sentences as a model reads them, encoded once, when the memory is first asked for."""
 
     def __init__(self, stepper: Stepper[Memory, State], source: Tensor, mask_BS: Tensor) -> None:
         self._stepper, self._source, self._mask_BS = stepper, source, mask_BS
 
     @cached_property
     def memory(self) -> Memory:
-        """All that depends on the source alone, one row a sentence."""
+        """All that depends on the source alone, one row per sentence."""
         with torch.no_grad():
             return self._stepper.encode(self._source, self._mask_BS)
 
 
 class Search(Protocol[Result]):
-    """Any search: what it finds is of its own type."""
+    """Any search; each has its own type of result."""
 
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> Sequence[Result | None]:
-        """A result for each query; None where the model gives no finite probability.
+        """A result for each query; None if the model gives no finite probability.
 
         Args:
             queries: one for each sentence of the batch.

@@ -1,4 +1,4 @@
-"""How to search: everything that, with the model, determines the output."""
+"""The settings of a search: everything that determines the output, together with the model."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ BUDGET_SECONDS = Within(0, 10_000_000, above=True)
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How to search.
+    """The settings of a search.
 
     Attributes:
         beam: hypotheses kept at each step; 1 is greedy search.
-        length_alpha: exponent of the length normalisation; 0 none, 1 mean of a token.
+        length_alpha: exponent of the length normalisation; at 0 the score is the sum, at 1 the mean per token.
         n_best: translations returned for each line; at most the beam.
         max_length: most target pieces, EOS counted; None: 2 × source pieces + 10, unless `max_length_ratio` is given.
-        max_source: source pieces beyond this many are cut off, with a warning.
+        max_source: most source pieces; the rest of a sentence is cut off, with a warning.
         batch_tokens: most padded source pieces searched at one time.
         length_penalty: "power" or "gnmt", see `Objective`.
         min_length: fewest target pieces, EOS counted.
         max_length_ratio: most target pieces for each source piece; with `max_length` the smaller holds.
-        min_length_ratio: fewest of them; with `min_length` the larger holds. Never above the most.
+        min_length_ratio: fewest target pieces for each source piece; with `min_length` the larger holds.
+            Never above the most.
         patience, free_eos, forbid_unk, no_repeat_ngram: see `Rules`.
     """
 
@@ -80,7 +81,7 @@ class SearchSettings:
 
     @property
     def in_words(self) -> str:
-        """What determines the output: beam, objective, limit, and whatever is not as usual."""
+        """The settings in words: beam, objective, limit, and all that differs from the defaults."""
         usual = SearchSettings()
         rules = ("min_length", "min_length_ratio", "patience", "free_eos", "forbid_unk", "no_repeat_ngram")
         changed = [
@@ -93,7 +94,7 @@ class SearchSettings:
         return ", ".join([*parts, f"at most {limit} piece{'' if limit == '1' else 's'}"])
 
     def lengths(self, source_pieces: int) -> tuple[int, int]:
-        """The fewest and the most target pieces, EOS counted, for so many source pieces (EOS not counted)."""
+        """The fewest and the most target pieces, EOS counted, for N source pieces (EOS not counted)."""
         asked = [] if self.max_length is None else [self.max_length]
         if self.max_length_ratio is not None:
             asked.append(math.floor(self.max_length_ratio * source_pieces))

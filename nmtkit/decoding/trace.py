@@ -1,6 +1,6 @@
 """What a beam search looked at: its best candidates step by step, and where it lost a given translation.
 
-Shape key: S sentences, A sentences searched in a step, W living prefixes a sentence, N = A·W, M candidates, V
+Shape key: S sentences, A sentences searched in a step, W living prefixes per sentence, N = A·W, M candidates, V
 vocabulary, T tokens.
 """
 
@@ -32,7 +32,7 @@ class Fate(StrEnum):
 
 
 class Ending(StrEnum):
-    """How the search and a given translation parted."""
+    """How a search came to leave a given translation, or finished it."""
 
     FINISHED = "finished"
     PRUNED = "pruned"
@@ -43,13 +43,13 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A prefix of one more token than those of the step before.
+    """A prefix that is one token longer than those of the step before.
 
     Attributes:
-        rank: among all candidates of the step, from 1.
+        rank: the place among all candidates of the step, from 1.
         parent: rank of the prefix that it continues among the candidates of the step before; 0 in the first step.
-        token: the new one.
-        log_p: its log P in nats.
+        token: the new token.
+        log_p: log P of the new token in nats.
         total: Σ log P of the prefix.
         score: J of the prefix as if it ended here.
     """
@@ -68,7 +68,7 @@ class Step:
     """The best candidates of one length, best first.
 
     Attributes:
-        length: their tokens.
+        length: the number of tokens of each.
         prefixes: how many prefixes were continued.
     """
 
@@ -79,14 +79,14 @@ class Step:
 
 @dataclass(frozen=True)
 class ReferenceStep:
-    """A given translation's prefix at a step that still had it.
+    """The prefix of a given translation at a step that still had it.
 
     Attributes:
-        rank: among all B·|V| candidates of the step, from 1; of equals the first. Where it was lost, those that the
-            rules of the search forbid count, too.
+        rank: the place among all B·|V| candidates of the step, from 1; the first among equals. If it was lost, those
+            that the rules of the search forbid count, too.
         total: Σ log P in nats.
-        margin: its total less that of the last candidate that was kept or finished, of one that ends less that of the
-            last candidate that may end (the B-th); below 0 where it was lost, 0 where there is no such candidate.
+        margin: its total minus that of the last candidate that was kept or finished; if it ends, minus that of the
+            last candidate that may end (the B-th). Below 0 if it was lost, 0 if there is no such candidate.
     """
 
     rank: int
@@ -99,7 +99,7 @@ class ReferencePath:
     """How far a beam search went along a given translation.
 
     Attributes:
-        steps: one for each length up to the one at which they parted.
+        steps: one for each length up to that at which the search left the translation.
         ending: `finished`: the translation is among the hypotheses; `pruned`: its prefix of `len(steps)` tokens was not
             among the best (under `free_eos` one that ends must be among the first B); `forbidden`: it was, but a rule
             of the search forbids it; `stopped`: the search stopped while the prefix was alive, perhaps because nothing
@@ -142,8 +142,8 @@ class Follower:
     """A watcher that follows one given translation of every sentence until the search loses it.
 
     Args:
-        references: ids, EOS last; None: nothing to follow.
-        limits: the most tokens of each output.
+        references: the translation of each sentence as ids, EOS last, or None to follow nothing.
+        limits: most tokens of each output.
     """
 
     candidates = 0
@@ -168,7 +168,7 @@ class Follower:
                 self._part(sentences[row], Ending.STOPPED)
 
     def _follow(self, step: BeamStep, row: int, sentence: int, total_WV: Tensor) -> None:
-        """One step of one sentence."""
+        """Follow the reference of one sentence through one step."""
         tokens, slot = self.references[sentence], self.slot[sentence]
         assert tokens is not None and slot is not None
         token, last = tokens[step.length - 1], step.length == self.limits[sentence]
@@ -182,35 +182,35 @@ class Follower:
             self._part(sentence, Ending.STOPPED)
             return
         rivals = total_WV[:, EOS] if last else total_WV
-        found = (mine_M & taken_M).nonzero().flatten().tolist()
-        rank = found[0] + 1 if found else int((rivals > total).sum()) + 1
+        columns = (mine_M & taken_M).nonzero().flatten().tolist()
+        rank = columns[0] + 1 if columns else int((rivals > total).sum()) + 1
         before_M = total_M[: step.beam][total_M[: step.beam] > -math.inf] if token == EOS else total_M[taken_M]
         margin = total - float(before_M.min()) if len(before_M) else 0.0
         self.steps[sentence].append(ReferenceStep(rank, total, margin))
-        if not found:
+        if not columns:
             self._part(sentence, Ending.PRUNED if margin <= 0 and len(before_M) else Ending.FORBIDDEN)
         elif token == EOS:
             self._part(sentence, Ending.FINISHED)
         else:
-            self.slot[sentence] = int((step.column_AW[row] == found[0]).nonzero())
+            self.slot[sentence] = int((step.column_AW[row] == columns[0]).nonzero())
 
     def _part(self, sentence: int, ending: Ending) -> None:
         self.slot[sentence], self.endings[sentence] = None, ending
 
     def path(self, sentence: int) -> ReferencePath | None:
-        """What was found for a sentence, once the search is over; None where there was nothing to follow."""
+        """How far the search followed the reference of a sentence, once it is over; None without a reference."""
         ending = self.endings[sentence]
         return None if ending is None else ReferencePath(tuple(self.steps[sentence]), ending)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a beam search found in a sentence, and what it looked at on its way.
+    """What a beam search found for a sentence, and the candidates that it looked at.
 
     Attributes:
         hypotheses: the n best, best first.
-        steps: its best candidates, step by step; none where nobody asked for them.
-        path: how far it went along the reference of the query; None where there was none.
+        steps: the best candidates, step by step; empty if none are noted.
+        path: how far it followed the reference of the query; None without a reference.
     """
 
     hypotheses: list[Hypothesis]
@@ -223,7 +223,7 @@ class Traced:
     """Beam search that follows the reference of each query, and notes the best candidates of every step.
 
     Attributes:
-        candidates: noted in each step; 0: none.
+        candidates: the number to note in each step; 0 for none.
     """
 
     beam: Beam
@@ -232,12 +232,12 @@ class Traced:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[Seen | None]:
-        """What each sentence has, as `Beam` finds it, and what was seen."""
+        """The hypotheses of each sentence, as `Beam` finds them, and what the search looked at."""
         recorder = Recorder(len(queries), self.candidates, self.beam.objective)
         follower = Follower([query.reference for query in queries], [query.limit for query in queries])
         watcher = Both(recorder, follower) if self.candidates else follower
-        found = self.beam.watched(stepper, batch, queries, watcher)
+        results = self.beam.watched(stepper, batch, queries, watcher)
         return [
             None if hypotheses is None else Seen(hypotheses, tuple(recorder.steps[row]), follower.path(row))
-            for row, hypotheses in enumerate(found)
+            for row, hypotheses in enumerate(results)
         ]

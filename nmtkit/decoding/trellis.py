@@ -1,6 +1,6 @@
-"""What a beam search kept, step by step, and how hypotheses are read back from it.
+"""The tokens that a beam search kept, step by step, and how hypotheses are read back from them.
 
-Shape key: S sentences, A sentences searched in a step, C candidates kept a sentence, F finished hypotheses kept, T
+Shape key: S sentences, A sentences searched in a step, C candidates kept per sentence, F finished hypotheses kept, T
 tokens.
 """
 
@@ -17,7 +17,7 @@ from nmtkit.specials import PAD
 
 @dataclass(frozen=True)
 class Kept:
-    """What one step kept: tokens, their log P and back-pointers to columns of the step before, all (A, C), and, for
+    """The candidates that one step kept: tokens, log P and back-pointers to columns of the step before, all (A, C); for
     each of the S sentences, its row among the A."""
 
     token_AC: Tensor
@@ -37,7 +37,7 @@ class Finished:
         self.column_SF = torch.zeros_like(self.step_SF)
 
     def merge(self, active_A: Tensor, score_AC: Tensor, total_AC: Tensor, step: int) -> None:
-        """Take in the candidates of a step; those with score −∞ are none. Of equals the earlier stays ahead."""
+        """Take in the candidates of a step, without those of score −∞. Among equals the earlier stays ahead."""
         keep = self.score_SF.shape[1]
         column_AC = torch.arange(score_AC.shape[1], device=score_AC.device).expand_as(score_AC)
         joined = torch.cat((self.score_SF[active_A], score_AC), dim=1)

@@ -1,6 +1,6 @@
-"""What others may see of a beam search while it runs; they change nothing.
+"""What a watcher sees of a beam search while it runs; watchers change nothing.
 
-Shape key: A sentences searched, W hypotheses a sentence, N = A·W, M candidates looked at a sentence.
+Shape key: A sentences searched, W hypotheses per sentence, N = A·W, M candidates inspected per sentence.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from nmtkit.models.distribution import LogProbs
 
 @dataclass(frozen=True)
 class BeamStep:
-    """One step as it was taken, for those who watch.
+    """One step of a beam search, for its watchers.
 
     Attributes:
-        length: tokens of the candidates, the new one counted.
-        beam: how many candidates, the best, may end.
-        active_A: the sentences that were searched in it.
-        log_probs: distributions after the N living prefixes.
-        before_AW: Σ log P of the living prefixes in nats, −∞ where there is none.
+        length: tokens of each candidate, including the new one.
+        beam: the number of best candidates that may end.
+        active_A: the sentences that were searched in this step.
+        log_probs: the distributions after the N living prefixes.
+        before_AW: Σ log P of the living prefixes in nats, −∞ for an empty slot.
         total_AM, token_AM, value_AM, slot_AM: of the best candidates, best first: Σ log P (−∞: none), the new token,
             its log P, and the slot (0 … W − 1) of the prefix that it continues.
         parent_AM: column of that prefix among the candidates of the step before.
-        finished_AM, kept_AM: which ended and are hypotheses; which live on.
-        column_AW: columns of those in the slots of the next step, dead ones among them.
+        finished_AM, kept_AM: the candidates that ended and are hypotheses; those that live on.
+        column_AW: columns of the candidates in the slots of the next step, dead ones among them.
         alive_A: whether the search of the sentence goes on.
     """
 
@@ -48,12 +48,12 @@ class BeamStep:
 
 
 class Watcher(Protocol):
-    """Sees every step of a search, with as many candidates of a sentence as it asks for."""
+    """Sees every step of a search, with as many candidates per sentence as it asks for."""
 
     candidates: int
 
     def see(self, step: BeamStep) -> None:
-        """Called once a step."""
+        """Called once per step."""
 
 
 class Both:

@@ -1,9 +1,9 @@
 """Multi-head scaled dot-product attention (Vaswani et al. 2017), and what masks it.
 
-It is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
+It works in two steps: `prepare` turns the annotations into keys once per sentence (kept in memory), then queries
 are scored against them. Queries come as W hypotheses (or W·T positions) of each sentence, so memory is never copied.
 
-Shape key: B sentences, S source positions, W queries of a sentence, T positions, D width, H heads, C channels of a
+Shape key: B sentences, S source positions, W queries per sentence, T positions, D width, H heads, C channels of a
 head (D = H·C), N = B·W hypotheses.
 """
 
@@ -22,7 +22,7 @@ def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
 
 
 def neighbours(length: int, reach: int | None, device: torch.device) -> Tensor | None:
-    """True where two positions are at most `reach` apart, (T, T); None where that is so of all of them."""
+    """True where two positions are at most `reach` apart, (T, T); None if all of them are."""
     if reach is None or reach >= length - 1:
         return None
     everywhere = torch.ones(length, length, dtype=torch.bool, device=device)
@@ -52,7 +52,7 @@ class MultiHeadAttention(nn.Module):
         return self.split(query), self.split(keys), self.split(values)
 
     def project_one(self, vectors_N1D: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a single position the query, (N, H, 1, C), and key and value together, (N, 2, H, C)."""
+        """The query of a single position, (N, H, 1, C), and its key and value together, (N, 2, H, C)."""
         all_N3HC = self.input(vectors_N1D).view(vectors_N1D.shape[0], 3, self.heads, -1)
         return all_N3HC[:, 0].unsqueeze(2), all_N3HC[:, 1:]
 
@@ -101,7 +101,7 @@ class MultiHeadAttention(nn.Module):
 
     @staticmethod
     def weights(query_BHTC: Tensor, keys_BHSC: Tensor, mask: Tensor | None) -> Tensor:
-        """The attention weights (B, H, T, S) that `attend` uses, written out."""
+        """The attention weights (B, H, T, S) that `attend` uses, by the plain formula."""
         energies = query_BHTC @ keys_BHSC.transpose(-1, -2) * query_BHTC.shape[-1] ** -0.5
         if mask is not None:
             energies = energies.masked_fill(~mask, -torch.inf)

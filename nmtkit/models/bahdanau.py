@@ -1,6 +1,6 @@
 """The decoder of Bahdanau, Cho and Bengio (2015): look first, then let the context into the cell.
 
-Shape key: B sentences, S source positions, W hypotheses of a sentence, N = B·W, T target positions, E embedding width,
+Shape key: B sentences, S source positions, W hypotheses per sentence, N = B·W, T target positions, E embedding width,
 U units, Z width of a unit's state, D context width, G gates of all units, Q columns of the query.
 """
 
@@ -65,7 +65,7 @@ class BahdanauDecoder(RecurrentDecoder):
     def _advance(
         self, word_gates_NG: Tensor, state_NZ: Tensor, position: Tensor, memory: RecurrentMemory, factors: Factors
     ) -> tuple[Tensor, Look]:
-        """The lowest layer's next state, and what it looked at before: the step that nothing can be taken out of."""
+        """The lowest layer's next state, and the look before it: the part of a step that must run step by step."""
         state_gates_NG, query_NQ = self.cell.project(state_NZ, factors.products)
         hidden_BWU = state_NZ[:, : self.units].unflatten(0, (memory.size(), -1))
         query_BWQ = query_NQ.unflatten(0, (memory.size(), -1)) if self.attention.columns else hidden_BWU

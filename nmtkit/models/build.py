@@ -1,4 +1,4 @@
-"""Options to model: the one place that puts the parts together."""
+"""Builds a model from its options: the one place that puts the parts together."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from nmtkit.models.transformer import Transformer
 
 
 def _score(options: RecurrentOptions) -> Score:
-    """Of one head. A single head compares the decoder's states with the annotations themselves; each of several heads
-    compares projections of them, as wide as its part of `attention`."""
+    """The score of one head. A single head compares the decoder's states with the annotations themselves; each of
+    several heads compares projections of them, as wide as its part of `attention`."""
     several, part = options.heads > 1, options.attention // options.heads
     query, read, width = (part, part, part) if several else (options.units, options.annotation, options.attention)
     scores: dict[str, Callable[[], Score]] = {
@@ -96,7 +96,7 @@ _FAMILIES: dict[str, tuple[Callable[[Embeddings, Any], Model], float | None]] = 
     RecurrentOptions.family: (_recurrent, 0.25),
     ConvolutionalOptions.family: (Convolutional, None),
 }
-"""Family name → what makes its model, and the standard deviation of its embeddings at first; None: rows of norm one.
+"""Family name → function that makes its model, and the first standard deviation of its embeddings (None: norm one).
 
 Nothing scales the words of a recurrent model before they enter its gates, and no normalisation follows: with rows of
 norm one its states begin near zero and it learns nothing for hundreds of updates.
@@ -107,10 +107,10 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
     """A freshly initialised model, by torch's global generator.
 
     Args:
-        options: of any family.
-        source_size: vocabulary of the source or, with `features`, width of its feature vectors.
-        target_size: vocabulary of the target.
-        features: the source is feature vectors instead of ids.
+        options: options of any family.
+        source_size: size of the source vocabulary or, with `features`, width of the feature vectors.
+        target_size: size of the target vocabulary.
+        features: whether the source is feature vectors instead of ids.
     """
     make, std = _FAMILIES[options.family]
     width = options.embedding
@@ -135,7 +135,7 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
 
 
 def parameters(model: nn.Module) -> int:
-    """How many numbers are trained; shared ones count once."""
+    """The number of trainable parameters; shared ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

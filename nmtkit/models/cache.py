@@ -11,7 +11,7 @@ from nmtkit.models.interface import Rows
 
 
 class _Buffer:
-    """Storage shared by caches; `used` is how many positions some cache has written."""
+    """Storage shared by caches; `used` is the number of positions that any of them has written."""
 
     def __init__(self, pairs_NT2HC: Tensor, used: int) -> None:
         self.pairs, self.used = pairs_NT2HC, used
@@ -21,12 +21,12 @@ class Cache(Rows):
     """Past keys and values of one self-attention layer: a value, though appending mostly writes in place.
 
     A cache sees the first `length` positions of its buffer. The first child to append writes behind them; a second
-    child of the same parent finds them taken and copies first. So nobody ever sees another's token, and a step of a
+    child of the same parent finds them taken and copies first. So no cache ever sees another's token, and a step of a
     beam costs one copy (the `select` by back-pointer), a step of a greedy search none.
     """
 
     SPARE = 8
-    """Positions allocated ahead."""
+    """Number of positions allocated ahead."""
 
     def __init__(self, buffer: _Buffer, length: int) -> None:
         self._buffer, self.length = buffer, length
@@ -42,7 +42,7 @@ class Cache(Rows):
         return Cache(_Buffer(self._buffer.pairs.index_select(0, rows_M), self.length), self.length)
 
     def append(self, pair_N2HC: Tensor) -> Cache:
-        """This cache with the key and the value of one position more."""
+        """This cache with the key and the value of one more position."""
         buffer = self._buffer
         if buffer.used != self.length or buffer.pairs.shape[1] == self.length:
             rows, _, *shape = buffer.pairs.shape

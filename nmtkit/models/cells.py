@@ -21,7 +21,7 @@ from nmtkit.models.fused.units import gated_unit, long_short_term_unit
 
 
 def tanh_unit(input_gate: Tensor, state_gate: Tensor, hidden: Tensor) -> Tensor:
-    """tanh(W x + U h), Elman 1990: the state's own share has come in already."""
+    """tanh(W x + U h), Elman 1990. The state enters by its share of the gates alone."""
     return torch.tanh(input_gate + state_gate)
 
 
@@ -30,9 +30,9 @@ class Unit:
     """A kind of recurrent unit.
 
     Attributes:
-        gates: products of `units` columns each.
-        parts: vectors of which the state consists, the output first.
-        advance: next state from the input's and the state's share of the gates (N, G·U), and the state (N, Z).
+        gates: number of products, each of `units` columns.
+        parts: number of vectors in the state, of which the output is the first.
+        advance: the next state from the input's and the state's share of the gates (N, G·U), and the state (N, Z).
         module: PyTorch's implementation over known inputs, its gates in the same order.
     """
 
@@ -84,10 +84,10 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One layer of an encoder, from the left or from both sides; padding touches neither.
+    """One layer of an encoder, from the left or from both sides, unaffected by padding.
 
     Args:
-        bidirectional: a second layer reads from the right, its outputs stand beside those of the first.
+        bidirectional: a second layer reads from the right; its outputs are concatenated to those of the first.
     """
 
     def __init__(self, kind: str, inputs: int, units: int, bidirectional: bool) -> None:
@@ -108,7 +108,7 @@ class Encoder(nn.Module):
 
 
 def _turned(mask_BS: Tensor) -> Tensor:
-    """The positions of each sentence from last to first, those of padding where they are; undoes itself."""
+    """The positions of each sentence from last to first, padding in place; applied twice, it changes nothing."""
     position_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
     return torch.where(mask_BS, mask_BS.sum(1, keepdim=True) - 1 - position_S, position_S)
 
@@ -120,12 +120,12 @@ def _reordered(vectors_BSE: Tensor, order_BS: Tensor) -> Tensor:
 class Cell(nn.Module):
     """A recurrent unit that reads a word and a second input: the context of attention, or the output before.
 
-    The word's share of the gates is computed for all steps beforehand; the state's share comes with a projected query
-    out of one product.
+    The word's share of the gates is computed for all steps beforehand; one product gives the state's share and a
+    projected query.
 
     Args:
         extra: width of the second input.
-        columns: of the projected query; 0: none is wanted.
+        columns: columns of the projected query; 0 for no query.
     """
 
     def __init__(self, kind: str, embedding: int, extra: int, units: int, columns: int) -> None:
@@ -145,7 +145,7 @@ class Cell(nn.Module):
         return Products(self.state, self.extra)
 
     def shared(self) -> Products:
-        """The products of many steps, whose gradients are formed once."""
+        """The products of many steps, whose gradient is computed once."""
         of_state = partial(SharedMatrix(self.state.weight.t()).times, bias=self.state.bias)
         return Products(of_state, SharedMatrix(self.extra.weight.t()).times)
 

@@ -5,8 +5,8 @@ positions of a known target are computed at once, and a step of a search needs t
 Every sum of two terms is multiplied by √½, which keeps its variance (section 3.4). All matrices but the embeddings are
 weight-normalised: the length and the direction of each row are two parameters (Salimans and Kingma 2016).
 
-Shape key: B sentences, S source positions, W hypotheses of a sentence, N = B·W, T target positions, K kernel, D width
-of the blocks, E embedding width, Q = W·T queries of a sentence.
+Shape key: B sentences, S source positions, W hypotheses per sentence, N = B·W, T target positions, K kernel, D width
+of the blocks, E embedding width, Q = W·T queries per sentence.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class ConvolutionalMemory(Rows):
 
 @dataclass(frozen=True)
 class ConvolutionalState(Rows):
-    """What the next step needs of the tokens read so far.
+    """What the next step needs from the tokens read so far.
 
     Attributes:
-        position_N: how many they are, the same number in every row.
-        inputs: per decoder block its last K − 1 inputs, (N, K − 1, D); zeros stand before the first token.
+        position_N: number of these tokens, the same in every row.
+        inputs: the last K − 1 inputs of each decoder block, (N, K − 1, D); zeros before the first token.
     """
 
     position_N: Tensor
@@ -76,7 +76,7 @@ class GatedConvolution(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, vectors_NTD: Tensor) -> Tensor:
-        """Where the kernel lies within the input: (N, T − K + 1, D)."""
+        """The outputs where the kernel lies within the input: (N, T − K + 1, D)."""
         vectors, length = self.dropout(vectors_NTD), vectors_NTD.shape[1] - self.kernel + 1
         windows = torch.cat([vectors[:, first : first + length] for first in range(self.kernel)], dim=2)
         return nn.functional.glu(self.linear(windows), dim=2)
@@ -90,7 +90,7 @@ class EncoderBlock(nn.Module):
         self.convolution, self.side = GatedConvolution(width, kernel, dropout), kernel // 2
 
     def forward(self, vectors_BSD: Tensor, padding_BS1: Tensor) -> Tensor:
-        """Padding is read as zeros, as is what lies beyond the sentence's ends."""
+        """Outputs of all positions; padding and positions beyond the sentence are read as zeros."""
         vectors_BSD = vectors_BSD.masked_fill(padding_BS1, 0.0)
         gated: Tensor = self.convolution(nn.functional.pad(vectors_BSD, (0, 0, self.side, self.side)))
         return (gated + vectors_BSD) * SQRT_HALF
@@ -110,7 +110,7 @@ class DecoderBlock(nn.Module):
     def forward(
         self, vectors_NTD: Tensor, past_NKD: Tensor, embedded_NTE: Tensor, memory: ConvolutionalMemory
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """All of T positions at once, or one.
+        """All T positions at once, or a single one.
 
         Args:
             past_NKD: the K − 1 inputs before the first of the positions.
@@ -126,7 +126,7 @@ class DecoderBlock(nn.Module):
         return output_NTD, inputs[:, vectors_NTD.shape[1] :], weights_BQS
 
     def attend(self, hidden_NTD: Tensor, embedded_NTE: Tensor, memory: ConvolutionalMemory) -> tuple[Tensor, Tensor]:
-        """With d = W_d h + b_d + g and α = softmax(d · z): Σ α (z + e), as wide as the block; and α. Equations 1, 2."""
+        """Σ α (z + e), as wide as the block, and α = softmax(d · z), with d = W_d h + b_d + g. Equations 1 and 2."""
         query_NTE = (self.query(hidden_NTD) + embedded_NTE) * SQRT_HALF
         query_BQE = query_NTE.reshape(memory.size(), -1, query_NTE.shape[2])
         weights_BQS = masked_softmax(query_BQE @ memory.keys_BSE.transpose(1, 2), memory.mask_BS)
@@ -135,7 +135,7 @@ class DecoderBlock(nn.Module):
 
 
 class Convolutional(Model):
-    """Encoder and decoder blocks."""
+    """The convolutional model: encoder and decoder blocks."""
 
     def __init__(self, embeddings: Embeddings, options: ConvolutionalOptions) -> None:
         super().__init__()
@@ -161,16 +161,16 @@ class Convolutional(Model):
         return ConvolutionalMemory(mask_BS, keys_BSE, (keys_BSE + embedded_BSE) * (length_B11 / 2).sqrt())
 
     def _enter(self, vectors: Tensor, positions: nn.Module, start: int) -> Tensor:
-        """Vectors and positions, as small as the embeddings are: dot products of larger ones would harden α at once."""
+        """Vectors plus positions, as small as embeddings: dot products of larger vectors would harden α at once."""
         entered: Tensor = self.dropout(positions(vectors, start) * self.scale)
         return entered
 
     def _calmed(self, keys_BSE: Tensor) -> Tensor:
         """The same values, whose gradient is divided by twice the number of decoder blocks.
 
-        Each of them attends, and reads z both as keys and within the values, so the encoder's layers would get far
-        more gradient than the decoder's; the embeddings' own share of the values is left alone (section 3.4, where
-        the divisor is the number of attentions; the authors' program divides by twice that number, and so does this).
+        Each block attends, and reads z both as keys and within the values, so the encoder's layers would get far
+        more gradient than the decoder's; the embeddings' own share of the values is not changed (section 3.4, where
+        the divisor is the number of attentions; like the authors' program, this divides by twice that number).
         """
         scale = 0.5 / len(self.decoder)
         if keys_BSE.requires_grad:
@@ -189,7 +189,7 @@ class Convolutional(Model):
     def _advance(
         self, target_in_NT: Tensor, start: int, inputs: tuple[Tensor, ...], memory: ConvolutionalMemory
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Read T tokens, the first at position `start`: hidden (N, T, E), and by block new inputs and weights."""
+        """Read T tokens from position `start` on: hidden (N, T, E), and the new inputs and weights of each block."""
         embedded_NTE = self._enter(self.target_embedding(target_in_NT), self.target_positions, start)
         vectors_NTD, last, weights = self.target_input(embedded_NTE), [], []
         for block, past_NKD in zip(self.decoder, inputs, strict=True):

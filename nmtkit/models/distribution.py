@@ -1,6 +1,6 @@
-"""Distributions over the target vocabulary, computed only where a search or a loss asks.
+"""Distributions over the target vocabulary, computed only as far as a search or a loss asks.
 
-Shape key: D hidden width, V vocabulary, M selected rows, K of the best, C of the candidates for them.
+Shape key: D hidden width, V vocabulary, M selected rows, K best ids, C candidates for them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nmtkit.specials import BOS, PAD
 FIRST = 2
 """The first id a model can produce: PAD and BOS are outside the support by construction."""
 BLOCK = 64
-"""Logits of which only the highest is looked at first."""
+"""Number of logits in a block, of which only the highest is compared at first."""
 
 
 class LogProbs(ABC):
@@ -26,11 +26,11 @@ class LogProbs(ABC):
 
     @abstractmethod
     def top(self, k: int) -> tuple[Tensor, Tensor]:
-        """The k best log-probabilities (all V − 2 if k is more), best first, and their ids: two tensors (…, k)."""
+        """The k best log-probabilities (all V − 2 if k is larger), best first, and their ids: two tensors (…, k)."""
 
     @abstractmethod
     def at(self, ids: Tensor) -> Tensor:
-        """Log-probability of one id for each distribution, the shape of `ids`; 0 (and no work) where the id is PAD."""
+        """Log-probability of one id for each distribution, in the shape of `ids`; 0 (and no work) if the id is PAD."""
 
     @abstractmethod
     def dense(self) -> Tensor:
@@ -45,17 +45,17 @@ class LogProbs(ABC):
 
 
 class ProjectedLogProbs(LogProbs):
-    """softmax(hidden · weightᵀ) over the support, computed only where asked.
+    """softmax(hidden · weightᵀ) over the support, computed only as far as asked.
 
     Args:
-        hidden: (…, D) states.
+        hidden: the states, (…, D).
         weight_VD: output embeddings, of which rows `FIRST:` are used.
     """
 
     CHUNK = 1024
-    """Rows whose logits are held at one time when single log-probabilities are asked for."""
+    """Number of rows whose logits are held at one time for single log-probabilities."""
     CACHED = 128
-    """Rows whose logits are held at one time when the best are asked for: few enough for a processor's cache."""
+    """Number of rows whose logits are held at one time for the best ids: few enough for a processor's cache."""
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
         self.hidden = hidden
@@ -75,15 +75,15 @@ class ProjectedLogProbs(LogProbs):
         return values, ids + FIRST
 
     def at(self, ids: Tensor) -> Tensor:
-        wanted = ids != PAD
-        hidden_MD, ids_M = self.hidden[wanted], ids[wanted]
+        scored = ids != PAD
+        hidden_MD, ids_M = self.hidden[scored], ids[scored]
         parts = [
             _pick(self._logits(hidden), chunk)
             for hidden, chunk in zip(hidden_MD.split(self.CHUNK), ids_M.split(self.CHUNK), strict=True)
         ]
         picked_M = torch.cat(parts)
         result = torch.zeros(ids.shape, dtype=picked_M.dtype, device=picked_M.device)
-        result[wanted] = picked_M
+        result[scored] = picked_M
         return result
 
     def dense(self) -> Tensor:
@@ -91,12 +91,12 @@ class ProjectedLogProbs(LogProbs):
         return nn.functional.pad(log_probs, (FIRST, 0), value=-math.inf)
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        wanted = target != PAD
-        return projected_cross_entropy(self.hidden[wanted], self._whole, target[wanted], smoothing, FIRST)
+        scored = target != PAD
+        return projected_cross_entropy(self.hidden[scored], self._whole, target[scored], smoothing, FIRST)
 
 
 def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best log-probabilities and their places, (M, k); the logits are used up.
+    """The k best log-probabilities and their columns, (M, k); overwrites the logits.
 
     The k best lie in the k blocks with the highest maxima, so that only these are sorted; and the best of all is the
     maximum that the log-sum-exp needs.

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014), cheap where random numbers are dear."""
+"""Dropout (Srivastava et al. 2014), fast even if random numbers are slow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Dropout that on a CPU draws one random byte a unit instead of one number.
+    """Dropout that draws one random byte per unit on a CPU, instead of a random number.
 
     That is six times as fast; the probability is rounded to a multiple of 1/256 and the kept units are scaled by its
     exact complement, so the expectation is the input.
@@ -28,10 +28,10 @@ class Dropout(nn.Module):
         return residual + vectors if mask is None else torch.addcmul(residual, vectors, mask)
 
     def scaled_mask(self, like: Tensor, *shape: int) -> Tensor | None:
-        """What dropout multiplies by: 0 where a unit is dropped, else 1 / (1 − probability); None: nothing is dropped.
+        """The factors of dropout: 0 for a dropped unit, else 1 / (1 − probability). None: nothing is dropped.
 
         Args:
-            shape: that of the mask, where it is not that of `like`.
+            shape: shape of the mask, if it is not that of `like`.
         """
         if not self.training or self.kept == 256:
             return None

@@ -21,13 +21,13 @@ from nmtkit.specials import PAD
 
 @dataclass(frozen=True)
 class Members(Rows):
-    """Memory or state of an ensemble: those of its members."""
+    """The memories or the states of the members of an ensemble."""
 
     members: tuple[Any, ...]
 
 
 class MeanLogProbs(LogProbs):
-    """log of the arithmetic mean of several distributions over one vocabulary."""
+    """The log of the arithmetic mean of several distributions over one vocabulary."""
 
     def __init__(self, members: Sequence[LogProbs]) -> None:
         self.members = members
@@ -53,7 +53,7 @@ class MeanLogProbs(LogProbs):
 
 
 class Ensemble(Model):
-    """Models that share a target vocabulary and read the same source, as one; as long as all of them can hold."""
+    """Several models with one target vocabulary as one model; it holds sentences that all of them can hold."""
 
     def __init__(self, members: Sequence[Model]) -> None:
         super().__init__()

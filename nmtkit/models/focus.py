@@ -1,6 +1,6 @@
-"""From energies to weights: which positions may be looked at (Luong et al. 2015), and how these are normalised.
+"""From energies to weights: the positions that may be looked at (Luong et al. 2015), and their normalisation.
 
-Shape key: B sentences, H heads, W queries of a sentence, S source positions, U width of the decoder's state.
+Shape key: B sentences, H heads, W queries per sentence, S source positions, U width of the decoder's state.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Place:
-    """Where a query stands.
+    """The place of a query in the target.
 
     Attributes:
         state_BWU: the decoder's state itself.
-        position: of the target word that it looks for, from 0; (W) or one for all queries.
+        position: position of the target word that it looks for, from 0; (W), or a single one for all queries.
     """
 
     state_BWU: Tensor
@@ -33,7 +33,7 @@ class Normaliser(ABC):
 
     @abstractmethod
     def normalise(self, energies: Tensor, allowed: Tensor) -> Tensor:
-        """Weights like `energies` (…, S), of which the last dimension has a True in `allowed`."""
+        """Weights in the shape of `energies` (…, S); `allowed` has at least one True along the last dimension."""
 
 
 class Softmax(Normaliser):
@@ -47,7 +47,7 @@ class Sparse(Normaliser):
     """The projection onto the simplex (Martins and Astudillo 2016) or entmax, exponent 1.5 (Peters et al. 2019)."""
 
     FAR = 8.0
-    """Below the highest energy: both mappings give weight zero to what is 2 below it already."""
+    """Difference to the highest energy; both mappings give weight zero at a difference of 2 already."""
 
     def __init__(self, exponent: float) -> None:
         self.mapping = entmax.sparsemax if exponent == 2 else entmax.entmax15
@@ -60,7 +60,7 @@ class Sparse(Normaliser):
 
 
 class Sigmoid(Normaliser):
-    """σ(e) or, with a bias, σ(e − log S): every position by itself, so that weights do not sum to one.
+    """σ(e) or, with a bias, σ(e − log S): each position independently, so that weights do not sum to one.
 
     Without the bias the context grows with the number S of positions that may be looked at.
     """
@@ -78,11 +78,11 @@ class Sigmoid(Normaliser):
 
 @dataclass(frozen=True)
 class Window:
-    """What an extent allows a query.
+    """The positions that an extent allows a query.
 
     Attributes:
-        allowed_BWS: True where it may look; one row may stand for all queries.
-        factor_BWS: what the weights are multiplied by; None: by nothing.
+        allowed_BWS: True where the query may look; one row may stand for all queries.
+        factor_BWS: factors of the weights, or None.
     """
 
     allowed_BWS: Tensor
@@ -90,7 +90,7 @@ class Window:
 
 
 class Extent(nn.Module, ABC):
-    """Which positions may be looked at."""
+    """Decides which positions a query may look at."""
 
     @abstractmethod
     def window(self, place: Place, mask_BS: Tensor) -> Window:
@@ -105,9 +105,9 @@ class Global(Extent):
 
 
 class Monotonic(Extent):
-    """local-m: at most D from position t, that of the target word. Luong et al. 2015, section 3.2.
+    """local-m: at most D from position t, the position of the target word. Luong et al. 2015, section 3.2.
 
-    Where the source is over, its last position stands for t.
+    Beyond the end of the source, its last position stands for t.
     """
 
     def __init__(self, reach: int) -> None:

@@ -1,4 +1,4 @@
-"""Where a source enters a model: ids through a table of embeddings, or feature vectors through a linear map.
+"""The entrance of a source to a model: ids through a table of embeddings, or feature vectors through a linear map.
 
 Shape key: B sentences, S source positions, D width, F features, V vocabulary, E embedding width.
 """
@@ -14,7 +14,7 @@ from nmtkit.specials import PAD
 
 
 def embedding(size: int, width: int, std: float) -> nn.Embedding:
-    """A normally distributed embedding table; the row of PAD is zero and stays so."""
+    """A normally distributed embedding table; the row of PAD is zero and stays zero."""
     table = nn.Embedding(size, width, padding_idx=PAD)
     nn.init.normal_(table.weight, std=std)
     with torch.no_grad():
@@ -38,7 +38,7 @@ class FeatureFront(nn.Module):
     """Source feature vectors (B, S, F) to vectors (B, S, D) by a linear map: the source need not be words.
 
     Args:
-        std: of the vectors at first, where features have variance one.
+        std: initial standard deviation of the vectors for features of variance one.
     """
 
     def __init__(self, features: int, width: int, std: float) -> None:
@@ -53,12 +53,12 @@ class FeatureFront(nn.Module):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Where symbols enter and leave a model.
+    """The embeddings by which symbols enter and leave a model.
 
     Attributes:
-        front: source ids or features to vectors of width E.
-        target: V × E table of the decoder's input.
-        output: V × E parameter, the output embeddings: the same parameter as the table's where they are tied.
+        front: turns source ids or features into vectors of width E.
+        target: embedding table of the decoder's input, V × E.
+        output: output embeddings, a V × E parameter: the same one as that of the table if they are tied.
     """
 
     front: nn.Module

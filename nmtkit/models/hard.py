@@ -1,17 +1,17 @@
-"""Hard attention (Xu et al. 2015, section 4.1): one position is drawn, and the loss learns from what it brought.
+"""Hard attention (Xu et al. 2015, section 4.1): one position is drawn, and the loss learns from its effect.
 
 The bound Σ_s p(s|x) log p(y|s,x) on log p(y|x) has the gradient E_s[∇ log p(y|s,x) + log p(y|s,x) ∇ log p(s|x)], of
-which one sample is taken (REINFORCE), its second part weighed by λ_r: with λ_r = 1 and no label smoothing, which the
-reward does not know, the estimate is unbiased; with less of it the noise of the draws drowns the first part less. A
-position drawn at step t bears only on y_t and what follows, so its reward is the log P of the rest, or of y_t alone
-where nothing is handed on to the next step; what the other sentences of the batch have there on average, a piece, is
-the baseline, which leaves the expectation as it is since it does not depend on the sentence's own draws. The paper's
-baseline is a moving average.
+which one sample is taken (REINFORCE), its second part weighted by λ_r: with λ_r = 1 and no label smoothing, which the
+reward does not include, the estimate is unbiased; a smaller λ_r adds less of the noise of the draws. A position drawn
+at step t affects only y_t and what follows, so its reward is the log P of the rest, or of y_t alone if nothing is
+passed on to the next step. The baseline is the mean per piece of the other sentences of the batch at this step, which
+does not change the expectation since it does not depend on the sentence's own draws. The paper's baseline is a moving
+average.
 
-As in the paper some draws are replaced by the expected context, the weighted sum of soft attention, whose gradient has
-no noise; here a coin is thrown for every word, there for every sentence.
+As in the paper, some draws are replaced by the expected context, the weighted sum of soft attention, whose gradient has
+no noise; here a coin is tossed for every word, there for every sentence.
 
-Shape key: B sentences, H heads, W queries of a sentence, S source positions, N targets, T target positions, D hidden
+Shape key: B sentences, H heads, W queries per sentence, S source positions, N targets, T target positions, D hidden
 width, V vocabulary.
 """
 
@@ -28,11 +28,11 @@ from nmtkit.specials import PAD
 
 @dataclass(frozen=True)
 class Draws:
-    """Of positions that were drawn, (B, W) or (N, T).
+    """Facts about drawn positions, (B, W) or (N, T).
 
     Attributes:
-        log_p: in nats, summed over heads, with a gradient; 0 where the context is the expected one.
-        entropy: of the distributions that they were drawn from, in nats.
+        log_p: log P of the draws in nats, summed over heads, with a gradient; 0 for an expected context.
+        entropy: entropy in nats of the distributions that they were drawn from.
     """
 
     log_p: Tensor
@@ -40,10 +40,10 @@ class Draws:
 
 
 class HardChoice(nn.Module):
-    """One position of each row: the heaviest, and in training one drawn from the weights.
+    """Chooses one position of each row: the heaviest or, in training, one drawn from the weights.
 
     Args:
-        expected_share: of the queries, for all heads alike, that keep all positions in training, as in soft attention.
+        expected_share: share of the queries, for all heads alike, that keep all positions in training (soft attention).
     """
 
     def __init__(self, expected_share: float) -> None:
@@ -51,7 +51,7 @@ class HardChoice(nn.Module):
         self.expected_share = expected_share
 
     def forward(self, p_BHWS: Tensor) -> tuple[Tensor, Draws | None]:
-        """Weights like `p_BHWS`, and in training what was drawn."""
+        """Weights in the shape of `p_BHWS`, and in training the draws."""
         if not self.training:
             return nn.functional.one_hot(p_BHWS.argmax(-1), p_BHWS.shape[-1]).to(p_BHWS.dtype), None
         drawn_BHW1 = torch.multinomial(p_BHWS.detach().flatten(0, 2), 1).view(*p_BHWS.shape[:3], 1)
@@ -64,11 +64,11 @@ class HardChoice(nn.Module):
 
 @dataclass(frozen=True)
 class Rewards:
-    """What the loss adds to the cross-entropy.
+    """Weights of what the loss adds to the cross-entropy.
 
     Attributes:
         draws: weight of the gradient of the draws (λ_r).
-        entropy: reward for an undecided distribution (λ_e), in nats a step.
+        entropy: reward for an undecided distribution (λ_e), in nats per step.
     """
 
     draws: float
@@ -76,12 +76,12 @@ class Rewards:
 
 
 class SampledLogProbs(ProjectedLogProbs):
-    """Distributions that depend on drawn positions; only the loss knows of it.
+    """Distributions that depend on drawn positions, which only the loss takes into account.
 
     Args:
-        hidden: (N, T, D).
-        draws: (N, T).
-        lasting: whether a position drawn at a step bears on later steps, too.
+        hidden: the states, (N, T, D).
+        draws: the draws, (N, T).
+        lasting: whether a position drawn at a step also affects later steps.
     """
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor, draws: Draws, rewards: Rewards, lasting: bool) -> None:
@@ -90,24 +90,24 @@ class SampledLogProbs(ProjectedLogProbs):
 
     def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """The value is that of the cross-entropy; the gradient adds that of the draws."""
-        wanted_NT = target != PAD
+        piece_NT = target != PAD
         with torch.no_grad():
-            advantage_NT = advantages(self.at(target), wanted_NT, self.lasting)
-        drawn = (advantage_NT * self.draws.log_p * wanted_NT).sum()
-        undecided = (self.draws.entropy * wanted_NT).sum()
+            advantage_NT = advantages(self.at(target), piece_NT, self.lasting)
+        drawn = (advantage_NT * self.draws.log_p * piece_NT).sum()
+        undecided = (self.draws.entropy * piece_NT).sum()
         extra = -(self.rewards.draws * drawn + self.rewards.entropy * undecided)
         return super().loss(target, smoothing) + extra - extra.detach()
 
 
-def advantages(log_p_NT: Tensor, wanted_NT: Tensor, lasting: bool) -> Tensor:
-    """log P of what each step's draw bears on, less what the others of the batch have a piece there.
+def advantages(log_p_NT: Tensor, piece_NT: Tensor, lasting: bool) -> Tensor:
+    """log P of what the draw of each step affects, minus the mean per piece of the other targets there.
 
     Args:
-        log_p_NT: of the target's pieces in nats, 0 where there is none.
-        wanted_NT: True where there is a piece.
-        lasting: it bears on the rest of the target; otherwise on its own piece only.
+        log_p_NT: log P of the target's pieces in nats, 0 at padding.
+        piece_NT: True where there is a piece.
+        lasting: whether a draw affects the rest of the target; otherwise it affects its own piece only.
     """
-    reward_NT, pieces_NT = log_p_NT, wanted_NT.to(log_p_NT.dtype)
+    reward_NT, pieces_NT = log_p_NT, piece_NT.to(log_p_NT.dtype)
     if lasting:
         reward_NT, pieces_NT = (values.flip(1).cumsum(1).flip(1) for values in (reward_NT, pieces_NT))
     others, count = reward_NT.sum(0, keepdim=True) - reward_NT, pieces_NT.sum(0, keepdim=True) - pieces_NT

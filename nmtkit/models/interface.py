@@ -55,11 +55,11 @@ State = TypeVar("State", bound=Rows)
 
 @dataclass(frozen=True)
 class Maps:
-    """What a model looked at.
+    """The attention weights of a model: what it looked at.
 
     Attributes:
-        cross: per layer, (N, heads, T, S): weight of source position s for target position t.
-        decoder: per layer, (N, heads, T, T) self-attention of the target; empty where the family has none.
+        cross: for each layer, (N, heads, T, S): weight of source position s for target position t.
+        decoder: for each layer, (N, heads, T, T): self-attention of the target; empty if the family has none.
     """
 
     cross: tuple[Tensor, ...]
@@ -67,14 +67,14 @@ class Maps:
 
 
 class Stepper(Protocol[Memory, State]):
-    """An encoder-decoder as a search, a forced pass or an analysis sees it: wherever its distributions come from.
+    """An encoder-decoder as searches, forced passes and analyses see it, wherever its distributions come from.
 
     Memory and state are values: passed in, returned, never kept by the stepper.
     """
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are, and those that it reads."""
+        """The device of its tensors and of those that it reads."""
 
     @property
     def longest(self) -> int | None:
@@ -82,11 +82,11 @@ class Stepper(Protocol[Memory, State]):
 
     @property
     def attends(self) -> tuple[frozenset[str], ...]:
-        """The kinds of attention that it has ("cross", "decoder", "encoder"), of an ensemble for each member."""
+        """The kinds of attention that it has ("cross", "decoder", "encoder"), for each member of an ensemble."""
 
     @abstractmethod
     def encode(self, source: Tensor, mask_BS: Tensor) -> Memory:
-        """All that depends on the source alone, one row a sentence.
+        """All that depends on the source alone, one row per sentence.
 
         Args:
             source: ids (B, S) or feature vectors (B, S, F).
@@ -95,11 +95,11 @@ class Stepper(Protocol[Memory, State]):
 
     @abstractmethod
     def start(self, memory: Memory) -> State:
-        """The state of the empty prefix, one row a sentence."""
+        """The state of the empty prefix, one row per sentence."""
 
     @abstractmethod
     def step(self, token_N: Tensor, state: State, memory: Memory) -> tuple[LogProbs, State]:
-        """Read one token a hypothesis; the distribution of the next one (N), and the new state. Inference only."""
+        """Read one token per hypothesis; the distributions of the next token (N) and the new state. Inference only."""
 
     @abstractmethod
     def decode(self, memory: Memory, target_in_NT: Tensor) -> LogProbs:
@@ -111,10 +111,10 @@ class Stepper(Protocol[Memory, State]):
 
     @abstractmethod
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        """Per layer of self-attention in the encoder, (B, heads, S, S): weight of position s′ for position s.
+        """For each layer of self-attention in the encoder, (B, heads, S, S): weight of position s′ for position s.
 
         Takes what `encode` takes, since memory keeps no trace of it; may be slow. Rows of padding mean nothing. Empty
-        where the encoder has no self-attention.
+        if the encoder has no self-attention.
         """
 
 
@@ -123,7 +123,7 @@ class Model(nn.Module, Stepper[Any, Any]):
 
     Attributes:
         longest: most positions on either side, end of sentence counted; None: any number.
-        attends: the kinds of attention that it has ("cross", "decoder", "encoder"), of an ensemble for each member.
+        attends: the kinds of attention that it has ("cross", "decoder", "encoder"), for each member of an ensemble.
     """
 
     longest: int | None = None
@@ -131,11 +131,11 @@ class Model(nn.Module, Stepper[Any, Any]):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        """As in `Stepper`: nothing, unless the family's encoder has self-attention."""
+        """As in `Stepper`; empty unless the family's encoder has self-attention."""
         return ()
 
 

@@ -3,7 +3,7 @@
 Without input feeding no step depends on the output of the one before, so all positions of a known target go through
 layers and attention at once.
 
-Shape key: B sentences, S source positions, W hypotheses of a sentence, N = B·W, T target positions, E embedding width,
+Shape key: B sentences, S source positions, W hypotheses per sentence, N = B·W, T target positions, E embedding width,
 U units, Z width of a unit's state, D context width, G gates of all units.
 """
 
@@ -31,7 +31,7 @@ from nmtkit.models.source_attention import Look, SourceAttention
 class LuongDecoder(RecurrentDecoder):
     """The query of step t is s_t of the highest layer; h̃_t = tanh(W_c [c_t; s_t]) is the output.
 
-    h̃ is as wide as the embeddings; in Luong et al. 2015 as the states.
+    h̃ is as wide as the embeddings; in Luong et al. 2015 it is as wide as the states.
 
     Args:
         feeding: h̃_{t−1} enters the lowest layer of step t beside the word (input feeding).

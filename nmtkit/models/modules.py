@@ -11,7 +11,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Modules(nn.ModuleList, Generic[M]):
-    """A `ModuleList` of one type of modules, for the type checker's sake: to loop over."""
+    """A `ModuleList` of one type of modules, so that the type checker knows the type in a loop."""
 
     def __init__(self, modules: Iterable[M]) -> None:
         super().__init__(modules)

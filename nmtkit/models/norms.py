@@ -1,4 +1,4 @@
-"""Where layer norm (Ba et al. 2016) stands around a sublayer and the connection that skips it: before, or after."""
+"""The place of layer norm (Ba et al. 2016) around a sublayer and its skip connection: before or after."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 class PreNorm(nn.LayerNorm):
-    """x + f(norm(x)) around a sublayer f: what is skipped past is never normed. Xiong et al. 2020, figure 1b."""
+    """x + f(norm(x)) around a sublayer f: the skip connection is never normed. Xiong et al. 2020, figure 1b."""
 
     def before(self, vectors: Tensor) -> Tensor:
-        """What the sublayer reads."""
+        """The input of the sublayer."""
         return self(vectors)  # type: ignore[no-any-return]
 
     def after(self, vectors: Tensor) -> Tensor:
-        """What the sum of skip connection and sublayer becomes."""
+        """The output, given the sum of skip connection and sublayer."""
         return vectors
 
 
@@ -23,11 +23,11 @@ class PostNorm(nn.LayerNorm):
     """norm(x + f(x)) around a sublayer f. Vaswani et al. 2017, 3.1."""
 
     def before(self, vectors: Tensor) -> Tensor:
-        """What the sublayer reads."""
+        """The input of the sublayer."""
         return vectors
 
     def after(self, vectors: Tensor) -> Tensor:
-        """What the sum of skip connection and sublayer becomes."""
+        """The output, given the sum of skip connection and sublayer."""
         return self(vectors)  # type: ignore[no-any-return]
 
 
@@ -36,4 +36,4 @@ NORMS: dict[str, tuple[Norm, Callable[[int], nn.Module]]] = {
     "pre": (PreNorm, nn.LayerNorm),
     "post": (PostNorm, nn.Identity),
 }
-"""By the option's name: what stands around each sublayer, and what after each stack."""
+"""For each value of the option: the norm around each sublayer, and the norm after each stack."""

@@ -1,6 +1,6 @@
-"""Where a word stands: sinusoids (Vaswani et al. 2017, 3.5) and learned positions (Gehring et al. 2017, 3.1).
+"""Positions of words: sinusoids (Vaswani et al. 2017, 3.5) and learned positions (Gehring et al. 2017, 3.1).
 
-Attention alone knows no order. Each module takes the vectors of the positions `start` … `start + T − 1`, (B, T, E),
+Attention alone has no order. Each module takes the vectors of the positions `start` … `start + T − 1`, (B, T, E),
 and returns what enters the stack, (B, T, D): the vectors times √E (Vaswani et al. 2017, 3.4) and their positions.
 
 Shape key: B sentences or hypotheses, T positions, E embedding width, P channels of a position, D = E or E + P width.
@@ -25,7 +25,7 @@ def sinusoids(length: int, width: int) -> Tensor:
 
 
 class Sinusoids(nn.Module):
-    """Sinusoidal positions for any length: the table grows when a longer one is asked for."""
+    """Sinusoidal positions for any length: the table grows when needed."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class LearnedPositions(nn.Module):
 
 
 class NoPositions(nn.Module):
-    """√E · x, D = E: the encoder sees a bag of words, and the decoder an order only by what it may look back at."""
+    """√E · x, D = E: the encoder sees a bag of words; the decoder sees an order only in how far it may look back."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -95,13 +95,13 @@ class NoPositions(nn.Module):
 
 
 def make_positions(kind: str, embedding: int, position_width: int, max_positions: int) -> nn.Module:
-    """The module of an option's name.
+    """The module for the value of the option `positions`.
 
     Args:
         kind: "sinusoidal", "concatenated", "learned" or "none".
-        embedding: width of the vectors that come in; and of those that go out, unless positions are concatenated.
+        embedding: width of the vectors before, and unless positions are concatenated, of those after.
         position_width: channels of concatenated positions.
-        max_positions: how many positions can be learned.
+        max_positions: number of learned positions.
     """
     if kind == "concatenated":
         return ConcatenatedSinusoids(embedding, position_width)

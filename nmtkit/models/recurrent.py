@@ -1,9 +1,9 @@
 """The recurrent family: an encoder of recurrent layers, a bridge, and a decoder with or without attention.
 
-The classics are among its combinations: without attention (Sutskever et al. 2014; Cho et al. 2014), Bahdanau, Cho and
+Its combinations include the classics: without attention (Sutskever et al. 2014; Cho et al. 2014), Bahdanau, Cho and
 Bengio (2015), Luong, Pham and Manning (2015), and the hard attention of Xu et al. (2015). With attention the decoder
-starts, as in Bahdanau's paper, from a tanh map of what the encoder's top layer ended with (from right to left where it
-reads both ways); in Luong's each layer takes over the state of its layer in an encoder that reads one way.
+starts, as in Bahdanau's paper, from a tanh map of the last output of the encoder's top layer (from right to left if it
+reads both ways); in Luong's paper each layer takes over the state of its layer in an encoder that reads one way.
 
 Shape key: B sentences, S source positions, N = B·W hypotheses, T target positions, E embedding width, D annotation
 width, L layers of the decoder, Z width of a unit's state.
@@ -26,7 +26,7 @@ from nmtkit.models.recurrent_decoder import RecurrentDecoder, RecurrentMemory, R
 
 
 class Recurrent(Model):
-    """Encoder layers, bridge and decoder."""
+    """The recurrent model: encoder layers, bridge and decoder."""
 
     def __init__(self, embeddings: Embeddings, options: RecurrentOptions, decoder: RecurrentDecoder) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Recurrent(Model):
         return RecurrentMemory(mask_BS, keys, values, first.unflatten(-1, (self.decoder.depth, -1)))
 
     def _last(self, annotations_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-        """What the encoder ended with, (B, D) or (B, units)."""
+        """The last outputs of the encoder, (B, D) or (B, units)."""
         rows = torch.arange(mask_BS.shape[0], device=mask_BS.device)
         from_left = annotations_BSD[rows, mask_BS.sum(1) - 1, : self.units]
         if not self.bidirectional:

@@ -1,6 +1,6 @@
 """What the recurrent decoders of Sutskever et al. (2014), Bahdanau et al. (2015) and Luong et al. (2015) share.
 
-That is memory, state, layers over known inputs, and how the looks of all steps come side by side. A decoder reads one
+That is memory, state, layers over known inputs, and the joining of the looks of all steps. A decoder reads one
 word (`step`) or all words of known targets (`unroll`); there, whatever does not depend on the step before is computed
 for all positions at once.
 
@@ -38,12 +38,12 @@ class RecurrentMemory(Rows):
 
 @dataclass(frozen=True)
 class RecurrentState(Rows):
-    """After the words read so far.
+    """The state after the words read so far.
 
     Attributes:
         layers: state of each layer, (N, Z).
-        fed_NE: the output that is fed to the next step; of width 0 where none is.
-        read_N: how many words those were.
+        fed_NE: the output that is fed to the next step; of width 0 without input feeding.
+        read_N: number of these words.
     """
 
     layers: tuple[Tensor, ...]
@@ -53,12 +53,12 @@ class RecurrentState(Rows):
 
 @dataclass(frozen=True)
 class Outputs:
-    """Of a decoder over known targets.
+    """The outputs of a decoder over known targets.
 
     Attributes:
-        hidden_NTE: what the output embeddings are multiplied by.
-        weights_NHTS: attention; None: the decoder has none.
-        draws: (N, T), of drawn positions; None: nothing was drawn.
+        hidden_NTE: the states to multiply by the output embeddings.
+        weights_NHTS: attention weights; None without attention.
+        draws: facts about drawn positions, (N, T); None if nothing was drawn.
     """
 
     hidden_NTE: Tensor
@@ -71,12 +71,12 @@ class DecoderSizes:
     """The sizes of a decoder.
 
     Attributes:
-        kind: of unit.
+        kind: kind of recurrent unit.
         embedding: E.
         context: D, the width of what attention returns; 0 without attention.
         units: U.
         layers: L.
-        dropout: probability.
+        dropout: probability of dropout.
     """
 
     kind: str
@@ -89,11 +89,11 @@ class DecoderSizes:
 
 @dataclass(frozen=True)
 class Factors:
-    """What a step multiplies by: the matrices themselves, or those shared by all steps of a loop.
+    """The factors in the products of a step: the matrices themselves, or those shared by all steps of a loop.
 
     Attributes:
-        products: of the cell.
-        values_BHSC: that attention sums.
+        products: the products of the cell.
+        values_BHSC: the values that attention sums.
     """
 
     products: Products
@@ -101,12 +101,12 @@ class Factors:
 
 
 class RecurrentDecoder(nn.Module, ABC):
-    """What reads target words.
+    """A recurrent decoder: reads target words.
 
     Attributes:
-        fed: width of the output that is fed to the next step; 0: none is.
+        fed: width of the output that is fed to the next step; 0 without input feeding.
         attends: whether it looks at the source at all.
-        lasting: whether what is looked at in a step bears on later steps.
+        lasting: whether the look of a step affects later steps.
         state_width, depth: Z and L.
     """
 
@@ -125,7 +125,7 @@ class RecurrentDecoder(nn.Module, ABC):
         """Keys and values of the annotations."""
 
     def start(self, memory: RecurrentMemory, rows: int) -> RecurrentState:
-        """Before the first word: so many rows, the same number for every sentence."""
+        """The state before the first word, with `rows` rows: the same number for every sentence."""
         first_NLZ = memory.first_BLZ
         if rows != memory.size():
             first_NLZ = first_NLZ.repeat_interleave(rows // memory.size(), dim=0)
@@ -134,19 +134,19 @@ class RecurrentDecoder(nn.Module, ABC):
 
     @abstractmethod
     def step(self, words_NE: Tensor, state: RecurrentState, memory: RecurrentMemory) -> tuple[Tensor, RecurrentState]:
-        """One word: the output (N, E) and the next state."""
+        """Read one word; returns the output (N, E) and the next state."""
 
     @abstractmethod
     def unroll(self, words_NTE: Tensor, memory: RecurrentMemory) -> Outputs:
-        """All words."""
+        """Read all words."""
 
 
 class Stack(nn.Module):
-    """Layers over known inputs, dropout between them.
+    """Layers over known inputs, with dropout between them.
 
     Args:
-        inputs: width of what the first layer reads.
-        layers: how many there are, perhaps fewer than the decoder has; may be 0.
+        inputs: width of the input of the first layer.
+        layers: number of layers, which may be smaller than that of the decoder, or 0.
     """
 
     def __init__(self, sizes: DecoderSizes, inputs: int, layers: int) -> None:
@@ -161,8 +161,8 @@ class Stack(nn.Module):
         """Outputs of the last layer (N, T, U), and each layer's state after the last input.
 
         Args:
-            states: of each layer before the first input, (N, Z).
-            dropped: whether the first layer's inputs are dropped out, too.
+            states: the state of each layer before the first input, (N, Z).
+            dropped: whether dropout also applies to the inputs of the first layer.
         """
         last = []
         for number, (layer, state_NZ) in enumerate(zip(self.layers, states, strict=True)):
@@ -173,7 +173,7 @@ class Stack(nn.Module):
 
 
 def gather(hidden_NTE: Tensor, looks: Sequence[Look]) -> Outputs:
-    """The outputs, with the looks of T steps (W queries of a sentence each) or of all positions at once (W·T)."""
+    """The outputs, with the looks of T steps (W queries per sentence each) or of all positions at once (W·T)."""
     rows, length = hidden_NTE.shape[:2]
 
     def by_step(parts: list[Tensor], dim: int) -> Tensor:

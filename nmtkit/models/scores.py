@@ -1,10 +1,10 @@
 """How well a decoder state (query) and a source annotation (key) fit: the scores of Bahdanau, Luong and others.
 
-Each is used in two moves: `prepare` turns the annotations into keys once a sentence (kept in memory), then queries
-are scored against them. A score with `columns` reads a query that was projected to so many columns (a decoder forms
+Each works in two steps: `prepare` turns the annotations into keys once per sentence (kept in memory), then queries
+are scored against them. A score with `columns` reads a query that was projected to that many columns (a decoder forms
 that product together with its own); one without reads the state itself, which then must be as wide as its keys.
 
-Shape key: B sentences, H heads, S source positions, W queries of a sentence, D annotation width, K key width, Q query.
+Shape key: B sentences, H heads, S source positions, W queries per sentence, D annotation width, K key width, Q query.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Score(nn.Module, ABC):
     """Energies of queries against keys.
 
     Attributes:
-        columns: of a projected query; None: the query is read as it is.
+        columns: columns of a projected query; None: the query is read as it is.
         reads_keys: whether energies depend on the annotations at all.
     """
 
@@ -35,7 +35,7 @@ class Score(nn.Module, ABC):
         """Energies (…, W, S) of queries (…, W, Q) against keys (…, S, K)."""
 
     def known(self, mask_BS: Tensor) -> Tensor:
-        """Of the source positions, True in the mask, those that have an energy."""
+        """The source positions of the mask that can have an energy."""
         return mask_BS
 
 
@@ -89,8 +89,8 @@ class GeneralScore(Score):
 class ContentScore(Score):
     """e = β cos(s, h). Graves et al. 2014, equations 5 and 6.
 
-    A cosine lies in [−1, 1] and cannot focus alone, so β = exp(b) is learned, from `strength` on; or it is 1. It is one
-    constant for all steps; in the paper the controller emits it anew at each.
+    A cosine lies in [−1, 1] and cannot focus alone, so β = exp(b) is learned, beginning at `strength`; or it is 1. All
+    steps share it; in the paper the controller emits a new one at each.
     """
 
     def __init__(self, strength: float | None) -> None:
@@ -108,7 +108,7 @@ class ContentScore(Score):
 class LocationScore(Score):
     """e = (W_a s)[:S], from the target state alone. Luong et al. 2015, equation 8.
 
-    There are energies for `positions` source positions; what lies beyond gets none, and so no weight.
+    There are energies for `positions` source positions; positions beyond have none, and so no weight.
     """
 
     reads_keys = False

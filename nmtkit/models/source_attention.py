@@ -2,7 +2,7 @@
 
 weights = softmax(score(query, keys)), context = weights · values: see `SourceAttention.look`.
 
-Shape key: B sentences, H heads, S source positions, W queries of a sentence, D annotation width, U units, Q columns of
+Shape key: B sentences, H heads, S source positions, W queries per sentence, D annotation width, U units, Q columns of
 the projected query, K key width and C value width of a head.
 """
 
@@ -20,12 +20,12 @@ from nmtkit.models.scores import Score
 
 @dataclass(frozen=True)
 class Look:
-    """What the queries brought.
+    """The result of a look: what the queries found.
 
     Attributes:
-        weights_BHWS: of every position.
+        weights_BHWS: the weight of every position.
         context_BWD: the weighted sum of the values, heads side by side.
-        draws: (B, W), of positions that were drawn; None: nothing was.
+        draws: facts about drawn positions, (B, W); None if nothing was drawn.
     """
 
     weights_BHWS: Tensor
@@ -40,7 +40,7 @@ class HeadSizes:
     Attributes:
         heads: H.
         annotation: D.
-        width: of all keys of several heads together.
+        width: width of the keys of all heads together, if there are several.
     """
 
     heads: int
@@ -53,7 +53,7 @@ class SourceAttention(nn.Module):
     projection, as in the papers that introduced the scores.
 
     Args:
-        score: of one head, whose keys are `width` / `heads` wide where there are several.
+        score: the score of one head; with several heads its keys are `width` / `heads` wide.
         hard: chooses one position instead of a weighted sum; None: soft attention.
     """
 
@@ -88,9 +88,9 @@ class SourceAttention(nn.Module):
         """The contexts of some queries.
 
         Args:
-            query_BWQ: projected, or the state itself where `columns` is 0.
-            place: of the queries.
-            values_BHSC: a `SharedMatrix` where many steps look at them.
+            query_BWQ: the projected queries, or the states themselves if `columns` is 0.
+            place: the places of the queries.
+            values_BHSC: the values, a `SharedMatrix` if many steps look at them.
             mask_BS: True where there is a source position.
         """
         window = self.extent.window(place, self.score.known(mask_BS))

@@ -1,4 +1,4 @@
-"""A decoder without attention (Sutskever, Vinyals and Le 2014): all it knows of the source is its first state.
+"""A decoder without attention (Sutskever, Vinyals and Le 2014): it knows the source only by its first state.
 
 Shape key: B sentences, S source positions, N hypotheses, T target positions, E embedding width, U units.
 """

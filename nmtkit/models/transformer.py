@@ -1,4 +1,4 @@
-"""Transformer (Vaswani et al. 2017), with layer norm after each sublayer as there, or before (Xiong et al. 2020).
+"""Transformer (Vaswani et al. 2017), with layer norm after each sublayer as there, or before it (Xiong et al. 2020).
 
 Shape key: B sentences, S source positions, N = W·B hypotheses, T target positions, D width, H heads, C head channels.
 """
@@ -25,7 +25,7 @@ from nmtkit.models.transformer_layers import DecoderLayer, EncoderLayer, LayerSi
 
 @dataclass(frozen=True)
 class TransformerMemory(Rows):
-    """Source mask and, per decoder layer, cross-attention keys and values (B, H, S, C)."""
+    """Source mask and, for each decoder layer, cross-attention keys and values (B, H, S, C)."""
 
     mask_BS: Tensor
     keys: tuple[Tensor, ...]
@@ -34,13 +34,13 @@ class TransformerMemory(Rows):
 
 @dataclass(frozen=True)
 class TransformerState(Rows):
-    """Per decoder layer, the past keys and values of the self-attention."""
+    """For each decoder layer, the past keys and values of the self-attention."""
 
     caches: tuple[Cache, ...]
 
 
 def readout(width: int, embedding: int) -> nn.Linear:
-    """From the stack to vectors as wide as the output embeddings, where these are narrower."""
+    """A map from the stack to vectors as wide as the output embeddings, if these are narrower."""
     linear = nn.Linear(width, embedding)
     nn.init.xavier_uniform_(linear.weight)
     nn.init.zeros_(linear.bias)
@@ -48,10 +48,10 @@ def readout(width: int, embedding: int) -> nn.Linear:
 
 
 class Transformer(Model):
-    """Encoder and decoder stacks.
+    """The Transformer: encoder and decoder stacks.
 
     Args:
-        embeddings: as wide as the stacks, or less where positions are concatenated.
+        embeddings: embeddings as wide as the stacks, or narrower if positions are concatenated.
         options: all sizes.
     """
 
@@ -93,16 +93,16 @@ class Transformer(Model):
         return vectors
 
     def _encoder_mask(self, mask_BS: Tensor) -> Tensor:
-        """Where the encoder's self-attention may go, (B, 1, 1, S) or restricted (B, 1, S, S); padding is nowhere.
+        """The positions that the encoder's self-attention may see, (B, 1, 1, S) or restricted (B, 1, S, S); no padding.
 
-        A row of padding may have no word near it, and a softmax over nothing would be no number: it sees all words.
+        A row of padding may have no word near it, and a softmax over nothing would be NaN, so it sees all words.
         """
         near_SS = neighbours(mask_BS.shape[1], self.neighbourhood, mask_BS.device)
         words_B11S = mask_BS[:, None, None]
         return words_B11S if near_SS is None else words_B11S & (near_SS | ~mask_BS[:, None, :, None])
 
     def _past(self, length: int, device: torch.device) -> Tensor | None:
-        """Where the decoder's self-attention may go if not to the whole past, (T, T)."""
+        """The positions that the decoder's self-attention may see, (T, T), if not the whole past."""
         near_TT = neighbours(length, self.neighbourhood, device)
         return None if near_TT is None else near_TT.tril()
 

@@ -23,7 +23,7 @@ class LayerSizes:
     Attributes:
         width, feedforward, heads: D, the width of the feed-forward network's hidden layer, and H.
         dropout, attention_dropout, activation_dropout: probabilities.
-        norm: what stands around each sublayer.
+        norm: the norm around each sublayer.
     """
 
     width: int
@@ -52,7 +52,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward network, each with layer norm and a skip connection around."""
+    """Self-attention and feed-forward network, each with layer norm and a skip connection around it."""
 
     def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(EncoderLayer):
-    """An encoder layer with cross-attention between its two sublayers; its self-attention looks back only."""
+    """An encoder layer with cross-attention between its two sublayers; its self-attention only looks back."""
 
     def __init__(self, sizes: LayerSizes) -> None:
         super().__init__(sizes)
@@ -92,11 +92,11 @@ class DecoderLayer(EncoderLayer):
     def parallel(
         self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
     ) -> Tensor:
-        """All target positions at once. `past_TT`: where the self-attention may go; None: the whole past."""
+        """All target positions at once. `past_TT` is what the self-attention may see; None: the whole past."""
         return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask_BS)
 
     def look_back(self, vectors_NTD: Tensor, past_TT: Tensor | None = None) -> Tensor:
-        """All target positions behind the self-attention."""
+        """All target positions after the self-attention."""
         return self._mix(vectors_NTD, past_TT, causal=past_TT is None)
 
     def step(
@@ -108,7 +108,7 @@ class DecoderLayer(EncoderLayer):
         mask_BS: Tensor,
         recent: slice = slice(None),
     ) -> tuple[Tensor, Cache]:
-        """One target position, given the cache of those before, of which (itself among them) it sees the `recent`."""
+        """One target position, given the cache of those before; it sees the `recent` last ones, including itself."""
         query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm.before(vectors_N1D))
         cache = cache.append(pair_N2HC)
         past = cache.keys()[:, :, recent], cache.values()[:, :, recent]

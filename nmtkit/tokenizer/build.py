@@ -1,4 +1,4 @@
-"""Options to tokenizer: one subword model for both sides of a parallel text, or one for each."""
+"""Trains a tokenizer: one subword model for both sides of a parallel text, or one for each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def train_tokenizer(
     """Learn the subwords of both sides of a parallel text.
 
     Args:
-        features: numbers a position, where the source is vectors: then only the target has subwords.
+        features: features per position if the source is vectors; then only the target has subwords.
     """
     if features is not None:
         sides = [target]

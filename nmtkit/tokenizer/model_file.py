@@ -1,4 +1,4 @@
-"""What a SentencePiece .model file says that its library does not: which pieces a user defined.
+"""Reads from a SentencePiece .model file what the library does not tell: which pieces a user defined.
 
 The file is a protocol buffer: fields with a number and a wire type. Field 1 repeats the pieces, each a message whose
 field 3 is its type.

@@ -1,4 +1,4 @@
-"""How to make a tokenizer; apart from SentencePiece, which takes long to load."""
+"""The options of a tokenizer, in a file without SentencePiece, which takes long to load."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ COVERAGE = Within(0.98, 1)
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """How to make a tokenizer.
+    """The options of a new tokenizer.
 
     Attributes:
-        vocab_size: pieces of each subword model, the 4 specials and 256 bytes among them.
+        vocab_size: pieces of each subword model, including 4 special tokens and 256 bytes.
         kind: "unigram" or "bpe".
         joint: one subword model for both languages; otherwise one for each.
         max_lines: learn from a random sample of this many lines; null: from all.
-        symbols: texts that are one piece wherever they stand, such as tags, among the vocab_size.
+        symbols: texts that are one piece wherever they stand, such as tags; they count in vocab_size.
     """
 
     vocab_size: Annotated[int, Within(1, 1_000_000, usual=8000)] = 8000
@@ -41,12 +41,12 @@ class TokenizerOptions:
 
 
 def made_by_to_mapping(options: TokenizerOptions) -> dict[str, Any]:
-    """The options as a model folder has them: without symbols where there are none, as before there could be any."""
+    """The options as a model folder stores them: without symbols if there are none, like folders of older versions."""
     return {key: value for key, value in to_mapping(options).items() if key != "symbols" or value}
 
 
 def check_symbols(symbols: Sequence[str]) -> None:
-    """ValueError for a text that can be no symbol."""
+    """ValueError for a text that cannot be a symbol."""
     for symbol in symbols:
         if reason := _no_symbol(symbol):
             raise ValueError(f"the symbol {symbol!r} {reason}")

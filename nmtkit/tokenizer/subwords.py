@@ -21,7 +21,7 @@ from nmtkit.tokenizer.model_file import user_defined
 HINT = "make one with: nmtkit train-tokenizer"
 BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020) recommend
 SAMPLED_NBEST = 64  # as in Kudo (2018)
-LARGEST_NBEST = 512  # SentencePiece gives no more
+LARGEST_NBEST = 512  # SentencePiece returns no more
 
 
 class Subwords:
@@ -29,11 +29,11 @@ class Subwords:
     and newline.
 
     Attributes:
-        size: pieces.
-        features: None, for it is text.
+        size: the number of pieces.
+        features: None, because a vocabulary is for text.
         kind: "unigram" or "bpe".
-        symbols: texts that are always one piece, wherever they stand; of two that overlap the first, of two that begin
-            together the longer.
+        symbols: texts that are always one piece. Of two that overlap the first counts, of two that begin together the
+            longer.
     """
 
     def __init__(self, model: bytes, name: str = "the tokenizer", fix: str = HINT) -> None:
@@ -45,10 +45,10 @@ class Subwords:
         except (RuntimeError, TypeError):
             raise ValueError(f"{name}: not a SentencePiece model; {fix}") from None
         processor = self._processor
-        found = (processor.pad_id(), processor.bos_id(), processor.unk_id(), processor.eos_id())
-        if found != (PAD, BOS, UNK, EOS):
+        specials = (processor.pad_id(), processor.bos_id(), processor.unk_id(), processor.eos_id())
+        if specials != (PAD, BOS, UNK, EOS):
             raise ValueError(
-                f"{name}: has its special tokens <pad> <s> <unk> </s> at the ids {' '.join(map(str, found))}, "
+                f"{name}: has its special tokens <pad> <s> <unk> </s> at the ids {' '.join(map(str, specials))}, "
                 f"but nmtkit needs {PAD} {BOS} {UNK} {EOS}; {fix}"
             )
         self.size: int = processor.get_piece_size()
@@ -71,7 +71,7 @@ class Subwords:
     def load(cls, path: str | os.PathLike[str], fix: str = HINT) -> Subwords:
         """The model in a SentencePiece .model file; raises ValueError if it is not one nmtkit can use."""
         if Path(path).exists() and not Path(path).is_file():
-            raise ValueError(f"{path}: is no file; name a SentencePiece .model file")
+            raise ValueError(f"{path}: is not a file; name a SentencePiece .model file")
         try:
             model = Path(path).read_bytes()
         except FileNotFoundError:
@@ -89,7 +89,7 @@ class Subwords:
         return hashlib.sha256(self._model).hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the .model file."""
+        """Write the .model file."""
         with files.replacing(path) as temporary:
             temporary.write_bytes(self._model)
 
@@ -108,10 +108,10 @@ class Subwords:
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
-        """The ids of pieces as `pieces` gives them; ValueError for one that is none."""
+        """The ids of pieces as `pieces` gives them; ValueError for a text that is not a piece."""
         ids = [self._processor.piece_to_id(piece) for piece in pieces]
-        for piece, found in zip(pieces, ids, strict=True):
-            if self._processor.id_to_piece(found) != piece:
+        for piece, token in zip(pieces, ids, strict=True):
+            if self._processor.id_to_piece(token) != piece:
                 raise ValueError(f"{piece!r} is no piece of the tokenizer")
         return ids
 
@@ -131,7 +131,7 @@ class Subwords:
     def segmentations(self, text: str, n: int) -> list[list[int]]:
         """Up to n different segmentations, at most 512, `encode(text)` first.
 
-        Unigram: the n most probable. BPE knows no order among them: different BPE-dropout samples, always the same.
+        Unigram: the n most probable. BPE has no order among them: different BPE-dropout samples, always the same ones.
         """
         candidates: Iterable[list[int]]
         n = min(n, LARGEST_NBEST)
@@ -139,12 +139,12 @@ class Subwords:
             candidates = self._candidates(text, n)
         else:
             candidates = (self.sample(text, BPE_DROPOUT, seed) for seed in range(20 * n))
-        found = {tuple(self.encode(text)): None}
+        different = {tuple(self.encode(text)): None}
         for candidate in candidates:
-            if len(found) >= n:
+            if len(different) >= n:
                 break
-            found[tuple(candidate)] = None
-        return [list(ids) for ids in found]
+            different[tuple(candidate)] = None
+        return [list(ids) for ids in different]
 
     def _candidates(self, text: str, n: int) -> list[list[int]]:
         """The most probable of a unigram model's n best segmentations that split no symbol."""
@@ -159,7 +159,7 @@ class Subwords:
         return [i for i in ids if i in known] == [self._symbols[symbol] for symbol in self._symbol.findall(text)]
 
     def _by_symbols(self, text: str, dropout: float, rng: random.Random) -> list[int]:
-        """The ids of a text that is cut at its symbols first."""
+        """The ids of a text, which is first cut at its symbols."""
         normalized, ids, start = self._processor.normalize(text), [], 0
         for match in self._symbol.finditer(normalized) if self._symbols else ():
             ids += [*self._plain(normalized[start : match.start()], dropout, rng), self._symbols[match[0]]]
@@ -167,7 +167,7 @@ class Subwords:
         return [*ids, *self._plain(normalized[start:], dropout, rng)]
 
     def _plain(self, text: str, dropout: float, rng: random.Random) -> list[int]:
-        """The ids of a text with ▁ for a space and without a symbol."""
+        """The ids of a text that has ▁ for spaces and no symbols."""
         if self.kind == "unigram":
             return [i for piece in self._most_probable(text) for i in self._ids(piece)]
         words = re.findall("▁[^▁]*|[^▁]+", text)
@@ -175,7 +175,7 @@ class Subwords:
 
     def _most_probable(self, text: str) -> list[str]:
         """The unigram model's best segmentation of a text by Viterbi's algorithm; unknown characters cost most."""
-        unknown = min(self._ranks.values(), default=0.0) - 10  # as SentencePiece has it
+        unknown = min(self._ranks.values(), default=0.0) - 10  # as in SentencePiece
         longest = max(map(len, self._ranks), default=1)
         best: list[tuple[float, int]] = [(0.0, 0)]
         for end in range(1, len(text) + 1):
@@ -192,11 +192,11 @@ class Subwords:
         return pieces[::-1]
 
     def _merge(self, symbols: list[str], dropout: float, rng: random.Random) -> list[str]:
-        """Joins neighbours, the best pair first and the leftmost of equals, until no candidate is left."""
+        """Join neighbours, the best pair first and the leftmost of equals, until no candidate is left."""
         while True:
             pairs = [symbols[i] + symbols[i + 1] for i in range(len(symbols) - 1)]
-            found = [(i, self._ranks[pair]) for i, pair in enumerate(pairs) if pair in self._ranks]
-            kept = [candidate for candidate in found if rng.random() >= dropout]
+            candidates = [(i, self._ranks[pair]) for i, pair in enumerate(pairs) if pair in self._ranks]
+            kept = [candidate for candidate in candidates if rng.random() >= dropout]
             if not kept:
                 return symbols
             best, _ = max(kept, key=lambda candidate: candidate[1])
@@ -210,7 +210,7 @@ class Subwords:
 
     @cached_property
     def _ranks(self) -> dict[str, float]:
-        """The score of every piece that stands for text, by piece: the higher, the earlier it is merged."""
+        """The score of every piece that stands for text, by piece: pieces of a higher score are merged earlier."""
         processor = self._processor
         marks = (processor.is_control, processor.is_unknown, processor.is_byte, processor.is_unused)
         symbols = {*self._symbols.values()}
@@ -219,9 +219,9 @@ class Subwords:
 
 
 def _kind(processor: sentencepiece.SentencePieceProcessor, name: str, fix: str) -> str:
-    """ "unigram" or "bpe", told by what the model can do: n-best lists or merges to skip."""
+    """ "unigram" or "bpe", recognised by what the model can do: only unigram models have n-best lists."""
     with suppress(RuntimeError):
-        if processor.nbest_encode("a", nbest_size=1):  # older releases of SentencePiece give nothing, newer ones raise
+        if processor.nbest_encode("a", nbest_size=1):  # old releases of SentencePiece return nothing, new ones raise
             return "unigram"
     try:
         processor.encode("a", enable_sampling=True, alpha=BPE_DROPOUT, nbest_size=-1)

@@ -13,13 +13,13 @@ from nmtkit.tokenizer.vocabulary import Vocabulary
 
 JOINT, SOURCE, TARGET = "tokenizer.model", "tokenizer.source.model", "tokenizer.target.model"
 VECTORS = "tokenizer.source.json"
-"""In place of the source's model, where the source is vectors."""
+"""Replaces the file of the source's model if the source is vectors."""
 FILES = (JOINT, SOURCE, TARGET, VECTORS)
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """`source` and `target` are the same object in a joint tokenizer."""
+    """The vocabularies of source and target: the same object in a joint tokenizer."""
 
     source: Vocabulary
     target: Vocabulary
@@ -31,7 +31,7 @@ class Tokenizer:
 
     @property
     def features(self) -> int | None:
-        """Numbers a position, where the source is vectors; None: it is text."""
+        """Features per position if the source is vectors; None if it is text."""
         return self.source.features
 
     def hash(self) -> str:
@@ -50,7 +50,7 @@ class Tokenizer:
         return {SOURCE if self.features is None else VECTORS: self.source, TARGET: self.target}
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes the tokenizer's files into a folder, in place of any before."""
+        """Write the tokenizer's files into a folder, in place of older ones."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         sides = self._sides()
@@ -64,7 +64,7 @@ class Tokenizer:
         """The tokenizer in a folder (of a model, or as `save` writes it) or in one .model file (joint).
 
         Args:
-            fix: how error messages end.
+            fix: the end of error messages, which says what to do.
         """
         path = Path(path)
         if not path.is_dir():

@@ -20,7 +20,7 @@ from nmtkit.words import counted
 SPECIALS_AND_BYTES = 4 + 256
 THREADS = 4  # fixed, because unigram training sums by thread and the model records the number
 LARGEST_VOCABULARY = 10**7
-LONGEST_LINE = 2**30  # bytes; SentencePiece leaves out longer lines without a word
+LONGEST_LINE = 2**30  # bytes; SentencePiece silently leaves out longer lines
 
 
 def train_subwords(
@@ -37,7 +37,7 @@ def train_subwords(
 
     Nothing is normalised, every space is kept, and characters outside the vocabulary are spelled in bytes, so no text
     becomes UNK. The rarest characters, those beyond the share `character_coverage` of the text, get no piece of their
-    own. A symbol is one piece wherever it stands. If `max_lines` is given and there are more, it learns from a sample
+    own. A symbol is one piece wherever it stands. If the text has more than `max_lines` lines, it learns from a sample
     that `seed` draws. The same call gives the same bytes. Raises ValueError if the text is empty, or too small or too
     varied for `vocab_size`.
     """
@@ -60,7 +60,7 @@ def train_subwords(
             sentencepiece.SentencePieceTrainer.train,
             sentence_iterator=iter(texts),
             model_writer=model,
-            vocab_size=min(max(vocab_size, smallest), LARGEST_VOCABULARY),  # beyond these it always fails
+            vocab_size=min(max(vocab_size, smallest), LARGEST_VOCABULARY),  # beyond these bounds it always fails
             model_type=kind,
             pad_id=PAD,
             bos_id=BOS,
@@ -83,19 +83,19 @@ def train_subwords(
 
 
 def _explain(error: str, vocab_size: int, symbols: int) -> str:
-    """SentencePiece's error in words that say what to change."""
-    wanted = f"a vocabulary of {counted(vocab_size, 'piece')} is too"
+    """SentencePiece's error in words that tell the user what to change."""
+    problem = f"a vocabulary of {counted(vocab_size, 'piece')} is too"
     if small := re.search(r"smaller than required_chars. \d+ vs (\d+)", error):
         smallest = int(small[1])
         parts = ["4 special tokens", "256 bytes", counted(smallest - SPECIALS_AND_BYTES - symbols, "character")]
         if symbols:
             parts.insert(1, counted(symbols, "symbol"))
         return (
-            f"{wanted} small for this text, which needs {smallest} or more ({', '.join(parts)}); raise the vocabulary "
+            f"{problem} small for this text, which needs {smallest} or more ({', '.join(parts)}); raise the vocabulary "
             "size or lower the character coverage"
         )
     if large := re.search(r"value <= (\d+)", error):
-        return f"{wanted} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"
+        return f"{problem} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"
     return (
         f"no tokenizer with {counted(vocab_size, 'piece')} could be learned from this text; SentencePiece says: {error}"
     )

@@ -15,10 +15,10 @@ WIDEST = 1_000_000
 
 
 class VectorSide:
-    """Stands where text has a vocabulary; whoever asks it for pieces is told that there are none.
+    """Takes the place of a vocabulary; its methods for text and pieces raise ValueError.
 
     Attributes:
-        size, features: numbers a position.
+        size, features: the number of features per position.
     """
 
     def __init__(self, width: int) -> None:
@@ -26,7 +26,7 @@ class VectorSide:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], fix: str) -> VectorSide:
-        """What `save` wrote; ValueError, ending with `fix`, for anything else."""
+        """Read what `save` wrote; ValueError, which ends with `fix`, for anything else."""
         try:
             width = json.loads(Path(path).read_bytes())["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -36,23 +36,23 @@ class VectorSide:
         return cls(width)
 
     def encode(self, text: str) -> NoReturn:
-        """There are no pieces."""
+        """ValueError: vectors are not text."""
         raise ValueError("this model reads vectors, not text")
 
     def decode(self, ids: Iterable[int]) -> NoReturn:
-        """There are no pieces."""
+        """ValueError: vectors are not text."""
         raise ValueError("this model reads vectors, which are not written")
 
     def pieces(self, ids: Iterable[int]) -> NoReturn:
-        """There are none."""
+        """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")
 
     def ids_of(self, pieces: Iterable[str]) -> NoReturn:
-        """There are none."""
+        """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")
 
     def segmentations(self, text: str, n: int) -> NoReturn:
-        """There are none."""
+        """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")
 
     def hash(self) -> str:
@@ -60,9 +60,9 @@ class VectorSide:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The content of its file, JSON."""
+        """The content of the file, which is JSON."""
         return (json.dumps({"features": self.size}) + "\n").encode()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write its file, whole or not at all."""
+        """Write the file, whole or not at all."""
         files.write_text(path, self.to_bytes().decode())

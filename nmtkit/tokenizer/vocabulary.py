@@ -1,4 +1,4 @@
-"""A vocabulary: text to ids and back, whatever makes the pieces. All that others ask of one side of a tokenizer."""
+"""A vocabulary: text to ids and back, whatever makes the pieces; the interface of one side of a tokenizer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Vocabulary(Protocol):
 
     @property
     def size(self) -> int:
-        """How many pieces there are."""
+        """The number of pieces."""
 
     @property
     def features(self) -> int | None:
-        """Numbers a position, where a source is vectors instead of text; None: text."""
+        """Features per position if the source is vectors; None if it is text."""
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS."""
@@ -28,16 +28,16 @@ class Vocabulary(Protocol):
         """The pieces of the ids as people see them."""
 
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
-        """The ids of whole pieces, as `pieces` gives them; ValueError for one that is none."""
+        """The ids of whole pieces, as `pieces` gives them; ValueError for a text that is not a piece."""
 
     def segmentations(self, text: str, n: int) -> list[list[int]]:
-        """Up to n different ways to write the text, `encode(text)` first, always the same."""
+        """Up to n different segmentations of the text, `encode(text)` first, always the same ones."""
 
     def hash(self) -> str:
         """SHA-256 in hexadecimal: equal vocabularies have equal hashes."""
 
     def to_bytes(self) -> bytes:
-        """The content of its file."""
+        """The content of the vocabulary's file."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write its file, whole or not at all."""
+        """Write the vocabulary's file, whole or not at all."""

@@ -1,10 +1,10 @@
-"""TOML to run: a configuration file, or a recipe that comes with nmtkit, and what is changed of it.
+"""Turns TOML into a run: a configuration file, or a recipe that comes with nmtkit, and changes to it.
 
     run = load("multi30k-tiny", train="data/train", dev="data/val", output="runs/multi30k")
 
 Top-level keys are the fields of `Place`. The tables [model], [training] and [tokenizer] have the fields of the options
-of that name; [model] changes the preset or, where it names a family, is a model of its own. Some options of the tables
-are top-level keys as well (`SHORT`), as the flags of `nmtkit train` are, and then win over the tables.
+of that name; [model] changes the preset or, if it names a family, is a model of its own. Some options of the tables
+are top-level keys as well (`SHORT`), like the flags of `nmtkit train`, and then win over the tables.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "dropout": ("model", "dropout"),
     **{name: ("training", name) for name in OF_TRAINING},
 }
-"""Top-level keys for what has its home in a table: that table, and its key there."""
+"""Top-level keys that stand for a key of a table, with that table and key."""
 OF_THE_COMMAND = ("quiet", "debug", "check")
-"""Top-level keys that only `nmtkit train` itself knows what to do with."""
+"""Top-level keys that only the command `nmtkit train` uses."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What is trained, where from and where to, and on what machine.
+    """The files and the model of a run, and the device that it trains on.
 
     Attributes:
         train: prefix of the training files: PREFIX.fr and PREFIX.en.
@@ -77,12 +77,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Config:
-    """What a configuration says.
+    """The content of a configuration.
 
     Attributes:
-        name: of the file or recipe, for error messages; empty: none.
+        name: name of the file or recipe, for error messages; may be empty.
         keys: top-level keys, with underscores.
-        tables: by name, each of `TABLES`.
+        tables: the tables by name, each of `TABLES`.
     """
 
     name: str = ""
@@ -91,17 +91,17 @@ class Config:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], name: str) -> Config:
-        """What TOML says, its keys checked; ValueError for one that there is not."""
+        """The content of a TOML file, with its keys checked; ValueError for an unknown key."""
         keys = {key.replace("-", "_"): value for key, value in values.items()}
         tables = take_tables(keys, name)
-        known = [*(one.name for one in fields(Place)), *SHORT, *OF_THE_COMMAND]
+        known = [*(field.name for field in fields(Place)), *SHORT, *OF_THE_COMMAND]
         for key in keys:
             if key not in known:
                 raise ValueError(f"{name}: unknown key {key!r};{nearest(key, [*known, *tables])}")
         return cls(name, keys, tables)
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
-        """With other top-level keys, and tables laid over its own."""
+        """A copy with changed top-level keys, and with tables laid over its own."""
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in changes.items()}
         more = Config.of(plain, self.name)
         tables = {name: {**self.tables.get(name, {}), **more.tables.get(name, {})} for name in TABLES}
@@ -110,13 +110,13 @@ class Config:
         return Config(self.name, {**keys, **more.keys}, tables)
 
     def run(self, command: str = "") -> Run:
-        """The run that it describes; no file is looked at.
+        """The run that the configuration describes; no file is read.
 
         Args:
-            command: for the provenance.
+            command: the command line, for the provenance.
 
         Raises:
-            ValueError: for a value that cannot be, or values that do not go together.
+            ValueError: for a value that is not possible, or values that do not fit together.
         """
         from nmtkit.training.data import Data
         from nmtkit.training.run import Run
@@ -148,7 +148,7 @@ class Config:
 
 
 def take_tables(values: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
-    """Takes the tables out of what the TOML of `name` says; `tokenizer = "FILE"` is none."""
+    """Remove the tables from the values of the TOML file `name`; `tokenizer = "FILE"` is not a table."""
     own = [table for table in TABLES if not (table == "tokenizer" and isinstance(values.get(table), str))]
     tables = {table: values.pop(table, {}) for table in own}
     for table, content in tables.items():
@@ -171,7 +171,7 @@ def load(name: str | Path, **changes: Any) -> Run:
 
 
 def read(name: str) -> Config:
-    """What a TOML file or a recipe says."""
+    """Read the configuration of a TOML file or a recipe."""
     return Config.of(read_values(name), name)
 
 
@@ -197,7 +197,7 @@ def recipes() -> list[str]:
 
 
 def _model(preset_name: str | None, changes: Mapping[str, Any], where: str) -> ModelOptions:
-    """The preset with changes, or a family that the table names with its own defaults."""
+    """The preset with changes, or the family that the table names, with its own defaults."""
     if "family" in changes and preset_name is None:
         return options_from_mapping(changes, where)
     base = options_to_mapping(preset(preset_name or PRESET))

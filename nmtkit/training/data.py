@@ -1,4 +1,4 @@
-"""The parallel text of a run: which files it is, read as lines and as ids, and one line of counts about it."""
+"""The parallel text of a run: its files, read as lines and as ids, and a line of counts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nmtkit.words import counted
 
 @dataclass(frozen=True)
 class Data:
-    """Where the parallel text is.
+    """The files of the parallel text.
 
     Attributes:
         train: prefix of the training files: `train`.`source_lang` and `train`.`target_lang`.
         dev: prefix of the dev files.
-        source_lang: ending of the source files; npz, npy or safetensors: of feature files.
+        source_lang: ending of the source files; npz, npy or safetensors for feature files.
         target_lang: ending of the target files.
     """
 
@@ -44,11 +44,11 @@ class Data:
 
     @property
     def vectors(self) -> bool:
-        """Whether the source is feature files."""
+        """Whether the source consists of feature files."""
         return is_features(f"x.{self.source_lang}")
 
     def paths(self) -> dict[str, Path]:
-        """The four files by their role."""
+        """The four files by role ("train source" …)."""
         return {
             f"{part} {side}": Path(f"{prefix}.{language}")
             for part, prefix in (("train", self.train), ("dev", self.dev))
@@ -67,12 +67,12 @@ class Texts:
 
     @classmethod
     def read(cls, paths: Mapping[str, Path]) -> Texts:
-        """Raises ValueError for a file that cannot be read, or has not as many lines as the other side."""
+        """Raises ValueError for a file that cannot be read, or whose line count differs from that of the other side."""
         train, dev = (read_sources(paths[f"{part} source"], paths[f"{part} target"]) for part in ("train", "dev"))
         return cls(*train, *dev)
 
     def overlap(self) -> int:
-        """Dev pairs that the training text has, too."""
+        """The number of dev pairs that are also in the training text."""
         known = set(zip(self.train_source, self.train_target, strict=True))
         return sum(pair in known for pair in zip(self.dev_source, self.dev_target, strict=True))
 
@@ -80,17 +80,17 @@ class Texts:
 def encode(
     texts: Texts, paths: Mapping[str, Path], tokenizer: Tokenizer, most_source: int, most_target: int
 ) -> tuple[Corpus, DevSet]:
-    """Both corpora as ids, without pairs of more pieces than `most_source` and `most_target`; counts are told.
+    """Both corpora as ids, without pairs of more pieces than `most_source` and `most_target`; notes the counts.
 
     Raises:
-        ValueError: where no pair is left.
+        ValueError: if no pair is left.
     """
     corpus = load_corpus(texts.train_source, texts.train_target, tokenizer, most_source, most_target)
     dev = load_corpus(texts.dev_source, texts.dev_target, tokenizer, most_source, most_target)
-    found = corpus.counts
+    counts = corpus.counts
     note(
-        f"data: {counted(found.pairs, 'pair')}, {found.empty} empty, {found.overlong} over-long, "
-        f"{counted(found.duplicates, 'duplicate')}; training on {counted(found.kept, 'pair')} "
+        f"data: {counted(counts.pairs, 'pair')}, {counts.empty} empty, {counts.overlong} over-long, "
+        f"{counted(counts.duplicates, 'duplicate')}; training on {counted(counts.kept, 'pair')} "
         f"({sum(corpus.source.lengths)} source and {counted(sum(corpus.target.lengths), 'target piece')}); dev: "
         f"{counted(dev.counts.pairs, 'pair')}, "
         f"{dev.counts.empty} empty, {dev.counts.overlong} over-long, {texts.overlap()} also in train"

@@ -1,4 +1,4 @@
-"""The example of a configuration: every key with its default, bounds and meaning, out of the dataclasses themselves."""
+"""The example of a configuration: every key with its default, bounds and meaning, taken from the dataclasses."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ VALUES: Mapping[str, Any] = {
     "preset": PRESET,
     "tie_source": True,
 }
-"""What is shown of a key without a default; of numbers the smallest is."""
+"""Values to show for keys without a default; a number shows its smallest value."""
 
 
 def example() -> str:
-    """The file, which changes nothing as it is."""
+    """The text of the file, which changes nothing unless it is edited."""
     tables = {"training": TrainingOptions, "tokenizer": TokenizerOptions}
     default, others = preset(PRESET), [kind for kind in FAMILIES.values() if kind is not type(preset(PRESET))]
     parts: list[Iterable[str]] = [
@@ -54,14 +54,14 @@ def example() -> str:
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """What the docstrings of a dataclass and of those that it extends say of each field."""
-    found: dict[str, str] = {}
+    """What the docstrings of a dataclass and its base classes say about each field."""
+    descriptions: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
         _, _, attributes = (cls.__doc__ or "").partition("Attributes:\n")
         for entry in re.split(r"\n(?= {8}\w)", attributes.split("\n\n")[0].rstrip()):
             names, _, text = " ".join(entry.split()).partition(": ")
-            found |= dict.fromkeys(names.split(", "), text)
-    return found
+            descriptions |= dict.fromkeys(names.split(", "), text)
+    return descriptions
 
 
 def _model(options: ModelOptions) -> Iterator[str]:
@@ -70,16 +70,16 @@ def _model(options: ModelOptions) -> Iterator[str]:
 
 
 def _keys(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
-    """Each key with its comment; without a value it is shown behind a #."""
+    """Each key with its comment; a key without a value is commented out."""
     meanings, within = descriptions(kind), all_bounds(kind)
-    for one in fields(kind):
-        default = values.get(one.name, one.default)
+    for field in fields(kind):
+        default = values.get(field.name, field.default)
         known = isinstance(default, bool | int | float | str | list)
-        limits = within.get(one.name)
+        limits = within.get(field.name)
         yield ""
-        yield from _comment(" ".join(map(_sentence, [meanings[one.name], *([str(limits)] if limits else [])])))
-        value = default if known else VALUES.get(one.name, limits and limits.low)
-        line = f"{one.name} = {json.dumps(value, ensure_ascii=False)}"
+        yield from _comment(" ".join(map(_sentence, [meanings[field.name], *([str(limits)] if limits else [])])))
+        value = default if known else VALUES.get(field.name, limits and limits.low)
+        line = f"{field.name} = {json.dumps(value, ensure_ascii=False)}"
         yield line if known else _off(line)
 
 
@@ -88,11 +88,11 @@ def _comment(text: str) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    """With a capital and a full stop, and without Python's names for what TOML leaves out."""
+    """A text with a capital and a full stop, and without Python's names for values that TOML does not have."""
     text = re.sub(r"\b(null|None)\b", "left out", text.rstrip("."))
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _off(line: str) -> str:
-    """A line that is not read."""
+    """A line that is commented out."""
     return line if line.startswith("#") or not line else f"#{line}"

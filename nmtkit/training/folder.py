@@ -1,4 +1,4 @@
-"""The model folder of a run: begun, gone on with, refused where that would lose something, mended where it can be."""
+"""The model folder of a run: begin one, continue it, refuse what would lose data, and repair lost weights."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TRAINING = "training"
 
 
 def begun(folder: Path) -> bool:
-    """Whether it is a model folder already."""
+    """Whether a folder is a model folder already."""
     return (folder / checkpoint.OPTIONS).exists()
 
 
 def refuse_new(folder: Path, tokenizer: Tokenizer | None) -> None:
     """Refuse to begin a model in a folder that holds anything else.
 
-    The tokenizer's own files may be there: of a start that was killed, or put there by `nmtkit train-tokenizer`.
+    The tokenizer's own files may be there, from a start that was killed or from `nmtkit train-tokenizer`.
 
     Args:
-        tokenizer: of the model; None: not made yet, and so not there.
+        tokenizer: the tokenizer of the model; None if it is not made yet.
     """
-    if not folder.exists() or begun(folder):  # by another training in the meantime, which its lock tells
+    if not folder.exists() or begun(folder):  # another training may have begun it; its lock says so
         return
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file; name a folder for the model")
@@ -48,9 +48,9 @@ def refuse_new(folder: Path, tokenizer: Tokenizer | None) -> None:
 
 
 def refuse_lost(folder: Path) -> None:
-    """Refuse to go on with a model whose training state is gone, since to start over would overwrite it.
+    """Refuse to go on with a model whose training state is gone, since a new start would overwrite it.
 
-    Likewise where a folder stands in the place of a file, which could not be written hours later.
+    Also refuse a folder in the place of a file, which could not be written hours later.
     """
     files = [folder / name for name in (checkpoint.BEST, checkpoint.LAST, HISTORY)]
     for path in [*files, *(folder / TRAINING).glob("*.safetensors")]:
@@ -64,7 +64,7 @@ def refuse_lost(folder: Path) -> None:
 
 
 def own_tokenizer(options: FolderOptions) -> Tokenizer:
-    """The tokenizer of a model folder; ValueError where it is not the one that the model was begun with."""
+    """The tokenizer of a model folder; ValueError if it is not the one that the model was begun with."""
     folder = options.path.parent
     tokenizer = Tokenizer.load(folder, checkpoint.RESTORE)
     if options.tokenizer.sha256 not in (None, tokenizer.hash()):
@@ -74,16 +74,16 @@ def own_tokenizer(options: FolderOptions) -> Tokenizer:
 
 
 def note_continuation(options: FolderOptions, training: TrainingOptions, call: Call, over: bool) -> None:
-    """Write down that a run goes on: the options that may change, and who called; nothing where nothing is new."""
+    """Record the options that may change and the call that continues a run, unless nothing is new."""
     before, now = (
-        {key: getattr(one, key) for key in CONTINUABLE} for one in (options.training(type(training)), training)
+        {key: getattr(stage, key) for key in CONTINUABLE} for stage in (options.training(type(training)), training)
     )
     if not over or now != before:
         checkpoint.go_on(options, now, call)
 
 
 def mend(options: FolderOptions, trainer: Trainer, tokenizer: Tokenizer) -> None:
-    """Make weights that are missing or damaged again, as far as the state of the run and the other file allow."""
+    """Restore missing or damaged weights, as far as the state of the run and the other file of weights allow."""
     position, folder = trainer.position, options.path.parent
     if position.best is None:
         return
@@ -113,7 +113,7 @@ def _model(folder: Path) -> bool:
 
 
 def _trouble(path: Path, options: FolderOptions, tokenizer: Tokenizer) -> str:
-    """Why a file of weights cannot be used, or nothing."""
+    """The reason why a file of weights cannot be used, or an empty text."""
     if not path.exists():
         return f"{path}: is gone"
     try:

@@ -18,8 +18,8 @@ The file is a configuration of `nmtkit train` for all of them, and a table for e
     preset = "bahdanau"
     model = { normaliser = "sparsemax" }
 
-A variant's table `model` is laid over that of all. One of another family than they have (its table names it, or its
-preset is of it) takes neither the preset nor the table `model` of all.
+A variant's table `model` is laid over the common one. A variant of another family (named by its table, or that of its
+preset) takes neither the common preset nor the common table `model`.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from nmtkit.training.process import train_apart
 from nmtkit.training.recipe import check
 
 OWN = ("preset", "dropout", "learning-rate", "warmup", "label-smoothing", "model")
-"""What a variant may have of its own; data, tokenizer and budget are the same for all."""
+"""The keys that a variant may have; data, tokenizer and budget are the same for all."""
 OF_TOKENIZER = ("tokenizer", *(key for key, (table, _) in SHORT.items() if table == "tokenizer"))
-"""How a tokenizer is made: only the first variant needs it."""
+"""The keys that say how to make a tokenizer, which only the first variant needs."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Training:
     """One training of a grid.
 
     Attributes:
-        variant: its name.
-        seed: of this training.
-        folder: of the model.
-        tokenizer: that it shares; None: it makes one.
+        variant: name of the variant.
+        seed: seed of this training.
+        folder: folder of the model.
+        tokenizer: the tokenizer that it shares; None if it makes one.
     """
 
     variant: str
@@ -64,24 +64,24 @@ class Training:
 
     @property
     def config(self) -> Path:
-        """The file beside the folder that says what is trained."""
+        """The configuration of the training, a file beside the folder."""
         return self.folder.with_name(f"{self.folder.name}.toml")
 
     def command(self) -> str:
-        """What a user types to repeat it."""
+        """The command that repeats the training."""
         shared = ["--tokenizer", str(self.tokenizer)] if self.tokenizer else []
         return shlex.join(["nmtkit", "train", "--config", str(self.config), "--output", str(self.folder), *shared])
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid file says.
+    """The content of a grid file.
 
     Attributes:
-        common: of all variants, as a configuration of `nmtkit train`.
-        variants: what each has of its own, by name.
+        common: what all variants share, as a configuration of `nmtkit train`.
+        variants: what each variant changes, by its name.
         seeds: each variant is trained once with each.
-        path: of the file, for error messages.
+        path: path of the file, for error messages.
     """
 
     common: Mapping[str, Any]
@@ -90,11 +90,11 @@ class Grid:
     path: Path = Path()
 
     def folders(self, output: Path) -> dict[str, list[Path]]:
-        """The model folders of each variant, a seed each."""
+        """The model folders of each variant, one per seed."""
         return {name: [output / f"{name}-{seed}" for seed in self.seeds] for name in self.variants}
 
     def trainings(self, output: Path) -> list[Training]:
-        """All of them, in their order, each with a tokenizer of its own."""
+        """All trainings in order; each makes its own tokenizer."""
         return [
             Training(name, seed, folder)
             for name, folders in self.folders(output).items()
@@ -102,7 +102,7 @@ class Grid:
         ]
 
     def configurations(self, output: Path) -> list[Path]:
-        """The files that `train_all` writes beside those folders, one each."""
+        """The configuration files that `train_all` writes, one beside each folder."""
         return [training.config for training in self.trainings(output)]
 
     def write(self, training: Training) -> None:
@@ -117,7 +117,7 @@ class Grid:
 
 
 def read_grid(path: Path) -> Grid:
-    """A grid file; ValueError names file, key and fix."""
+    """Read a grid file; ValueError names file, key and fix."""
     values = read_toml(path)
     variants, seeds = values.pop("variants", None), values.pop("seeds", [1])
     if not isinstance(variants, dict) or not variants:
@@ -142,13 +142,13 @@ def read_grid(path: Path) -> Grid:
 
 
 def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
-    """Train every variant with every seed, one after the other; what is finished is not trained again.
+    """Train every variant with every seed, one after the other; finished models are not trained again.
 
     The first makes its tokenizer, which all others share. All are checked before the first begins.
 
     Raises:
-        ValueError: where a training would fail, or fails, which has then said why.
-        KeyboardInterrupt: where one was interrupted and has saved its state.
+        ValueError: if a training would fail, or fails after it has said why.
+        KeyboardInterrupt: if one was interrupted and has saved its state.
     """
     if (output / "options.json").exists():
         raise ValueError(f"{output}: is a model folder; name another for the models of the grid")
@@ -172,7 +172,7 @@ def train_all(grid: Grid, output: Path, say: Callable[[str], None]) -> None:
 
 
 def _check(grid: Grid, training: Training) -> str:
-    """What would be trained; ValueError where it would fail."""
+    """What would be trained; ValueError if that would fail."""
     changes = {"tokenizer": training.tokenizer} if training.tokenizer else {}
     try:
         return check(load(training.config, output=training.folder, **changes))
@@ -181,7 +181,7 @@ def _check(grid: Grid, training: Training) -> str:
 
 
 def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant's values over those of all; tables are laid over each other, unless its model is of another family."""
+    """The common values with a variant's changes; tables are laid over each other, unless the family differs."""
     mine, theirs = _family(own), _family(common)
     named = "family" in own.get("model", {})
     if mine is not None and mine != theirs and (theirs is not None or named):
@@ -193,7 +193,7 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _family(values: Mapping[str, Any]) -> str | None:
-    """The family that a table or a preset names."""
+    """The family that the table `model` or the preset names."""
     model, preset = values.get("model", {}), values.get("preset")
     if isinstance(model, Mapping) and "family" in model:
         return str(model["family"])
@@ -201,7 +201,7 @@ def _family(values: Mapping[str, Any]) -> str | None:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Texts, numbers, truths, lists of them, and one level of tables, which come last."""
+    """Values as TOML: texts, numbers, booleans, lists of them, and one level of tables, which come last."""
     return "".join(_lines(values))
 
 

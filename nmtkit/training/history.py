@@ -1,4 +1,4 @@
-"""history.jsonl of a model folder: a line for each log and each validation."""
+"""history.jsonl of a model folder: one line for each line of progress and each validation."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ HISTORY = "history.jsonl"
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a history file; what a killed run left unfinished is dropped, and a damaged line with a warning."""
+    """The lines of a history file, without an unfinished last line and, with a warning, without damaged ones."""
     if not path.exists():
         return []
-    found = []
+    lines = []
     for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], start=1):
         line = _facts(text)
         if line is None:
             warn(f"{path}, line {number}: damaged; left out")
         else:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def _facts(text: str) -> dict[str, float] | None:
-    """A line of a history, or None for what is none."""
+    """The facts of a line of a history, or None for any other text."""
     try:
         line = json.loads(text)
     except ValueError:

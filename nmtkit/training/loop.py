@@ -1,6 +1,6 @@
 """The training loop: batches in, updates, snapshots, validations, saves.
 
-All that decides what comes next is in `Position`, the weights, the optimiser and torch's generator, so a run that
+`Position`, the weights, the optimiser and torch's generator determine all that follows, so a run that
 starts again from its saved state makes the same updates. What is trained is a `Task`.
 """
 
@@ -37,9 +37,9 @@ class Trainer:
     """One run in one folder.
 
     Args:
-        task: what is trained. It is validated on a second copy of the model, which holds the averaged weights.
+        task: the task to train. It is validated on a second copy of the model, which holds the averaged weights.
         keep: called after each validation with weights, scores, the step, and whether they are the best so far.
-        run: what the run is known by; a state of another one is refused.
+        run: identifies the run; a state of another run is refused.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Trainer:
         """Go on from the saved state, if there is one; nothing is written before `run`.
 
         Raises:
-            ValueError: where no state can be used.
+            ValueError: if no state can be used.
         """
         if not self.state.exists():
             return
@@ -72,7 +72,7 @@ class Trainer:
             self.position.history = list(map(json.dumps, lines))
 
     def over(self) -> str:
-        """Why there is nothing left to do, or an empty string."""
+        """The reason why there is nothing left to do, or an empty string."""
         position, options = self.position, self.options
         if options.patience and position.stale >= options.patience:
             return f"no better {options.best_by} in {counted(position.stale, 'validation')}"
@@ -109,12 +109,12 @@ class Trainer:
                     return
 
     def validate(self, weights: Weights) -> Scores:
-        """What the task comes to with these weights."""
+        """The scores of the task with these weights."""
         load_weights(self.averaged, weights)
         return self.task.score(self.task.validate(self.averaged))
 
     def _updates(self) -> Iterator[Sequence[Any]]:
-        """For every update its batches, from the position on, without end."""
+        """The batches of every update, from the position on, without end."""
         position = self.position
         while True:
             batches = self.task.batches(position.epoch)
@@ -158,7 +158,7 @@ class Trainer:
         self._record({**facts, "learning_rate": meter.rate})
 
     def _validate(self, progress: Progress) -> None:
-        """Score the mean of the last snapshots; count for how long nothing has been better."""
+        """Score the mean of the last snapshots, and count the validations since the best one."""
         position, started = self.position, time.perf_counter()
         weights = self.state.mean_of_snapshots(position)
         scores = self.validate(weights)
@@ -172,7 +172,7 @@ class Trainer:
         progress.line(f"validation at update {position.step}: {self.task.shown(scores)} ({verdict}; {spent})")
 
     def _better(self, scores: Scores) -> bool:
-        """Whether a validation is better than the best so far; of equal scores the lower loss is."""
+        """Whether a validation is better than the best so far; the lower loss decides between equal scores."""
         position = self.position
         if position.best is None:
             return True
@@ -182,12 +182,12 @@ class Trainer:
         )
 
     def _score(self, scores: Scores) -> float:
-        """Higher is better."""
+        """The score that decides which validation is best; higher is better."""
         score = scores[self.options.best_by]
         return -score if self.options.best_by == "loss" else score
 
     def _keep(self, weights: Weights, scores: Scores, best: bool) -> None:
-        """Note the best, and hand on what was validated."""
+        """Record a best validation, and pass on the validated weights."""
         if best:
             position = self.position
             position.best, position.best_loss, position.best_step = self._score(scores), scores["loss"], position.step
@@ -195,11 +195,11 @@ class Trainer:
         self.keep(weights, scores, self.position.step, best)
 
     def forget_best(self) -> None:
-        """The best weights are lost: the next ones that are validated are the best."""
+        """Forget the best weights, which are lost: those of the next validation become the best."""
         self.position.best = self.position.best_loss = None
 
     def restore(self) -> None:
-        """Validate and keep the weights of now once more; they are the best where none is known."""
+        """Validate and keep the current weights once more; they are the best if there is no other."""
         if not self.position.snapshots:
             self.state.take_snapshot(self.model, self.position, 1)
         weights = self.state.mean_of_snapshots(self.position)
@@ -224,9 +224,9 @@ def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimi
 
 
 def add_gradients(loss: TaskLoss, batches: Sequence[Any]) -> float:
-    """The mean loss of a piece over all batches, in nats; its gradient is added to the parameters'.
+    """The mean loss per piece over all batches, in nats; its gradient is added to that of the parameters.
 
-    Where the GPU's memory does not suffice, all batches are split in two and tried again from the start.
+    If the GPU runs out of memory, all batches are split in two and tried again from the start.
     """
     sizes = [loss.task.size(batch) for batch in batches]
     pieces = sum(size.predicted for size in sizes)
@@ -250,7 +250,7 @@ def add_gradients(loss: TaskLoss, batches: Sequence[Any]) -> float:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within, the first Ctrl-C (or SIGTERM) only makes the yielded function true; the second interrupts at once."""
+    """Within the block, the first Ctrl-C (or SIGTERM) only makes the yielded function true; the second interrupts."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -1,4 +1,4 @@
-"""How to train: everything that, with the data and the seed, determines the weights."""
+"""The options of training: everything that determines the weights, together with the data and the seed."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ class TrainingOptions:
         updates: steps of the optimiser; a finished run can be continued with more.
         batch_tokens: most padded target pieces of a batch.
         accumulate: batches whose gradients make one update.
-        learning_rate: its peak, reached after the warm-up.
+        learning_rate: peak learning rate, reached after the warm-up.
         warmup: updates of linear growth; from there on it falls with the inverse square root (Vaswani 2017, 5.3).
         label_smoothing: share of the target spread evenly (Szegedy 2016).
         clip_norm: gradients are scaled down to this norm; 0 leaves them (Pascanu 2013).
         adam_beta1: decay of Adam's first moment (Kingma and Ba 2015).
         adam_beta2: decay of its second moment.
-        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019).
+        weight_decay: weight decay, decoupled from the gradient (Loshchilov and Hutter 2019).
         max_source: pairs with more source pieces are left out.
         max_target: pairs with more target pieces are left out.
         validate_every: updates between validations.
         snapshot_every: updates between snapshots of the weights.
-        average: the model that is validated and kept is the mean of this many last snapshots; 1: no averaging.
+        average: the mean of this many last snapshots is validated and kept; 1: no averaging.
         patience: validations without a better score after which training stops; 0: never.
         best_by: "bleu" (of beam output on the dev set) or "loss" (unsmoothed, on the dev set).
-        valid_beam: beam of the validation.
-        valid_length_alpha: length normalisation of the validation; both become the model folder's defaults.
+        valid_beam: beam size of the validation.
+        valid_length_alpha: length exponent of the validation; both become the defaults of the model folder.
         save_every: updates between saves of the state from which an interrupted run goes on.
         log_every: updates between lines of progress.
-        seed: of everything random.
+        seed: seed of everything random.
     """
 
     updates: Annotated[int, UPDATES] = 10_000

@@ -1,4 +1,4 @@
-"""What a run comes to, resolved before any text is read: the one thing that `check` says and `train` does."""
+"""The plan of a run, resolved before any text is read: `check` shows it, and `train` carries it out."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from nmtkit.words import counted
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that nothing speaks against but its texts.
+    """A run that has been checked, except for its texts.
 
     Attributes:
-        device: where it trains.
-        model: the options with all ties decided.
-        tokenizer: the folder's own, or a ready one; None: it is to be made.
-        features: numbers a position, where the source is vectors; None: it is text.
-        sizes: pieces of source and target, or features and pieces.
-        stored: of the folder that the run goes on with; None: it begins.
-        updates: made before.
+        device: the device to train on.
+        model: options of the model, with all ties of tables decided.
+        tokenizer: the folder's own, or a ready one; None if training makes it.
+        features: features per position if the source is vectors; None if it is text.
+        sizes: numbers of source and target pieces, or of features and target pieces.
+        stored: options of the folder that the run continues; None for a new run.
+        updates: number of updates already made.
     """
 
     run: Run
@@ -55,11 +55,11 @@ class Plan:
         return min(most[0], longest - (self.features is None)), min(most[1], longest - 1)
 
     def configuration(self, tokenizer: Tokenizer) -> Configuration:
-        """What determines the weights, with the tokenizer once there is one."""
+        """Everything that determines the weights, once there is a tokenizer."""
         return _configuration(self.run, self.model, tokenizer)
 
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of parameters."""
         with torch.device("meta"):
             source, target = self.sizes
             vectors = self.features is not None
@@ -71,11 +71,11 @@ class Plan:
 
 
 def resolve(run: Run) -> Plan:
-    """Look at options, files and folder; nothing is written.
+    """Check options, files and folder; writes nothing.
 
     Raises:
-        ValueError, OSError: for a device or a file that is not there, a folder that holds something else or is gone on
-            with otherwise than it was begun, and options that do not fit together.
+        ValueError, OSError: for a missing device or file, a folder that holds something else or was begun with
+            another configuration, and options that do not fit together.
     """
     device = pick_device(run.device)
     for path in run.data.paths().values():
@@ -101,9 +101,9 @@ def resolve(run: Run) -> Plan:
 
 
 def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
-    """A folder is only gone on with in the configuration and with the data that it was begun with.
+    """Refuse to continue a folder with another configuration or other data than it was begun with.
 
-    An option that is not written there is younger than the folder, and what held before it still does.
+    An option that the folder does not have is newer than the folder; its default is what held before.
     """
     before, now = stored.configuration(TrainingOptions).written(), wanted.written()
     differences = [
@@ -136,7 +136,7 @@ def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Confi
 
 
 def _vocabulary(run: Run, tokenizer: Tokenizer | None, features: int | None) -> tuple[bool, tuple[int, int]]:
-    """Whether both sides share it, and its sizes."""
+    """Whether both sides share one vocabulary, and the sizes of both."""
     if tokenizer is not None:
         return tokenizer.joint, (tokenizer.source.size, tokenizer.target.size)
     assert run.made_by is not None
@@ -146,7 +146,7 @@ def _vocabulary(run: Run, tokenizer: Tokenizer | None, features: int | None) -> 
 
 
 def _tied(model: ModelOptions, joint: bool) -> ModelOptions:
-    """One table for source and target wherever one vocabulary allows it, unless the options say."""
+    """Tie the tables of source and target if they share a vocabulary, unless the options decide."""
     return replace(model, tie_source=joint) if model.tie_source is None else model
 
 

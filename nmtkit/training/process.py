@@ -14,20 +14,20 @@ from nmtkit.console import set_quiet, tell
 
 
 def train_apart(config: Path, output: Path, tokenizer: Path | None, command: str) -> int:
-    """Train what a configuration file says; the exit code, 0 where all went well. What went wrong has been told.
+    """Train what a configuration file says; returns the exit code, 0 for success, after any error was printed.
 
     Args:
-        tokenizer: a ready one.
-        command: that does the same, for the provenance.
+        tokenizer: a ready tokenizer.
+        command: the command that does the same, for the provenance.
     """
     words = [str(config), str(output), str(tokenizer or ""), command]
     return call([sys.executable, "-m", "nmtkit.training.process", *words])
 
 
 def call(command: Sequence[str]) -> int:
-    """Run a command to its end and return its exit code; what asks us to stop asks the command, once each time.
+    """Run a command to its end and return its exit code; each signal to stop is passed on to the command once.
 
-    It has a session of its own: a Ctrl-C in the terminal would reach it besides, and twice means at once.
+    It has its own session: otherwise a Ctrl-C in the terminal would reach it twice, which means to stop at once.
     """
     with subprocess.Popen(command, start_new_session=True) as process:
         if threading.current_thread() is not threading.main_thread():
@@ -45,27 +45,28 @@ def call(command: Sequence[str]) -> int:
 
 
 def main(config: str, output: str, tokenizer: str, command: str) -> int:
-    """What `train_apart` runs; the exit code."""
+    """The process that `train_apart` runs; returns its exit code."""
     with interrupts.starting():
         from nmtkit.training.config import read
         from nmtkit.training.recipe import train
 
         interrupts.started()
         try:
-            said = read(config)
-            set_quiet(said.keys.get("quiet") is True)
-            train(said.changed({"output": output, **({"tokenizer": tokenizer} if tokenizer else {})}).run(command))
+            configuration = read(config)
+            set_quiet(configuration.keys.get("quiet") is True)
+            changes = {"output": output, **({"tokenizer": tokenizer} if tokenizer else {})}
+            train(configuration.changed(changes).run(command))
         except KeyboardInterrupt:
             tell("interrupted")
             return interrupts.INTERRUPTED
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            tell(f"nmtkit: {_told(error)}")
+            tell(f"nmtkit: {_message(error)}")
             return 1
     return 0
 
 
-def _told(error: Exception) -> str:
-    """The error as one line that says what to do."""
+def _message(error: Exception) -> str:
+    """An error as one line that says what to do."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         return (

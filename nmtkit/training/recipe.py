@@ -1,4 +1,4 @@
-"""The story of a run: data, tokenizer, model, training, from files to a model folder, fresh or resumed.
+"""A whole run: data, tokenizer, model and training, from files to a model folder, new or resumed.
 
 From Python:
 
@@ -38,7 +38,7 @@ from nmtkit.words import counted
 
 
 def train(run: Run) -> None:
-    """Train, or go on with, the model in `run.output`."""
+    """Train the model in `run.output`, or continue its training."""
     keep_freed_memory()
     if run.threads is not None:
         set_threads(run.threads)
@@ -52,7 +52,7 @@ def train(run: Run) -> None:
         _make_folder(run, tokenizer)
     with files.locked(run.output):
         begun = folder.begun(run.output)
-        if begun and plan.stored is None:  # by another training in the meantime
+        if begun and plan.stored is None:  # another training has begun it in the meantime
             resolve(run)
         pairs = Pairs(len(corpus), len(dev.corpus))
         options = checkpoint.read_options(run.output) if begun else _begin(plan, tokenizer, pairs)
@@ -73,11 +73,11 @@ def train(run: Run) -> None:
 
 
 def check(run: Run) -> str:
-    """What `train` would do, in one line; it reads no text and writes nothing.
+    """What `train` would do, in one line; reads no text and writes nothing.
 
     Raises:
-        ValueError, OSError: where it would fail for its options, a file that is not there, or the folder it goes on
-            with, also one that has made more updates than are asked for.
+        ValueError, OSError: if it would fail because of its options, a missing file, or the folder that it
+            continues, which may have made more updates than the options ask for.
     """
     plan = resolve(run)
     if plan.updates > run.training.updates:
@@ -97,16 +97,16 @@ def _make_tokenizer(plan: Plan, texts: Texts) -> Tokenizer:
 
 
 def _make_folder(run: Run, tokenizer: Tokenizer) -> None:
-    """An empty folder, unless it holds something else."""
+    """Make the model folder, unless it exists and holds something else."""
     folder.refuse_new(run.output, tokenizer)
     run.output.mkdir(parents=True, exist_ok=True)
 
 
 def _begin(plan: Plan, tokenizer: Tokenizer, pairs: Pairs) -> FolderOptions:
-    """Write what describes a new model; options.json comes last and makes it a model folder.
+    """Write the description of a new model; options.json comes last, because it makes the folder a model folder.
 
     Args:
-        pairs: as many as the model can hold of the data.
+        pairs: the numbers of pairs that the model can hold.
     """
     run = plan.run
     tokenizer.save(run.output)
@@ -115,7 +115,7 @@ def _begin(plan: Plan, tokenizer: Tokenizer, pairs: Pairs) -> FolderOptions:
 
 
 def _provenance(plan: Plan, pairs: Pairs | None = None) -> Provenance:
-    """Of this call."""
+    """The provenance of this call."""
     return Provenance(
         nmtkit=nmtkit.__version__,
         torch=torch.__version__,
@@ -131,7 +131,7 @@ def _provenance(plan: Plan, pairs: Pairs | None = None) -> Provenance:
 
 
 def _keeper(options: FolderOptions, tokenizer: Tokenizer) -> Callable[[Weights, Scores, int, bool], None]:
-    """What keeps weights that were validated in the model's folder."""
+    """A function that keeps validated weights in the model folder."""
 
     def keep(weights: Weights, scores: Scores, step: int, best: bool) -> None:
         digest = options.model_hash(tokenizer, weights)
@@ -142,7 +142,7 @@ def _keeper(options: FolderOptions, tokenizer: Tokenizer) -> Callable[[Weights, 
 
 
 def _say_where(plan: Plan, trainer: Trainer, size: int) -> None:
-    """One line on what begins, goes on, or is finished."""
+    """Note in one line that training begins, goes on, or is finished."""
     position, updates = trainer.position, plan.run.training.updates
     if reason := trainer.over():
         note(

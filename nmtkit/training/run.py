@@ -1,4 +1,4 @@
-"""Everything that a run is told."""
+"""Everything that defines a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nmtkit.training.options import TrainingOptions
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that a run is told.
+    """Everything that defines a run.
 
     Attributes:
         data: the parallel text.
         output: the model folder.
-        tokenizer: a ready one, where one is, or how to make one.
+        tokenizer: a ready tokenizer or its path, or the options to make one.
         device: as for `Translator.load`.
         threads: CPU threads; None: torch's default.
         command: the command line, for the provenance.
@@ -37,14 +37,14 @@ class Run:
 
     @property
     def made_by(self) -> TokenizerOptions | None:
-        """How to make the tokenizer; None: it is ready."""
+        """The options to make the tokenizer; None if it is ready."""
         return self.tokenizer if isinstance(self.tokenizer, TokenizerOptions) else None
 
     def ready(self, features: int | None = None) -> Tokenizer | None:
-        """The tokenizer, loaded if need be; None: it is to be made.
+        """The tokenizer, loaded if necessary; None if it is still to be made.
 
         Args:
-            features: numbers a position, where the source is vectors: then only the target side is used.
+            features: features per position if the source is vectors; then only the target side is used.
         """
         if isinstance(self.tokenizer, TokenizerOptions):
             return None

@@ -1,9 +1,9 @@
 """The state of a run: all that an interrupted training needs to end with the same weights, in one file.
 
-Tensors (weights, both Adam moments, random generators) are the safetensors file's, plain values are JSON in its header,
-so one rename replaces all of it. The file is named by its step, and the last two are kept. Snapshots for averaging are
-files of their own, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and
-is checked before it is used: a damaged state gives way to the one before, a damaged snapshot is left out.
+Tensors (weights, both Adam moments, random generators) are in a safetensors file, plain values are JSON in its header,
+so one rename replaces all of it. The file is named after its step, and the last two are kept. Snapshots for averaging
+are separate files, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and is
+checked before it is used: the state before replaces a damaged state, and a damaged snapshot is left out.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from nmtkit.models.interface import Model
 
 KIND, SNAPSHOT = "the state of a training run", "a snapshot of weights"
 KEPT = 2
-"""States that stay: the newest, and the one before, should the newest be damaged."""
+"""Number of states kept: the newest, and the one before in case the newest is damaged."""
 
 
 @dataclass
 class Meter:
-    """What has gone through the model since the last line of progress.
+    """Sums over the updates since the last line of progress.
 
     Attributes:
         loss: summed over the pieces predicted, in nats.
-        predicted, read: pieces, as `Size` counts them.
+        predicted, read: numbers of pieces, as `Size` counts them.
         rate: the learning rate of the last update.
     """
 
@@ -52,7 +52,7 @@ class Meter:
         self.rate = rate
 
     def mean_loss(self) -> float:
-        """Of a piece, in nats."""
+        """Mean loss per piece, in nats."""
         return self.loss / max(self.predicted, 1)
 
     def shown(self) -> dict[str, str]:
@@ -60,30 +60,30 @@ class Meter:
         return {"loss": f"{self.mean_loss():.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
 
     def speed(self) -> float:
-        """Pieces a second, padding not counted."""
+        """Pieces per second, without padding."""
         return (self.read + self.predicted) / max(self.seconds, 1e-9)
 
 
 WRITTEN = {"predicted": "target_tokens", "read": "source_tokens"}
-"""Fields of `Meter` that a state file knows by another name."""
+"""Fields of `Meter` that have another name in a state file."""
 
 
 @dataclass
 class Position:
-    """Where a run is, and what it has recorded on the way.
+    """Where a run is, and what it has recorded so far.
 
     Attributes:
-        step: updates made.
+        step: number of updates made.
         epoch: passes over the data, from 0.
-        batch: batches of this epoch already used.
+        batch: number of batches of this epoch already used.
         best: the best validation score so far (higher is better); None before the first validation.
-        best_step: its step.
-        stale: validations since then.
+        best_step: the step of the best validation.
+        stale: number of validations since the best.
         snapshots: steps of the snapshots kept.
-        seconds: spent so far, over all sessions of the run.
+        seconds: time spent so far, over all sessions of the run.
         best_loss: dev loss of the best validation, which decides between equal scores.
-        meter: since the last line of progress.
-        history: the lines of history.jsonl, which is written from them when a run goes on.
+        meter: sums since the last line of progress.
+        history: the lines of history.jsonl, from which the file is rewritten when a run goes on.
         best_snapshots: steps of the snapshots whose mean the best weights are.
     """
 
@@ -102,13 +102,14 @@ class Position:
 
     @classmethod
     def from_header(cls, values: dict[str, Any]) -> Position:
-        """The inverse of `header`; what a state of an older version does not say is as it is at the start."""
+        """The inverse of `header`; values that a state of an older version lacks are those of the start."""
         written = values.get("meter", {})
-        meter = {one.name: written[key] for one in fields(Meter) if (key := WRITTEN.get(one.name, one.name)) in written}
+        names = [field.name for field in fields(Meter)]
+        meter = {name: written[key] for name in names if (key := WRITTEN.get(name, name)) in written}
         return cls(**{**values, "meter": Meter(**meter)})
 
     def header(self) -> dict[str, Any]:
-        """As a state file holds it."""
+        """The position as the header of a state file."""
         meter = {WRITTEN.get(name, name): value for name, value in asdict(self.meter).items()}
         return {**asdict(self), "meter": meter}
 
@@ -117,7 +118,7 @@ class RunState:
     """The training folder of a run: its state files and snapshots.
 
     Args:
-        run: what the run is known by (`FolderOptions.run_hash`); a file of another one is refused.
+        run: identifies the run (`FolderOptions.run_hash`); a file of another run is refused.
     """
 
     def __init__(self, folder: Path, run: str = "") -> None:
@@ -128,12 +129,12 @@ class RunState:
         return bool(self.paths())
 
     def paths(self) -> list[Path]:
-        """The state files, the newest first; that of an older version, which has no step in its name, last."""
-        found = [*self.folder.glob("state-*.safetensors"), *self.folder.glob("state.safetensors")]
-        return sorted(found, key=_step_of, reverse=True)
+        """The state files, newest first; a file of an older version, without a step in its name, comes last."""
+        paths = [*self.folder.glob("state-*.safetensors"), *self.folder.glob("state.safetensors")]
+        return sorted(paths, key=_step_of, reverse=True)
 
     def step(self) -> int:
-        """Updates behind the newest state whose header can be read; 0 where there is none."""
+        """The number of updates of the newest state whose header can be read; 0 if there is none."""
         for path in self.paths():
             try:
                 return int(read_header(path, KIND)["position"]["step"])
@@ -142,7 +143,7 @@ class RunState:
         return 0
 
     def save(self, model: Model, optimizer: torch.optim.Optimizer, position: Position) -> None:
-        """Write everything, whole or not at all; then drop older states, and snapshots that none of the kept needs."""
+        """Write everything, whole or not at all; then drop older states, and snapshots that no kept state needs."""
         tensors = {f"model.{name}": tensor for name, tensor in unique_weights(model).items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
@@ -159,12 +160,12 @@ class RunState:
                 path.unlink()
 
     def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Position:
-        """Put everything back where `save` took it from, out of the newest state that is whole; nothing is written.
+        """Restore everything that `save` saved from the newest undamaged state; writes nothing.
 
-        Warns of a damaged state, and of damaged snapshots, which then count no more.
+        Warns of a damaged state, and of damaged snapshots, which are then left out.
 
         Raises:
-            ValueError: where no state is whole.
+            ValueError: if every state is damaged.
         """
         damaged: list[ValueError] = []
         for path in self.paths():
@@ -183,7 +184,7 @@ class RunState:
         raise ValueError(f"{damaged[0]}{more}, or choose another --output to start anew")
 
     def _before(self, path: Path) -> dict[int, list[int]]:
-        """The snapshots of the state before one, by its step; nothing where its header cannot be read."""
+        """The snapshots of the state before `path`, by its step; empty if its header cannot be read."""
         for older in self.paths()[self.paths().index(path) + 1 :]:
             try:
                 position = read_header(older, KIND)["position"]
@@ -193,16 +194,16 @@ class RunState:
         return {}
 
     def take_snapshot(self, model: Model, position: Position, keep: int) -> None:
-        """Add the weights of now to the snapshots, of which the last `keep` count."""
+        """Add the current weights to the snapshots, of which the last `keep` are averaged."""
         self._write(self._snapshot(position.step), unique_weights(model), SNAPSHOT)
         position.snapshots = [*position.snapshots, position.step][-keep:]
 
     def mean_of_snapshots(self, position: Position) -> dict[str, Tensor]:
-        """The average of the snapshots that count."""
+        """The mean of the current snapshots."""
         return self._mean(position.snapshots)
 
     def best_again(self, position: Position) -> dict[str, Tensor] | None:
-        """The best weights, where all the snapshots that they are the mean of are still there and whole."""
+        """The best weights, if all snapshots that they are the mean of still exist undamaged."""
         try:
             return self._mean(position.best_snapshots) if position.best_snapshots else None
         except ValueError:
@@ -212,7 +213,7 @@ class RunState:
         return average([self._own(self._snapshot(step), SNAPSHOT)[0] for step in steps])
 
     def path(self, step: int) -> Path:
-        """Where the state of an update is."""
+        """The path of the state after an update."""
         return self.folder / f"state-{step}.safetensors"
 
     def _snapshot(self, step: int) -> Path:
@@ -223,7 +224,7 @@ class RunState:
         save_tensors(path, tensors, {"kind": kind, "run": self.run, "content": tensors_hash(tensors), **facts})
 
     def _own(self, path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and header of a file of this run; one of an older version does not say of which it is."""
+        """Tensors and header of a file of this run; a file of an older version does not name its run."""
         tensors, header = load_tensors(path, kind)
         if self.run and header.get("run", self.run) != self.run:
             raise ValueError(f"{path}: belongs to another run; put back the file of this one")
@@ -239,8 +240,8 @@ class RunState:
         shapes = {index: tuple(parameter.shape) for index, parameter in enumerate(model.parameters())}
         moments = all(
             index in shapes and (slot == "step" or tuple(tensor.shape) == shapes[index])
-            for index, one in slots.items()
-            for slot, tensor in one.items()
+            for index, own in slots.items()
+            for slot, tensor in own.items()
         )
         if not _fits(weights, model) or not moments or "random.cpu" not in tensors:
             raise ValueError(f"{path}: holds the state of another model; restore a copy")
@@ -270,7 +271,7 @@ def _step_of(path: Path) -> int:
 
 
 def _fits(weights: dict[str, Tensor], model: Model) -> bool:
-    """Whether these are a model's weights by name and shape."""
+    """Whether weights have the names and shapes of a model's weights."""
     own = unique_weights(model)
     return own.keys() == weights.keys() and all(own[name].shape == weights[name].shape for name in own)
 

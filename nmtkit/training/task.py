@@ -1,4 +1,4 @@
-"""A task: what is trained, as the trainer sees it. Batches, their loss, and what a validation comes to."""
+"""A task, as the trainer sees it: batches, their loss, and the scores of a validation."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from nmtkit.models.interface import Model
 
 Scores = Mapping[str, float]
-"""What a validation came to, by name. `loss` is always among them, lower is better; of all others higher is."""
+"""Scores of a validation by name. `loss` is always among them, and lower is better; for all others higher is better."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is in a batch.
+    """The size of a batch.
 
     Attributes:
-        items: what it can be split into.
-        predicted: pieces that the loss is a sum over.
-        read: pieces that go through the model besides.
+        items: number of items, between which the batch can be split.
+        predicted: number of pieces that the loss is a sum over.
+        read: number of pieces that also go through the model.
     """
 
     items: int
@@ -30,29 +30,29 @@ class Size:
 
 
 class Task(Protocol):
-    """What is trained. A batch is whatever the task makes of it; the trainer hands it back as it came."""
+    """A task to train. The type of a batch is up to the task; the trainer only passes batches back to it."""
 
     @property
     def item(self) -> str:
-        """What a batch has several of, in the singular."""
+        """The name of an item of a batch, in the singular."""
 
     def batches(self, epoch: int) -> Sequence[Any]:
         """All batches of an epoch in the order of their use, always the same for the same epoch."""
 
     def size(self, batch: Any) -> Size:
-        """How much is in a batch; `predicted` is the count that `loss` gives."""
+        """The size of a batch; `predicted` is the count that `loss` returns."""
 
     def halves(self, batch: Any) -> Sequence[Any]:
-        """The batch in two, for a GPU that cannot hold it whole; a batch of one item as it is."""
+        """The batch in two halves, for a GPU that cannot hold it whole; a batch of one item stays as it is."""
 
     def loss(self, model: Model, batch: Any) -> tuple[Tensor, int]:
-        """The summed loss of a batch in nats, and how many pieces it is a sum over."""
+        """The summed loss of a batch in nats, and the number of pieces it is a sum over."""
 
     def validate(self, model: Model) -> Any:
-        """Facts about a model in evaluation mode. Those of two parts of the dev set add up with +."""
+        """Facts about a model in evaluation mode. The facts of two parts of the dev set add up with +."""
 
     def score(self, facts: Any) -> Scores:
-        """What the facts of a whole dev set come to."""
+        """The scores that follow from the facts of a whole dev set."""
 
     def shown(self, scores: Scores) -> str:
         """The scores as people read them."""

@@ -20,13 +20,13 @@ from nmtkit.translator import Translator
 
 @dataclass(frozen=True)
 class TranslationTask:
-    """A batch is a list of indices of pairs.
+    """The task of translation; a batch is a list of indices of pairs.
 
     Attributes:
         corpus: the training text.
-        dev: what is validated on.
-        tokenizer: of both.
-        options: of which batch size, seed, smoothing and the search of the validation are used.
+        dev: the text to validate on.
+        tokenizer: the tokenizer of both texts.
+        options: options of training; used are batch size, seed, smoothing and the search of the validation.
     """
 
     corpus: Corpus

@@ -29,13 +29,13 @@ class DevSet:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found on a dev set, or on a part of it; the parts add up.
+    """Results on a dev set, or on a part of it; the results of parts add up.
 
     Attributes:
         loss: sum of −log P of the target pieces, in nats, without smoothing and dropout.
-        pieces: how many they are, EOS counted.
-        outputs: of the beam, a line each.
-        references: likewise.
+        pieces: number of target pieces, EOS counted.
+        outputs: outputs of the beam, one line per sentence.
+        references: references, one line per sentence.
     """
 
     loss: float
@@ -48,13 +48,13 @@ class Validation:
         return Validation(self.loss + other.loss, self.pieces + other.pieces, outputs, references)
 
     def scores(self) -> dict[str, float]:
-        """`loss` (nats a piece) and `bleu`."""
+        """`loss` (nats per piece) and `bleu`."""
         return {"loss": self.loss / self.pieces, "bleu": bleu(self.outputs, [self.references])}
 
 
 @torch.no_grad()
 def dev_loss(model: Stepper[Any, Any], corpus: Corpus, batch_tokens: int) -> float:
-    """Sum of −log P of the target pieces, EOS among them, in nats."""
+    """Sum of −log P of the target pieces, including EOS, in nats."""
     source, target = corpus.source.lengths, corpus.target.lengths
     order = sorted(range(len(corpus)), key=lambda index: (target[index], source[index]))
     total = 0.0
@@ -66,15 +66,15 @@ def dev_loss(model: Stepper[Any, Any], corpus: Corpus, batch_tokens: int) -> flo
 
 
 def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> Validation:
-    """Loss and outputs of the model in evaluation mode; a loss that tells of divergence is refused or warned of."""
+    """Loss and outputs of the model in evaluation mode; refuses or warns of a loss that shows divergence."""
     loss, pieces = dev_loss(translator.model, dev.corpus, batch_tokens), sum(dev.corpus.target.lengths)
     check_loss(loss / pieces, translator.tokenizer.target.size - 2)  # all but PAD and BOS
-    found = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
-    return Validation(loss, pieces, tuple(best.text for best, *_ in found), tuple(dev.target_lines))
+    results = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
+    return Validation(loss, pieces, tuple(best.text for best, *_ in results), tuple(dev.target_lines))
 
 
 def check_loss(loss: float, pieces: int) -> None:
-    """Refuse a loss that is no number, and warn of one that guessing among so many pieces would not have."""
+    """Refuse a loss that is not finite, and warn of one that is worse than guessing among `pieces` pieces."""
     if not math.isfinite(loss):
         raise ValueError(f"the dev loss is {loss}, so the training has diverged: train anew with a lower learning_rate")
     if loss > math.log(pieces):

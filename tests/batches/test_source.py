@@ -59,7 +59,7 @@ def test_vectors(lengths: list[int], width: int, most: int) -> None:
 
 def test_vectors_of_another_width_and_text_are_refused(tmp_path: Path) -> None:
     wide = Described.of(np.zeros((2, 3), dtype=np.float32), "a")
-    with pytest.raises(ValueError, match="^line 7: 3 features a position, but the model reads 4"):
+    with pytest.raises(ValueError, match="^line 7: 3 features per position, but the model reads 4"):
         Vectors([wide], 4, 9, 7)
     with pytest.raises(ValueError, match="^line 8: this model reads vectors, but this is text"):
         Vectors([wide, "text"], 3, 9, 7)

@@ -16,8 +16,8 @@ from nmtkit.cli.main import COMMANDS
 
 FILES = {name: paths.uses(get_type_hints(command, include_extras=True)) for name, command in COMMANDS.items()}
 """Of each command the parameters that name files: flag and use."""
-READ = [(name, flag) for name, uses in FILES.items() for flag, use in uses.values() if use is paths.file_to_read]
-WRITTEN = [(name, flag) for name, uses in FILES.items() for flag, use in uses.values() if use in paths.WRITTEN]
+READ = [(name, flag) for name, uses in FILES.items() for flag, use in uses.values() if use == paths.FILE_TO_READ]
+WRITTEN = [(name, flag) for name, uses in FILES.items() for flag, use in uses.values() if use.writes]
 ARGUMENTS = {"TEXT", "TRACE", "FOLDER", "BEFORE", "AFTER"}
 
 

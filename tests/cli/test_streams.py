@@ -75,7 +75,7 @@ def test_when_everything_fails_the_error_is_the_error(capsys: pytest.CaptureFixt
     with pytest.raises(ValueError, match="^damaged$"):
         tally.close(summary=False)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == streams.SAID and said[-1].endswith("damaged; more such lines are only counted")
+    assert len(said) == streams.WARNINGS and said[-1].endswith("damaged; more such lines are only counted")
 
 
 def test_a_window_is_written_before_the_next_is_read(

@@ -132,6 +132,6 @@ def test_text_and_vectors_are_not_mixed_up(spoken: Path, model: Path, corpus: Pa
     assert "line 1: this model reads text, but these are vectors" in refused(outcome)
     np.savez(tmp_path / "narrow.npz", np.zeros((2, WIDTH - 1)))
     wrong = refused(run_here("translate", spoken, "-i", tmp_path / "narrow.npz"))
-    assert "line 1: 7 features a position, but the model reads 8" in wrong
+    assert "line 1: 7 features per position, but the model reads 8" in wrong
     files = ["--train", corpus / "train", "--dev", corpus / "dev", "-s", "en", "-t", "npz", "--output", tmp_path / "no"]
     assert "target_lang = 'npz' names feature files" in refused(run_here("train", *files), 2)

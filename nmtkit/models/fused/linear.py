@@ -64,7 +64,7 @@ def rectified_network(
 
     Args:
         vectors: (…, D).
-        scaled_mask: what dropout multiplies the inner vectors (…, F) by; None: nothing is dropped.
+        scaled_mask: factors of dropout for the inner vectors (…, F); None: nothing is dropped.
     """
     if is_plain():
         hidden = torch.relu(inner(vectors))

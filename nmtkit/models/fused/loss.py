@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from nmtkit.models.fused.switch import is_plain
 
 CHUNK = 512
-"""Positions whose logits are held at one time: enough for fast products, few enough to spare memory."""
+"""Number of positions whose logits are held at one time: enough for fast products, few enough to spare memory."""
 TINY = 1e-30
 """A probability near the end of float32's range, where it loses digits."""
 
@@ -28,7 +28,7 @@ def projected_cross_entropy(
     pass: memory is one chunk of logits instead of three whole matrices.
 
     Args:
-        first: the support is the rows of the weight from this one on; the others get the gradient zero.
+        first: the support is the rows of the weight from this one on; the rows before it get the gradient zero.
     """
     if is_plain():
         log_p_MV = (hidden_MD @ weight_VD[first:].T).log_softmax(dim=1)
@@ -43,7 +43,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
     The one-hot and the constant part are added to the small gradients directly, so the only large array is one chunk,
     which turns from logits into p in place and is used again for the next. The log of the normaliser is
-    logit − log p of the target; where that p is too small to tell, the logits are formed again.
+    logit − log p of the target; if that p is too small to tell, the logits are formed again.
     """
 
     @staticmethod

@@ -1,6 +1,6 @@
 """One step of a gated recurrent unit (Cho et al. 2014) and of a long short-term memory (Hochreiter, Schmidhuber 1997).
 
-Both as PyTorch has them: the reset gate acts on the product W h + b, and the memory has a forget gate (Gers et al.
+Both are as in PyTorch: the reset gate acts on the product W h + b, and the memory has a forget gate (Gers et al.
 2000) but no peepholes.
 
 Shape key: N rows, U units.

@@ -1,4 +1,4 @@
-"""Options and presets of the model families: plain numbers, checked when made."""
+"""Options and presets of the model families: plain values, checked on creation."""
 
 from nmtkit.models.options.base import DROPOUT, ModelOptions
 from nmtkit.models.options.convolutional import ConvolutionalOptions

@@ -1,4 +1,4 @@
-"""What the options of every model family share, and how they are checked."""
+"""The options that all model families share, and how options are checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nmtkit.settings import Within, bounds
 
 DROPOUT = Within(0, 0.99, usual=0.1)
 UNITS, LAYERS = Within(1, 65536), Within(1, 256)
-"""Of anything that is counted, and of stacks."""
+"""The bounds of any size, and of the depth of a stack."""
 
 
 def check(name: str, value: float, low: float, high: float, fix: str) -> None:
@@ -18,7 +18,7 @@ def check(name: str, value: float, low: float, high: float, fix: str) -> None:
 
 
 def toml(value: object) -> str:
-    """A value as it is written in a configuration."""
+    """A value in the spelling of a configuration."""
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
@@ -29,11 +29,11 @@ def either(choices: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What every family has.
+    """Options of every family.
 
     Attributes:
         dropout: probability of dropping a unit after embeddings and sublayers (Srivastava et al. 2014).
-        tie_source: one embedding table for source and target; needs a joint tokenizer. None: wherever it is joint.
+        tie_source: one embedding table for source and target; needs a joint tokenizer; None: if there is one.
         tie_output: the output projection is the target embedding table (Press and Wolf 2017).
     """
 
@@ -56,7 +56,7 @@ class ModelOptions:
         return None
 
     def _positive(self, *names: str) -> None:
-        """Refuse a number beyond the bounds of its field."""
+        """Refuse numbers outside the bounds of their fields."""
         for name in names:
             within = bounds(type(self), name)
             self._within(name, f"choose a whole number from {within.low} to {within.high}")
@@ -66,7 +66,7 @@ class ModelOptions:
         check(name, getattr(self, name), within.low, within.high, fix)
 
     def _only(self, used: bool, having: str, needs: str, *names: str) -> None:
-        """Refuse a value other than the default of what is not used."""
+        """Refuse a value other than the default for options that are not used."""
         for name in names:
             value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
             if not used and value != default:

@@ -13,12 +13,12 @@ class ConvolutionalOptions(ModelOptions):
     """Sizes of a convolutional encoder-decoder with attention in every decoder block.
 
     Attributes:
-        width: of the blocks.
+        width: width of the blocks.
         embedding: width of the embeddings, and of what attention compares.
-        kernel: positions that a convolution reads, odd: an encoder's lie on both sides, a decoder's end at its own.
+        kernel: odd number of positions that a convolution reads, to both sides in the encoder, back in the decoder.
         encoder_layers: blocks of the encoder.
-        decoder_layers: blocks of the decoder; each attends.
-        positions: "learned" (a table a side, added to the words, as in the paper) or "sinusoidal" (for any length).
+        decoder_layers: blocks of the decoder; each has attention.
+        positions: "learned" (a table per side, added to the words, as in the paper) or "sinusoidal" (for any length).
         max_positions: longest source and longest output of a model with learned positions, in pieces, end included.
     """
 

@@ -64,16 +64,16 @@ def preset(name: str) -> ModelOptions:
 
 
 def options_to_mapping(options: ModelOptions) -> dict[str, Any]:
-    """Options as JSON-able mapping, its family among them."""
+    """Options as a mapping for JSON, including the family."""
     return {"family": options.family, **to_mapping(options)}
 
 
 BEFORE: Mapping[str, Any] = {"expected_share": 0.0, "reward_weight": 1.0}
-"""How hard attention was trained before there were these options; of all others the default is what held before."""
+"""How hard attention was trained before these options existed; for all others the default is what held before."""
 
 
 def options_of_folder(mapping: Mapping[str, Any], where: str) -> ModelOptions:
-    """The options that a model folder was written with, which may be older than some of them; errors name `where`."""
+    """The options of a model folder, which may be older than some of them; errors name `where`."""
     hard = isinstance(mapping, Mapping) and mapping.get("hard") is True
     return options_from_mapping({**BEFORE, **mapping} if hard else mapping, where)
 

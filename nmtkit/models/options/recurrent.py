@@ -21,31 +21,33 @@ class RecurrentOptions(ModelOptions):
 
     Attributes:
         embedding: width of the embeddings.
-        units: of the decoder.
-        encoder_units: of each direction of the encoder; None: as many as the decoder has.
+        units: units of the decoder.
+        encoder_units: units of each direction of the encoder; None: as many as the decoder has.
         encoder_layers: depth of the encoder.
         decoder_layers: depth of the decoder.
         cell: "gru" (Cho et al. 2014), "lstm" (Hochreiter and Schmidhuber 1997) or "rnn" (tanh, Elman 1990).
         bidirectional: the encoder reads from both sides.
-        order: "bahdanau": the decoder's state before a word asks, the answer enters the cell of the lowest layer;
-            "luong": the highest layer's state asks, the answer is combined with it; "none": no attention, all that the
-            decoder knows of the source is its first state. In either order the decoder starts as in Bahdanau's paper.
-        input_feeding: in Luong's order, the output before enters the lowest layer beside the word.
+        order: "bahdanau": the query is the decoder's state before a word, and the context enters the cell of the lowest
+            layer; "luong": the query is the state of the highest layer, and the context is combined with it; "none": no
+            attention, the decoder knows the source only by its first state. In both orders the decoder starts as in
+            Bahdanau's paper.
+        input_feeding: in Luong's order, the previous output enters the lowest layer beside the word.
         score: "additive", "dot", "scaled-dot", "general", "cosine", "location" (from the decoder's state alone) or
             "uniform" (the mean of all, a control).
         attention: width of the additive score's hidden layer, and of the keys of several heads together.
-        heads: of the attention; more than one have queries, keys and values of their own, but share what the score
-            learns besides (v, W_h, W_a, β) and the position that a local extent predicts.
-        strength: what a cosine is multiplied by at first, learned from there; 0: the bare cosine.
-        max_positions: source positions that the location score knows; it looks at nothing beyond.
+        heads: heads of the attention; several have queries, keys and values of their own, but share what the score
+            also learns (v, W_h, W_a, β) and the position that a local extent predicts.
+        strength: initial factor of a cosine, which is then learned; 0: the bare cosine.
+        max_positions: source positions that the location score knows; it cannot look beyond them.
         extent: "global"; "local-m": near the position of the target word; "local-p": near a predicted position.
         window: how far a local extent reaches to each side.
         normaliser: "softmax", "sparsemax", "entmax" (exponent 1.5) or "sigmoid".
         sigmoid_bias: the sigmoid's energies are lowered by the log of the source's length, so that the weights of long
             sources do not grow.
-        hard: one position instead of a weighted sum: drawn in training, the heaviest else (Xu et al. 2015).
-        expected_share: of the words for which hard attention reads the weighted sum after all in training.
-        reward_weight: of the gradient of hard attention's draws; 1: unbiased without label smoothing, less: less noise.
+        hard: one position instead of a weighted sum: drawn in training, otherwise the heaviest (Xu et al. 2015).
+        expected_share: share of the words for which hard attention reads the weighted sum in training after all.
+        reward_weight: weight of the gradient of hard attention's draws; 1 is unbiased without label smoothing, a
+            smaller weight adds less noise.
         entropy_weight: reward of hard attention for not deciding early, in nats.
     """
 
@@ -90,7 +92,7 @@ class RecurrentOptions(ModelOptions):
         self._check_combination()
 
     def _check_combination(self) -> None:
-        """Refuse what cannot work together, in one line that says what would."""
+        """Refuse options that cannot work together, in one line that says what would work."""
         if self.input_feeding and self.order != "luong":
             raise ValueError(f"input_feeding needs order = 'luong', but it is {self.order!r}")
         of_attention = ("score", "heads", "extent", "normaliser", "hard")

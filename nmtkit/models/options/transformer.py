@@ -17,21 +17,21 @@ class TransformerOptions(ModelOptions):
     """Sizes of a Transformer.
 
     Attributes:
-        width: of embeddings and hidden states (d_model).
+        width: width of embeddings and hidden states (d_model).
         feedforward: inner width of the feed-forward networks (d_ff).
-        heads: of every attention; must divide the width.
+        heads: heads of every attention; must divide the width.
         encoder_layers: depth of the encoder.
         decoder_layers: depth of the decoder.
-        attention_dropout: of attention weights.
-        activation_dropout: after the inner layer of the feed-forward networks.
-        norm: where layer norm stands. "pre": before each sublayer, and once after each stack (Xiong et al. 2020);
-            "post": after each sublayer and its skip connection (Vaswani et al. 2017), which wants a longer warm-up.
+        attention_dropout: dropout of attention weights.
+        activation_dropout: dropout after the inner layer of the feed-forward networks.
+        norm: place of layer norm. "pre": before each sublayer, and once after each stack (Xiong et al. 2020);
+            "post": after each sublayer and its skip connection (Vaswani et al. 2017), which needs a longer warm-up.
         positions: "sinusoidal": sinusoids added to the embeddings (Vaswani et al. 2017); "concatenated": sinusoids
-            beside the embeddings; "learned": a table a side, added (Gehring et al. 2017); "none".
-        position_width: channels of sinusoids that are concatenated; embeddings have the rest of the width.
+            beside the embeddings; "learned": a table per side, added (Gehring et al. 2017); "none".
+        position_width: channels of concatenated sinusoids; embeddings have the rest of the width.
         max_positions: longest source and longest output of a model with learned positions, in pieces, end included.
         neighbourhood: self-attention sees positions at most this far away (Vaswani et al. 2017, section 4), in the
-            decoder back only; None: all. It restricts what is seen by a mask, so it saves no time in training.
+            decoder only backwards; None: all. It works by a mask, so it saves no time in training.
     """
 
     family: ClassVar[str] = "transformer"
