@@ -27,18 +27,6 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
-    def size(self) -> int:
-        """The number of pairs."""
-        return self.source_BS.shape[0]
-
-    def halves(self) -> list[Batch]:
-        """The batch in two halves, or as it is if it has only one pair."""
-        if self.size() == 1:
-            return [self]
-        middle = self.size() // 2
-        tensors = vars(self).values()
-        return [Batch(*(tensor[:middle] for tensor in tensors)), Batch(*(tensor[middle:] for tensor in tensors))]
-
 
 def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
     """The pairs `indices` of the corpus as one batch."""

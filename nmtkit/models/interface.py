@@ -7,7 +7,6 @@ M selected rows. N = W × B with the same W for every sentence; hypothesis n bel
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self, TypeVar
 
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.distribution import LogProbs
-from nmtkit.specials import BOS, PAD
 
 
 class Rows:
@@ -137,11 +135,3 @@ class Model(nn.Module, Stepper[Any, Any]):
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
         """As in `Stepper`; empty unless the family's encoder has self-attention."""
         return ()
-
-
-def stack_targets(targets: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Targets (each ends in EOS) as decoder input and output: two int64 tensors (N, T), padded with PAD."""
-    longest = max(len(target) for target in targets)
-    padded_NT = torch.tensor([[BOS, *target, *[PAD] * (longest - len(target))] for target in targets])
-    padded_NT = padded_NT.to(device)
-    return padded_NT[:, :-1], padded_NT[:, 1:]

@@ -129,7 +129,6 @@ def test_padding_masks_and_shifts(lengths: Lengths, rng: random.Random) -> None:
     indices = rng.sample(range(len(lengths)), rng.randint(1, len(lengths)))
     batch = make_batch(corpus, indices)
     longest_source, longest_target = (max(lengths[i][side] for i in indices) for side in (0, 1))
-    assert batch.size() == len(indices)
     assert batch.source_BS.shape == batch.mask_BS.shape == (len(indices), longest_source)
     assert batch.target_in_BT.shape == batch.target_out_BT.shape == (len(indices), longest_target)
     assert batch.source_BS.dtype == batch.target_in_BT.dtype == batch.target_out_BT.dtype == torch.int64
@@ -140,15 +139,6 @@ def test_padding_masks_and_shifts(lengths: Lengths, rng: random.Random) -> None:
         assert batch.mask_BS[row].tolist() == [True] * len(source) + [False] * (longest_source - len(source))
         assert batch.target_out_BT[row].tolist() == target + [PAD] * (longest_target - len(target))
         assert batch.target_in_BT[row].tolist()[: len(target)] == [BOS, *target[:-1]]
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_halves_hold_every_row_once_in_order(size: int) -> None:
-    batch = make_batch(corpus_of(MANY), list(range(size)))
-    halves = batch.halves()
-    assert [half.size() for half in halves] == ([1] if size == 1 else [size // 2, size - size // 2])
-    for name, whole in vars(batch).items():
-        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), whole)
 
 
 def test_to_moves_every_tensor() -> None:

@@ -26,9 +26,9 @@ from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build
 from nmtkit.models.cells import Encoder
 from nmtkit.models.convolutional import EncoderBlock
-from nmtkit.models.interface import stack_targets
 from nmtkit.models.options import preset
 from nmtkit.models.transformer_layers import EncoderLayer, LayerSizes
+from nmtkit.ragged import shifted
 
 REACH, KERNEL = 8, 3
 LENGTHS, WIDTHS = (64, 128, 256, 512, 1024, 2048), (64, 128, 256, 512, 1024)
@@ -152,7 +152,8 @@ def speeds(name: str, rows: int, tokens: int) -> tuple[float, float]:
     """Both, for a preset."""
     model = build(preset(name), source_size=10_000, target_size=10_000).eval()
     source = torch.randint(4, 10_000, (rows, 20))
-    target_in, target_out = stack_targets([torch.randint(4, 10_000, (tokens,)).tolist()] * rows, torch.device("cpu"))
+    target_out = torch.randint(4, 10_000, (1, tokens)).expand(rows, -1)
+    target_in = shifted(target_out)
     memory = model.encode(source, source > 0)
 
     def alone() -> None:

@@ -6,10 +6,9 @@ import math
 
 import pytest
 import torch
-from support.toys import TableModel
+from support.toys import TableModel, stack_targets
 
 from nmtkit.decoding.forced import forced_log_probs
-from nmtkit.models.interface import stack_targets
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
 

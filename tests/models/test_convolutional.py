@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.toys import stack_targets
 from support.training_toys import model as trained_model
 from support.training_toys import only_line, tokenizer, write_folder
 from torch import Tensor
@@ -22,7 +23,6 @@ from nmtkit import checkpoint
 from nmtkit.models.build import average, build
 from nmtkit.models.convolutional import Convolutional, DecoderBlock, EncoderBlock
 from nmtkit.models.distribution import ProjectedLogProbs
-from nmtkit.models.interface import stack_targets
 from nmtkit.models.options import ConvolutionalOptions
 from nmtkit.specials import BOS, EOS, PAD
 

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import torch
 from support.recurrent_reference import Reference, numpy
+from support.toys import stack_targets
 from torch import Tensor
 
 from nmtkit.models.build import build
 from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.models.hard import SampledLogProbs, advantages
-from nmtkit.models.interface import Model, stack_targets
+from nmtkit.models.interface import Model
 from nmtkit.models.options import RecurrentOptions
 from nmtkit.specials import EOS, PAD
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from support.searches import beam_search
-from support.toys import TableModel
+from support.toys import TableModel, stack_targets
 from torch import Tensor
 
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
-from nmtkit.models.interface import Model, Rows, stack_targets
+from nmtkit.models.interface import Model, Rows
 
 
 @dataclass(frozen=True)

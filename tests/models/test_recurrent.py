@@ -21,13 +21,14 @@ import pytest
 import torch
 from support.recurrent_reference import Reference, numpy
 from support.searches import beam_search
+from support.toys import stack_targets
 from torch import Tensor
 
 from nmtkit.decoding.forced import forced_log_probs
 from nmtkit.decoding.objective import Objective
 from nmtkit.models.build import build, parameters
 from nmtkit.models.distribution import ProjectedLogProbs
-from nmtkit.models.interface import Model, stack_targets
+from nmtkit.models.interface import Model
 from nmtkit.models.options import PRESETS, RecurrentOptions, preset
 from nmtkit.specials import BOS, EOS, PAD, UNK
 

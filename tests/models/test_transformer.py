@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from support.searches import beam_search
+from support.toys import stack_targets
 from support.training_toys import corpus
 from support.training_toys import model as toy_model
 from torch import Tensor
@@ -24,7 +25,7 @@ from nmtkit.decoding.objective import Objective
 from nmtkit.models.attention import neighbours
 from nmtkit.models.build import build, parameters
 from nmtkit.models.ensemble import Ensemble
-from nmtkit.models.interface import Model, stack_targets
+from nmtkit.models.interface import Model
 from nmtkit.models.norms import PostNorm
 from nmtkit.models.options import TransformerOptions, options_from_mapping, preset
 from nmtkit.models.options.transformer import NORMS, POSITIONS

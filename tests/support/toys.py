@@ -182,3 +182,11 @@ def ranked(
     """(tokens, total, J) with J = total / length^α written out here, best first; impossible outputs left out."""
     scored = [(tokens, total, total / len(tokens) ** alpha) for tokens, total in outputs if total > -math.inf]
     return sorted(scored, key=lambda one: one[2], reverse=True)
+
+
+def stack_targets(targets: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Targets (each ends in EOS) as decoder input and output: two int64 tensors (N, T), padded with PAD."""
+    longest = max(len(target) for target in targets)
+    padded_NT = torch.tensor([[BOS, *target, *[PAD] * (longest - len(target))] for target in targets])
+    padded_NT = padded_NT.to(device)
+    return padded_NT[:, :-1], padded_NT[:, 1:]
