@@ -14,7 +14,7 @@ From Python:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Stepper
+from nmtkit.settings import nearest
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.words import counted
@@ -96,6 +97,9 @@ class Translator:
         Args:
             settings: fields of `SearchSettings`, for example `beam=5, length_alpha=0.7`; the rest as `defaults`.
         """
+        known = [field.name for field in fields(SearchSettings)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ValueError(f"{unknown[0]!r} is not a setting of the search;{nearest(unknown[0], known)}")
         chosen = replace(self.defaults, **{"n_best": 1, **settings})
         return [translations[0].text for translations in self.search(lines, chosen)]
 

@@ -256,6 +256,11 @@ def test_translate_is_the_first_of_search_for_every_n(family: str) -> None:
         assert toy.translate(LINES, beam=4, n_best=n_best, max_length=9) == plain
 
 
+def test_a_misspelt_setting_is_named() -> None:
+    with pytest.raises(ValueError, match="'bean' is not a setting of the search; did you mean 'beam'"):
+        translator().translate(["dog"], bean=3)
+
+
 def test_n_best_lists_are_distinct_and_best_first() -> None:
     found = translator().search(LINES, SearchSettings(beam=5, n_best=5, max_length=9))
     for line, best in zip(LINES, found, strict=True):

@@ -39,6 +39,7 @@ from nmtkit.blame.rows import count
 from nmtkit.blame.rule import blank_as_empty
 from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.blame.verdicts import judge
+from nmtkit.decoding.settings import SHOWN
 from nmtkit.evaluation.threshold import USUAL, Threshold
 from nmtkit.files import sha256_of_lines
 
@@ -128,6 +129,10 @@ def _judge_all(
         keep(records)
 
 
+RECORDED = ("patience", "free_eos", "forbid_unk")
+"""Settings of the search that have a field of their own in the provenance."""
+
+
 def check_settings(settings: SearchSettings) -> SearchSettings:
     """The settings. Raises ValueError for one that bans some outputs, but not the references that are scored."""
     for name in ("min_length", "min_length_ratio", "no_repeat_ngram"):
@@ -169,4 +174,5 @@ def _provenance(
         sources_sha256=sha256_of_lines(sources),
         references_sha256=tuple(sha256_of_lines(lines) for lines in references),
         scores_file=question.threshold.metric.origin,
+        other_settings=settings.changed(*SHOWN, *RECORDED) or None,
     )

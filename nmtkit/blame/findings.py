@@ -186,6 +186,7 @@ class Provenance:
         rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total; 0 before the
             search.
         scores_file: where the sentence scores were read from; None where a metric computed them.
+        other_settings: settings of the search, in words, that differ from their defaults and have no field here.
     """
 
     nmtkit: str
@@ -212,6 +213,7 @@ class Provenance:
     listed: tuple[int, ...] = ()
     rescoring_difference: float = 0.0
     scores_file: ScoresFile | None = field(default=None, metadata=SILENT)
+    other_settings: tuple[str, ...] | None = field(default=None, metadata=SILENT)
 
     @property
     def scale(self) -> Scale:

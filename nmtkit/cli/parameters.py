@@ -18,6 +18,7 @@ from nmtkit.cli import paths
 from nmtkit.cli.config import load_config, origin
 from nmtkit.cli.errors import set_debug
 from nmtkit.console import set_quiet
+from nmtkit.decoding.objective import PENALTIES
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import THREADS
 from nmtkit.settings import Within, bounds, nearest, shown
@@ -94,9 +95,7 @@ Folders = Annotated[
 LengthAlpha = Annotated[
     float | None, _real("length_alpha", "The score is log P / length^alpha: at 0 the sum, at 1 the mean per piece.")
 ]
-LengthPenalty = Annotated[
-    str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", ("power", "gnmt"), panel=SEARCH)
-]
+LengthPenalty = Annotated[str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", PENALTIES, panel=SEARCH)]
 BatchTokens = Annotated[int | None, _count("batch_tokens", "Most padded source pieces searched at a time.")]
 
 

@@ -25,7 +25,16 @@ from nmtkit.words import counted
 
 NO_SETTINGS = ("sources_sha256", "references_sha256", "rescoring_difference", "scores_file")
 """Fields of a provenance that are not settings: texts, which must be the same, a measurement, and a file of scores."""
-SEARCHED = ("model", "length_penalty", "length_limit", "patience", "free_eos", "forbid_unk", "max_source")
+SEARCHED = (
+    "model",
+    "length_penalty",
+    "length_limit",
+    "patience",
+    "free_eos",
+    "forbid_unk",
+    "max_source",
+    "other_settings",
+)
 """What decides the outputs besides beam and exponent."""
 
 

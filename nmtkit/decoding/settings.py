@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from nmtkit.decoding.objective import Objective, default_limit
@@ -18,6 +18,13 @@ BUDGET_STEPS = Within(1, 1_000_000_000)
 """Model steps of an exact search for a line."""
 BUDGET_SECONDS = Within(0, 10_000_000, above=True)
 """Seconds of an exact search for a line."""
+
+
+SHOWN = (
+    *("beam", "length_alpha", "length_penalty", "max_length", "max_length_ratio"),
+    *("n_best", "max_source", "batch_tokens"),
+)
+"""Settings that are always shown, and those that decide no output."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class SearchSettings:
 
     @property
     def rules(self) -> Rules:
-        return Rules(self.patience, self.free_eos, self.forbid_unk, self.no_repeat_ngram)
+        return Rules(**{field.name: getattr(self, field.name) for field in fields(Rules)})
 
     @property
     def limit_in_words(self) -> str:
@@ -82,16 +89,18 @@ class SearchSettings:
     @property
     def in_words(self) -> str:
         """The settings in words: beam, objective, limit, and all that differs from the defaults."""
-        usual = SearchSettings()
-        rules = ("min_length", "min_length_ratio", "patience", "free_eos", "forbid_unk", "no_repeat_ngram")
-        changed = [
-            f"{name.replace('_', ' ')} {value:g}" if value is not True else name.replace("_", " ")
-            for name in rules
-            if (value := getattr(self, name)) != getattr(usual, name)
-        ]
-        parts = [f"beam {self.beam}", f"α {self.length_alpha:g} ({self.length_penalty})", *changed]
+        parts = [f"beam {self.beam}", f"α {self.length_alpha:g} ({self.length_penalty})", *self.changed(*SHOWN)]
         limit = self.limit_in_words.removesuffix(" pieces")
         return ", ".join([*parts, f"at most {limit} piece{'' if limit == '1' else 's'}"])
+
+    def changed(self, *known: str) -> tuple[str, ...]:
+        """The settings that differ from their defaults, in words, without those that are `known`."""
+        usual = {field.name: field.default for field in fields(self) if field.name not in known}
+        values = {name: getattr(self, name) for name, default in usual.items() if getattr(self, name) != default}
+        return tuple(
+            f"{name} {value:g}" if value is not True else name
+            for name, value in ((name.replace("_", " "), value) for name, value in values.items())
+        )
 
     def lengths(self, source_pieces: int) -> tuple[int, int]:
         """The fewest and the most target pieces, EOS counted, for N source pieces (EOS not counted)."""

@@ -42,8 +42,8 @@ def render(comparison: ModelComparison) -> Iterator[Text | Table]:
     sizes = [[system.name, *_sizes(system)] for system in comparison.systems]
     yield _named(grid(["model", "parameters", "updates", "train pieces/s", "search pieces/s", "dev loss"], sizes))
     if len(comparison.buckets) > 1:
-        metric = _metric_name(comparison)
-        yield Text(f"{metric} by words of the source (sentences in brackets), and gain over the first:")
+        metric_name = _metric_name(comparison)
+        yield Text(f"{metric_name} by words of the source (sentences in brackets), and gain over the first:")
         for start in range(0, len(comparison.buckets), ACROSS):
             yield _named(_lengths(comparison, slice(start, start + ACROSS)))
 

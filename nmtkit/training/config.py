@@ -57,7 +57,7 @@ class Place:
         output: model folder; an interrupted run in it goes on.
         tokenizer: a .model file, or a folder with one; the table [tokenizer], which makes one, must be left out then.
         preset: a model by name, which the table [model] changes.
-        device: auto, cpu, cuda or cuda:N.
+        device: where to run: auto, cpu, cuda or cuda:N.
         threads: CPU threads; left out: PyTorch's choice.
     """
 

@@ -26,7 +26,7 @@ class TrainingOptions:
         clip_norm: gradients are scaled down to this norm; 0 leaves them (Pascanu 2013).
         adam_beta1: decay of Adam's first moment (Kingma and Ba 2015).
         adam_beta2: decay of its second moment.
-        weight_decay: weight decay, decoupled from the gradient (Loshchilov and Hutter 2019).
+        weight_decay: weight decay, weight decay, applied apart from the gradient (Loshchilov and Hutter 2019).
         max_source: pairs with more source pieces are left out.
         max_target: pairs with more target pieces are left out.
         validate_every: updates between validations.
@@ -38,7 +38,7 @@ class TrainingOptions:
         valid_length_alpha: length exponent of the validation; both become the defaults of the model folder.
         save_every: updates between saves of the state from which an interrupted run goes on.
         log_every: updates between lines of progress.
-        seed: seed of everything random.
+        seed: seed seed of all random choices.
     """
 
     updates: Annotated[int, UPDATES] = 10_000

@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,14 +18,14 @@ from support.toys import TableModel, brute_force
 
 import nmtkit.decoding.forced
 from nmtkit.blame import analysis
-from nmtkit.blame.analysis import blame
+from nmtkit.blame.analysis import RECORDED, blame
 from nmtkit.blame.findings import Report
 from nmtkit.blame.fit import TrainingText
 from nmtkit.blame.records import Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.blame.verdicts import Tried
-from nmtkit.decoding.settings import SearchSettings
+from nmtkit.decoding.settings import SHOWN, SearchSettings
 from nmtkit.evaluation.metric import Direction
 from nmtkit.evaluation.outside import parse_scores
 from nmtkit.evaluation.threshold import Threshold, parse_threshold
@@ -389,3 +389,23 @@ def test_another_length_penalty_judges_both_sides() -> None:
     for one in (report.records[0].output, report.records[0].reference):
         assert one.score == pytest.approx(one.total / ((5 + one.length) / 6) ** 0.7)
     assert report.provenance.length_penalty == "gnmt"
+
+
+@dataclass(frozen=True)
+class Diverse(SearchSettings):
+    """The settings of a search that somebody gave one more option."""
+
+    diversity: float = 0.0
+
+
+def test_a_new_option_of_the_search_is_shown_and_recorded() -> None:
+    """Wherever settings are told in words, and in the provenance, by which two analyses are told apart."""
+    translator = toy(GREEDY_IS_BEATEN)
+    usual, other = (Diverse(beam=1, length_alpha=0.0, max_length=4, diversity=value) for value in (0.0, 0.5))
+    assert "diversity 0.5" in other.in_words and "diversity" not in usual.in_words
+    plain, told = (blame(translator, ["1"], [["b"]], settings, warn=pytest.fail) for settings in (usual, other))
+    assert plain.provenance.other_settings is None and told.provenance.other_settings == ("diversity 0.5",)
+    assert all(
+        name in (*SHOWN, *RECORDED, "min_length", "min_length_ratio", "no_repeat_ngram")
+        for name in (field.name for field in fields(SearchSettings))
+    )

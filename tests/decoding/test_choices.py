@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.toys import TableLogProbs
 
-from nmtkit.decoding.choices import Choices, Said, choices
+from nmtkit.decoding.choices import Choices, Prefixes, choices
 from nmtkit.decoding.rules import Rules
 from nmtkit.specials import EOS, PAD, UNK
 
@@ -65,7 +65,7 @@ def test_the_best_of_what_may_follow(
         )
     )
     dense = distribution(rows, seed)
-    said = Said(torch.tensor(prefixes, dtype=torch.int64).view(rows, length - 1))
+    said = Prefixes(torch.tensor(prefixes, dtype=torch.int64).view(rows, length - 1))
     may = choices(rules, length, width, torch.tensor(minimums), torch.tensor(limits), said)
     values, ids = may.top(TableLogProbs(dense), k)
     for row in range(rows):
@@ -80,7 +80,7 @@ def test_the_best_of_what_may_follow(
 def test_without_rules_nothing_is_asked_for_besides() -> None:
     """The k best and no more, untouched."""
     dense = distribution(2, 3)
-    may = choices(Rules(), 1, 1, None, torch.tensor([5, 5]), Said(torch.zeros(2, 0, dtype=torch.int64)))
+    may = choices(Rules(), 1, 1, None, torch.tensor([5, 5]), Prefixes(torch.zeros(2, 0, dtype=torch.int64)))
     assert may == Choices()
     values, ids = may.top(TableLogProbs(dense), 3)
     assert values.shape == ids.shape == (2, 3) and torch.equal(values, dense.sort(1, descending=True).values[:, :3])
