@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
 from nmtkit.ragged import shifted
+from nmtkit.specials import PAD
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class Batch:
     mask_BS: Tensor
     target_in_BT: Tensor
     target_out_BT: Tensor
+
+    @property
+    def predicted(self) -> int:
+        """The number of target positions, without padding."""
+        return int((self.target_out_BT != PAD).sum())
+
+    def pinned(self) -> Batch:
+        """The same in page-locked memory, from which a GPU fetches it while it works."""
+        return Batch(*(tensor.pin_memory() for tensor in vars(self).values()))
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))

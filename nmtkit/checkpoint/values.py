@@ -63,7 +63,8 @@ class Call:
         command: the command line.
         started: time in UTC, ISO 8601.
         nmtkit, torch: versions.
-        threads: CPU threads.
+        threads: CPU threads of each process.
+        processes: number of processes that trained together.
         device: the device that it trained on.
     """
 
@@ -73,6 +74,7 @@ class Call:
     torch: str | None = None
     threads: int | None = None
     device: str | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Provenance:
     Attributes:
         nmtkit, torch, python: versions.
         machine: operating system and processor.
-        device, threads, command, started: as in `Call`.
+        device, threads, processes, command, started: as in `Call`.
         files: paths of the texts, by role ("train source" …).
         pairs: None in folders that do not have them.
         continued: later calls.
@@ -99,10 +101,11 @@ class Provenance:
     files: Mapping[str, str] = field(default_factory=dict)
     pairs: Pairs | None = None
     continued: tuple[Call, ...] = ()
+    processes: int | None = None
 
     def call(self) -> Call:
         """The part that is recorded when this call continues a run."""
-        return Call(self.command, self.started, self.nmtkit, self.torch, self.threads, self.device)
+        return Call(self.command, self.started, self.nmtkit, self.torch, self.threads, self.device, self.processes)
 
     def written(self) -> dict[str, Any]:
         """The section of options.json when a run begins."""

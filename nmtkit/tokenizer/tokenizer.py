@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,17 @@ class Tokenizer:
     def files(self) -> dict[str, bytes]:
         """The files that `save` writes: tokenizer.model, or tokenizer.source.model and tokenizer.target.model."""
         return {name: vocabulary.to_bytes() for name, vocabulary in self._sides().items()}
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes]) -> Tokenizer:
+        """The inverse of `files`."""
+        if JOINT in files:
+            joint = Subwords.from_bytes(files[JOINT])
+            return cls(joint, joint)
+        target = Subwords.from_bytes(files[TARGET])
+        return cls(
+            VectorSide.from_bytes(files[VECTORS]) if VECTORS in files else Subwords.from_bytes(files[SOURCE]), target
+        )
 
     def _sides(self) -> dict[str, Vocabulary]:
         if self.joint:

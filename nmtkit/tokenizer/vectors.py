@@ -27,12 +27,17 @@ class VectorSide:
     @classmethod
     def load(cls, path: str | os.PathLike[str], fix: str) -> VectorSide:
         """Read what `save` wrote; ValueError, which ends with `fix`, for anything else."""
+        return cls.from_bytes(Path(path).read_bytes(), str(path), fix)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str = "the source's side", fix: str = "write it again") -> VectorSide:
+        """The content of the file; error messages call it `name` and end with `fix`."""
         try:
-            width = json.loads(Path(path).read_bytes())["features"]
+            width = json.loads(content)["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
             width = None
         if type(width) is not int or not 1 <= width <= WIDEST:
-            raise ValueError(f"{path}: does not say how many features a position has; {fix}")
+            raise ValueError(f"{name}: does not say how many features a position has; {fix}")
         return cls(width)
 
     def encode(self, text: str) -> NoReturn:

@@ -1,36 +1,42 @@
-"""The training loop: batches in, updates, snapshots, validations, saves.
+"""The training loop: updates, snapshots, validations, saves.
 
-`Position`, the weights, the optimiser and torch's generator determine all that follows, so a run that
-starts again from its saved state makes the same updates. What is trained is a `Task`.
+`Position`, the weights and the optimiser determine all that follows, so a run that starts again from its saved state
+makes the same updates, on any number of processes. What is trained is a `Task`.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from nmtkit.checkpoint import load_weights
-from nmtkit.console import Progress, note, stderr_console, warn
+from nmtkit.checkpoint import load_weights, unique_weights
+from nmtkit.console import Progress, note, stderr_console
 from nmtkit.files import write_text
+from nmtkit.interrupts import INTERRUPTED
 from nmtkit.models.interface import Model
+from nmtkit.training.feed import Feed, Work
 from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
-from nmtkit.training.schedule import learning_rate
-from nmtkit.training.state import Meter, Position, RunState
+from nmtkit.training.position import Meter, Position
+from nmtkit.training.ranks import ALONE, Ranks
+from nmtkit.training.state import RunState
 from nmtkit.training.task import Scores, Task, TaskLoss
+from nmtkit.training.updater import Updater
 from nmtkit.words import counted
 
 Weights = Mapping[str, torch.Tensor]
+READ_EVERY = 10
+"""Updates between looks at what a GPU has measured and at other processes' wish to stop; on a CPU each update looks."""
 
 
 class Trainer:
@@ -38,8 +44,10 @@ class Trainer:
 
     Args:
         task: the task to train. It is validated on a second copy of the model, which holds the averaged weights.
-        keep: called after each validation with weights, scores, the step, and whether they are the best so far.
+        keep: called after each validation with weights, scores, the step, and whether they are the best so far; only
+            in the first process, like all that writes files.
         run: identifies the run; a state of another run is refused.
+        ranks: the processes that make the updates together.
     """
 
     def __init__(
@@ -50,13 +58,17 @@ class Trainer:
         folder: Path,
         keep: Callable[[Weights, Scores, int, bool], None],
         run: str = "",
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.model, self.task, self.options = model, task, options
-        self.loss, self.averaged = TaskLoss(model, task), copy.deepcopy(model).eval()
+        self.model, self.task, self.options, self.ranks = model, task, options, ranks
+        self.averaged = copy.deepcopy(model).eval()
         self.keep, self.history = keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
-        self.optimizer = make_optimizer(model, options)
+        self.updater = Updater(TaskLoss(model, task), options, ranks)
+        self.optimizer = self.updater.optimizer
         self.position = Position()
+        self._unread = 0
+        self._every = 1 if model.device.type == "cpu" else READ_EVERY
 
     def resume(self) -> None:
         """Go on from the saved state, if there is one; nothing is written before `run`.
@@ -71,6 +83,21 @@ class Trainer:
             lines = (line for line in read_history(self.history) if line["step"] <= self.position.step)
             self.position.history = list(map(json.dumps, lines))
 
+    def agree(self) -> None:
+        """Let all processes begin with the weights and the position of the first.
+
+        Raises:
+            ValueError: if they have resumed from different states.
+        """
+        steps = self.ranks.gather(self.position.step)
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f"{self.state.folder}: the processes find states of the updates {', '.join(map(str, steps))}: put the "
+                "model folder on a file system that all machines share"
+            )
+        self.ranks.copy_(list(unique_weights(self.model).values()))
+        self.position = self.ranks.from_first(lambda: self.position)
+
     def over(self) -> str:
         """The reason why there is nothing left to do, or an empty string."""
         position, options = self.position, self.options
@@ -81,71 +108,73 @@ class Trainer:
     def run(self) -> None:
         """Train until the last update or until patience ends; Ctrl-C saves the state first."""
         options, position = self.options, self.position
-        if not self.state.exists():
-            self.state.save(self.model, self.optimizer, position)
-        lines = "".join(f"{line}\n" for line in position.history)
-        if not self.history.exists() or self.history.read_bytes() != lines.encode():
-            write_text(self.history, lines)
+        if self.ranks.first:
+            self._open()
         if self.over():
             return
         self.model.train()
-        with interruptible() as interrupted, Progress(options.updates, "training") as progress:
-            for batches in self._updates():
-                self._update(batches)
-                progress.update(position.step, **position.meter.shown())
+        feed = Feed(self.task, position.place, options.accumulate, self.ranks.share, self.model.device.type == "cuda")
+        with (
+            interruptible(not self.ranks.several) as interrupted,
+            feed,
+            Progress(options.updates, "training") as progress,
+        ):
+            for work in feed:
+                self._update(work)
+                position.meter.waited += feed.take_waited()
                 validating = position.step % options.validate_every == 0 or position.step == options.updates
-                if position.step % options.log_every == 0:
+                saving = validating or position.step % options.save_every == 0
+                logging = position.step % options.log_every == 0
+                if saving or logging or position.step % self._every == 0:
+                    self._read()
+                    progress.update(position.step, **position.meter.shown())
+                if logging:
                     self._log(progress)
-                if position.step % options.snapshot_every == 0 or validating:
+                if self.ranks.first and (position.step % options.snapshot_every == 0 or validating):
                     self.state.take_snapshot(self.model, position, options.average)
                 if validating:
                     self._validate(progress)
-                stopping = interrupted()
-                if validating or stopping or position.step % options.save_every == 0:
+                stopping = position.step % self._every == 0 and self.ranks.any(interrupted())
+                if self.ranks.first and (saving or stopping):
                     self.state.save(self.model, self.optimizer, position)
                 if stopping:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt if self.ranks.first else SystemExit(INTERRUPTED)
                 if self.over():
                     return
 
-    def validate(self, weights: Weights) -> Scores:
-        """The scores of the task with these weights."""
-        load_weights(self.averaged, weights)
-        return self.task.score(self.task.validate(self.averaged))
+    def validate(self, weights: Weights, ranks: Ranks = ALONE) -> Scores:
+        """The scores of the task with the first process's weights; all processes share the work."""
+        if ranks.first:
+            load_weights(self.averaged, weights)
+        ranks.copy_(list(unique_weights(self.averaged).values()))
+        facts = ranks.together(lambda: self.task.validate(self.averaged, ranks.share), list)
+        scores: Scores = ranks.together(lambda: self.task.score(reduce(add, facts)))
+        return scores
 
-    def _updates(self) -> Iterator[Sequence[Any]]:
-        """The batches of every update, from the position on, without end."""
-        position = self.position
-        while True:
-            batches = self.task.batches(position.epoch)
-            while position.batch < len(batches):
-                chosen = batches[position.batch : position.batch + self.options.accumulate]
-                position.batch += len(chosen)
-                yield chosen
-            position.epoch, position.batch = position.epoch + 1, 0
+    def _open(self) -> None:
+        """Write the first state, and the history as the state knows it."""
+        if not self.state.exists():
+            self.state.save(self.model, self.optimizer, self.position)
+        lines = "".join(f"{line}\n" for line in self.position.history)
+        if not self.history.exists() or self.history.read_bytes() != lines.encode():
+            write_text(self.history, lines)
 
-    def _update(self, batches: Sequence[Any]) -> None:
+    def _update(self, work: Work) -> None:
         """One update of the weights."""
         started = time.perf_counter()
-        options, step = self.options, self.position.step + 1
-        loss = add_gradients(self.loss, batches)
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at update {step}: lower learning_rate = {options.learning_rate}")
-        limit = options.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
-        if not math.isfinite(norm):
-            raise ValueError(f"the gradient is {norm} at update {step}: lower learning_rate = {options.learning_rate}")
-        rate = learning_rate(step, options.learning_rate, options.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.position.step = step
+        position = self.position
+        rate = self.updater.update(work, position.step + 1)
+        position.step += 1
+        position.place = work.after
+        self._unread += 1
         spent = time.perf_counter() - started
-        self.position.seconds += spent
-        sizes = [self.task.size(batch) for batch in batches]
-        predicted, read = sum(size.predicted for size in sizes), sum(size.read for size in sizes)
-        self.position.meter.add(loss, predicted, read, spent, rate)
+        position.seconds += spent
+        position.meter.add(sum(self.task.size(batch).read for batch in work.batches), spent, rate)
+
+    def _read(self) -> None:
+        """Take over what the updates have measured."""
+        self.position.meter.take(self.updater.read(self.position.step, self._unread))
+        self._unread = 0
 
     def _log(self, progress: Progress) -> None:
         meter, self.position.meter = self.position.meter, Meter()
@@ -154,14 +183,13 @@ class Trainer:
         if not stderr_console().is_terminal:
             text = "  ".join(f"{name} {value}" for name, value in meter.shown().items())
             progress.line(f"update {step}/{self.options.updates}  {text}  {left:.0f} min left")
-        facts = {"train_loss": meter.mean_loss(), "tokens_per_second": meter.speed()}
-        self._record({**facts, "learning_rate": meter.rate})
+        self._record(meter.facts())
 
     def _validate(self, progress: Progress) -> None:
         """Score the mean of the last snapshots, and count the validations since the best one."""
         position, started = self.position, time.perf_counter()
-        weights = self.state.mean_of_snapshots(position)
-        scores = self.validate(weights)
+        weights = self.state.mean_of_snapshots(position) if self.ranks.first else {}
+        scores = self.validate(weights, self.ranks)
         better = self._better(scores)
         position.stale = 0 if better else position.stale + 1
         self._keep(weights, scores, better)
@@ -192,7 +220,8 @@ class Trainer:
             position = self.position
             position.best, position.best_loss, position.best_step = self._score(scores), scores["loss"], position.step
             position.best_snapshots = list(position.snapshots)
-        self.keep(weights, scores, self.position.step, best)
+        if self.ranks.first:
+            self.keep(weights, scores, self.position.step, best)
 
     def forget_best(self) -> None:
         """Forget the best weights, which are lost: those of the next validation become the best."""
@@ -211,56 +240,30 @@ class Trainer:
         position = self.position
         when = {"step": position.step, "epoch": position.epoch, "seconds": round(position.seconds, 1)}
         position.history.append(json.dumps({**when, **facts}))
+        if not self.ranks.first:
+            return
         with self.history.open("a", encoding="utf-8") as stream:
             stream.write(position.history[-1] + "\n")
 
 
-def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay, in one fused kernel."""
-    betas = (options.adam_beta1, options.adam_beta2)
-    return torch.optim.AdamW(
-        model.parameters(), options.learning_rate, betas, eps=1e-9, weight_decay=options.weight_decay, fused=True
-    )
-
-
-def add_gradients(loss: TaskLoss, batches: Sequence[Any]) -> float:
-    """The mean loss per piece over all batches, in nats; its gradient is added to that of the parameters.
-
-    If the GPU runs out of memory, all batches are split in two and tried again from the start.
-    """
-    sizes = [loss.task.size(batch) for batch in batches]
-    pieces = sum(size.predicted for size in sizes)
-    try:
-        total = 0.0
-        for batch, size in zip(batches, sizes, strict=True):
-            summed, count = loss(batch)
-            assert count == size.predicted
-            mean = summed / pieces
-            mean.backward()
-            total += mean.item()
-        return total
-    except torch.OutOfMemoryError:
-        if all(size.items == 1 for size in sizes):
-            raise
-    largest = counted(max(size.items for size in sizes), loss.task.item)
-    warn(f"out of memory: a batch of {largest} is split in two")
-    loss.zero_grad(set_to_none=True)
-    return add_gradients(loss, [half for batch in batches for half in loss.task.halves(batch)])
-
-
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within the block, the first Ctrl-C (or SIGTERM) only makes the yielded function true; the second interrupts."""
+def interruptible(twice: bool = True) -> Iterator[Callable[[], bool]]:
+    """Within the block, the first Ctrl-C (or SIGTERM) only makes the yielded function true; the second interrupts.
+
+    Args:
+        twice: whether the second interrupts. A scheduler signals torchrun and its processes, so each gets two.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set():
+        if asked.is_set() and twice:
             raise KeyboardInterrupt
+        if not asked.is_set():
+            note(f"interrupted: saving the state{' (once more to stop at once)' if twice else ''}")
         asked.set()
-        note("interrupted: saving the state (once more to stop at once)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -10,7 +10,6 @@ import torch
 from nmtkit import checkpoint
 from nmtkit.checkpoint import Configuration, FolderOptions, Languages, TokenizerFacts
 from nmtkit.console import warn
-from nmtkit.devices import pick_device
 from nmtkit.features import read_features, width_of
 from nmtkit.files import open_text, sha256
 from nmtkit.models.build import build, parameters
@@ -18,6 +17,7 @@ from nmtkit.models.options import ModelOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
+from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.run import Run
 from nmtkit.training.state import RunState
 from nmtkit.words import counted
@@ -35,6 +35,7 @@ class Plan:
         sizes: numbers of source and target pieces, or of features and target pieces.
         stored: options of the folder that the run continues; None for a new run.
         updates: number of updates already made.
+        processes: number of processes that train together.
     """
 
     run: Run
@@ -45,6 +46,7 @@ class Plan:
     sizes: tuple[int, int]
     stored: FolderOptions | None
     updates: int
+    processes: int = 1
 
     def limits(self) -> tuple[int, int]:
         """The most source pieces (or vectors) and target pieces of a pair, EOS not counted, which vectors lack."""
@@ -70,14 +72,18 @@ class Plan:
         return f"{self.run.output}: {self.model.family}, {self.parameters():,} parameters, {updates}"
 
 
-def resolve(run: Run) -> Plan:
+def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     """Check options, files and folder; writes nothing.
+
+    Args:
+        ranks: the processes that train together.
 
     Raises:
         ValueError, OSError: for a missing device or file, a folder that holds something else or was begun with
             another configuration, and options that do not fit together.
     """
-    device = pick_device(run.device)
+    device = ranks.device(run.device)
+    _warn_of_idle(ranks.share.size, run.training.accumulate)
     for path in run.data.paths().values():
         open_text(path).close()
     source = run.data.paths()["train source"]
@@ -97,7 +103,8 @@ def resolve(run: Run) -> Plan:
     model = _tied(run.model, joint)
     if model.tie_source and not joint:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
-    return Plan(run, device, model, tokenizer, features, sizes, stored, RunState(run.output / folder.TRAINING).step())
+    updates = RunState(run.output / folder.TRAINING).step()
+    return Plan(run, device, model, tokenizer, features, sizes, stored, updates, ranks.share.size)
 
 
 def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
@@ -123,6 +130,14 @@ def _warn_of_threads(stored: FolderOptions, now: int) -> None:
     before = stored.provenance.threads
     if before is not None and before != now:
         warn(f"begun with {counted(before, 'thread')}, now {now}: the weights may differ in the last bits")
+
+
+def _warn_of_idle(processes: int, accumulate: int) -> None:
+    if accumulate % processes:
+        warn(
+            f"{counted(processes, 'process')}, but accumulate = {accumulate}: some processes are idle in each update; "
+            f"choose a multiple of {processes}, which is another run, or as many processes as fit"
+        )
 
 
 def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Configuration:

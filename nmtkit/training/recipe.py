@@ -13,7 +13,9 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 
 import torch
 
@@ -31,6 +33,7 @@ from nmtkit.training.data import Texts, encode
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
+from nmtkit.training.ranks import Ranks, joined
 from nmtkit.training.run import Run
 from nmtkit.training.task import Scores
 from nmtkit.training.translation import TranslationTask, validation_settings
@@ -38,36 +41,29 @@ from nmtkit.words import counted
 
 
 def train(run: Run) -> None:
-    """Train the model in `run.output`, or continue its training."""
+    """Train the model in `run.output`, or continue its training; under torchrun, with all of its processes."""
     keep_freed_memory()
     if run.threads is not None:
         set_threads(run.threads)
-    plan = resolve(run)
-    texts = Texts.read(run.data.paths())
-    tokenizer = plan.tokenizer or _make_tokenizer(plan, texts)
-    corpus, dev = encode(texts, run.data.paths(), tokenizer, *plan.limits())
-    torch.manual_seed(run.training.seed)
-    model = checkpoint.build_model(plan.model, tokenizer)
-    if plan.stored is None:
-        _make_folder(run, tokenizer)
-    with files.locked(run.output):
-        begun = folder.begun(run.output)
-        if begun and plan.stored is None:  # another training has begun it in the meantime
-            resolve(run)
-        pairs = Pairs(len(corpus), len(dev.corpus))
-        options = checkpoint.read_options(run.output) if begun else _begin(plan, tokenizer, pairs)
+    with joined() as ranks:
+        plan = ranks.together(lambda: resolve(run, ranks))
+        texts = ranks.together(lambda: Texts.read(run.data.paths()))
+        tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
+        corpus, dev = ranks.together(lambda: encode(texts, run.data.paths(), tokenizer, *plan.limits()))
         task = TranslationTask(corpus, dev, tokenizer, run.training)
-        keep = _keeper(options, tokenizer)
-        run_hash = options.run_hash(CONTINUABLE)
-        trainer = Trainer(model.to(plan.device), task, run.training, run.output, keep, run_hash)
-        trainer.resume()
-        files.remove_leftovers(run.output)
-        files.remove_leftovers(run.output / folder.TRAINING)
-        if begun:
-            folder.note_continuation(options, run.training, _provenance(plan).call(), over=bool(trainer.over()))
-            folder.mend(options, trainer, tokenizer)
-        _say_where(plan, trainer, parameters(model))
-        trainer.run()
+        torch.manual_seed(run.training.seed)
+        model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
+        pairs = Pairs(len(corpus), len(dev.corpus))
+        ranks.from_first(lambda: _make_folder(plan, tokenizer))
+        with files.locked(run.output) if ranks.first else nullcontext():
+            options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
+            keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)
+            trainer = Trainer(model, task, run.training, run.output, keep, run_hash, ranks)
+            ranks.together(trainer.resume)
+            ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))
+            trainer.agree()
+            _say_where(plan, trainer, parameters(model))
+            trainer.run()
     if trainer.position.step:
         note(f"done: {trainer.over()}; best at update {trainer.position.best_step}; the model is in {run.output}")
 
@@ -88,18 +84,40 @@ def check(run: Run) -> str:
     return str(plan)
 
 
-def _make_tokenizer(plan: Plan, texts: Texts) -> Tokenizer:
+def _make_tokenizer(plan: Plan, texts: Texts, ranks: Ranks) -> Tokenizer:
+    """The tokenizer that the first process makes."""
     options, features, seed = plan.run.made_by, plan.features, plan.run.training.seed
     assert options is not None
     sides = "of the target" if features is not None else "joint" if options.joint else "one a side"
     note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
-    return train_tokenizer(texts.train_source, texts.train_target, options, seed, features)
+    make = partial(train_tokenizer, texts.train_source, texts.train_target, options, seed, features)
+    return Tokenizer.of_files(ranks.from_first(lambda: make().files()))
 
 
-def _make_folder(run: Run, tokenizer: Tokenizer) -> None:
-    """Make the model folder, unless it exists and holds something else."""
-    folder.refuse_new(run.output, tokenizer)
-    run.output.mkdir(parents=True, exist_ok=True)
+def _make_folder(plan: Plan, tokenizer: Tokenizer) -> None:
+    """Make the folder of a new model, unless it exists and holds something else."""
+    if plan.stored is None:
+        folder.refuse_new(plan.run.output, tokenizer)
+        plan.run.output.mkdir(parents=True, exist_ok=True)
+
+
+def _begun(plan: Plan, tokenizer: Tokenizer, pairs: Pairs) -> FolderOptions:
+    """The options of the locked folder, which are written if the run is new."""
+    output = plan.run.output
+    if not folder.begun(output):
+        return _begin(plan, tokenizer, pairs)
+    if plan.stored is None:  # another training has begun it in the meantime
+        resolve(plan.run)
+    return checkpoint.read_options(output)
+
+
+def _tidy(plan: Plan, options: FolderOptions, trainer: Trainer, tokenizer: Tokenizer) -> None:
+    """Remove what killed processes left, record that the run goes on, and mend lost weights."""
+    for place in (plan.run.output, plan.run.output / folder.TRAINING):
+        files.remove_leftovers(place)
+    if plan.stored is not None:
+        folder.note_continuation(options, plan.run.training, _provenance(plan).call(), over=bool(trainer.over()))
+        folder.mend(options, trainer, tokenizer)
 
 
 def _begin(plan: Plan, tokenizer: Tokenizer, pairs: Pairs) -> FolderOptions:
@@ -123,6 +141,7 @@ def _provenance(plan: Plan, pairs: Pairs | None = None) -> Provenance:
         machine=f"{platform.system()} {platform.machine()}",
         device=str(plan.device),
         threads=torch.get_num_threads(),
+        processes=plan.processes,
         command=plan.run.command or " ".join(sys.argv),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         files={role: str(path) for role, path in plan.run.data.paths().items()},
@@ -152,7 +171,8 @@ def _say_where(plan: Plan, trainer: Trainer, size: int) -> None:
     elif position.step:
         note(f"resuming at update {position.step}: {counted(updates - position.step, 'step')} left")
     else:
+        processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         note(
             f"training {plan.model.family}, {size:,} parameters, {counted(updates, 'update')}, "
-            f"on {trainer.model.device}"
+            f"on {trainer.model.device}{processes}"
         )

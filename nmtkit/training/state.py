@@ -1,6 +1,6 @@
 """The state of a run: all that an interrupted training needs to end with the same weights, in one file.
 
-Tensors (weights, both Adam moments, random generators) are in a safetensors file, plain values are JSON in its header,
+Tensors (weights, both Adam moments) are in a safetensors file, plain values are JSON in its header,
 so one rename replaces all of it. The file is named after its step, and the last two are kept. Snapshots for averaging
 are separate files, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and is
 checked before it is used: the state before replaces a damaged state, and a damaged snapshot is left out.
@@ -9,7 +9,6 @@ checked before it is used: the state before replaces a damaged state, and a dama
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +19,11 @@ from nmtkit.checkpoint import load_tensors, load_weights, read_header, save_tens
 from nmtkit.console import warn
 from nmtkit.models.build import average
 from nmtkit.models.interface import Model
+from nmtkit.training.position import Position
 
 KIND, SNAPSHOT = "the state of a training run", "a snapshot of weights"
 KEPT = 2
 """Number of states kept: the newest, and the one before in case the newest is damaged."""
-
-
-@dataclass
-class Meter:
-    """Sums over the updates since the last line of progress.
-
-    Attributes:
-        loss: summed over the pieces predicted, in nats.
-        predicted, read: numbers of pieces, as `Size` counts them.
-        rate: the learning rate of the last update.
-    """
-
-    loss: float = 0.0
-    predicted: int = 0
-    read: int = 0
-    seconds: float = 0.0
-    updates: int = 0
-    rate: float = 0.0
-
-    def add(self, mean_loss: float, predicted: int, read: int, seconds: float, rate: float) -> None:
-        self.loss += mean_loss * predicted
-        self.predicted += predicted
-        self.read += read
-        self.seconds += seconds
-        self.updates += 1
-        self.rate = rate
-
-    def mean_loss(self) -> float:
-        """Mean loss per piece, in nats."""
-        return self.loss / max(self.predicted, 1)
-
-    def shown(self) -> dict[str, str]:
-        """Loss, speed and learning rate, as people read them."""
-        return {"loss": f"{self.mean_loss():.3f}", "tokens/s": f"{self.speed():,.0f}", "rate": f"{self.rate:.2e}"}
-
-    def speed(self) -> float:
-        """Pieces per second, without padding."""
-        return (self.read + self.predicted) / max(self.seconds, 1e-9)
-
-
-WRITTEN = {"predicted": "target_tokens", "read": "source_tokens"}
-"""Fields of `Meter` that have another name in a state file."""
-
-
-@dataclass
-class Position:
-    """Where a run is, and what it has recorded so far.
-
-    Attributes:
-        step: number of updates made.
-        epoch: passes over the data, from 0.
-        batch: number of batches of this epoch already used.
-        best: the best validation score so far (higher is better); None before the first validation.
-        best_step: the step of the best validation.
-        stale: number of validations since the best.
-        snapshots: steps of the snapshots kept.
-        seconds: time spent so far, over all sessions of the run.
-        best_loss: dev loss of the best validation, which decides between equal scores.
-        meter: sums since the last line of progress.
-        history: the lines of history.jsonl, from which the file is rewritten when a run goes on.
-        best_snapshots: steps of the snapshots whose mean the best weights are.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_step: int = 0
-    stale: int = 0
-    snapshots: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-    best_loss: float | None = None
-    meter: Meter = field(default_factory=Meter)
-    history: list[str] = field(default_factory=list)
-    best_snapshots: list[int] = field(default_factory=list)
-
-    @classmethod
-    def from_header(cls, values: dict[str, Any]) -> Position:
-        """The inverse of `header`; values that a state of an older version lacks are those of the start."""
-        written = values.get("meter", {})
-        names = [field.name for field in fields(Meter)]
-        meter = {name: written[key] for name in names if (key := WRITTEN.get(name, name)) in written}
-        return cls(**{**values, "meter": Meter(**meter)})
-
-    def header(self) -> dict[str, Any]:
-        """The position as the header of a state file."""
-        meter = {WRITTEN.get(name, name): value for name, value in asdict(self.meter).items()}
-        return {**asdict(self), "meter": meter}
 
 
 class RunState:
@@ -147,9 +59,6 @@ class RunState:
         tensors = {f"model.{name}": tensor for name, tensor in unique_weights(model).items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-        tensors["random.cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
         self._write(self.path(position.step), tensors, KIND, position=position.header())
         self._kept[position.step] = list(position.snapshots)
         self._kept = {step: self._kept[step] for step in sorted(self._kept)[-KEPT:]}
@@ -243,13 +152,10 @@ class RunState:
             for index, own in slots.items()
             for slot, tensor in own.items()
         )
-        if not _fits(weights, model) or not moments or "random.cpu" not in tensors:
+        if not _fits(weights, model) or not moments:
             raise ValueError(f"{path}: holds the state of another model; restore a copy")
         load_weights(model, weights)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-        torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
         return Position.from_header(header["position"])
 
     def _usable(self, step: int, model: Model) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from nmtkit.models.interface import Model
+from nmtkit.training.ranks import Share
 
 Scores = Mapping[str, float]
 """Scores of a validation by name. `loss` is always among them, and lower is better; for all others higher is better."""
@@ -36,8 +37,11 @@ class Task(Protocol):
     def item(self) -> str:
         """The name of an item of a batch, in the singular."""
 
-    def batches(self, epoch: int) -> Sequence[Any]:
-        """All batches of an epoch in the order of their use, always the same for the same epoch."""
+    def windows(self, epoch: int) -> int:
+        """The number of windows, at least one, that an epoch is cut into so that their batches fit into memory."""
+
+    def batches(self, epoch: int, window: int) -> Sequence[Any]:
+        """All batches of a window in the order of their use, always the same for the same epoch and window."""
 
     def size(self, batch: Any) -> Size:
         """The size of a batch; `predicted` is the count that `loss` returns."""
@@ -45,14 +49,21 @@ class Task(Protocol):
     def halves(self, batch: Any) -> Sequence[Any]:
         """The batch in two halves, for a GPU that cannot hold it whole; a batch of one item stays as it is."""
 
-    def loss(self, model: Model, batch: Any) -> tuple[Tensor, int]:
-        """The summed loss of a batch in nats, and the number of pieces it is a sum over."""
+    def load(self, batch: Any, epoch: int, pin: bool = False) -> Any:
+        """The content of a batch, for `loss`; other threads call it.
 
-    def validate(self, model: Model) -> Any:
-        """Facts about a model in evaluation mode. The facts of two parts of the dev set add up with +."""
+        Args:
+            pin: whether its tensors are in page-locked memory, from which a GPU can fetch them.
+        """
+
+    def loss(self, model: Model, content: Any) -> tuple[Tensor, int]:
+        """The summed loss of a loaded batch in nats, and the number of pieces it is a sum over."""
+
+    def validate(self, model: Model, share: Share) -> Any:
+        """Facts about a model in evaluation mode on a share of the dev set. The facts of all shares add up with +."""
 
     def score(self, facts: Any) -> Scores:
-        """The scores that follow from the facts of a whole dev set."""
+        """The scores that follow from the facts of a whole dev set; ValueError if they show that training failed."""
 
     def shown(self, scores: Scores) -> str:
         """The scores as people read them."""
@@ -65,5 +76,5 @@ class TaskLoss(nn.Module):
         super().__init__()
         self.model, self.task = model, task
 
-    def forward(self, batch: Any) -> tuple[Tensor, int]:
-        return self.task.loss(self.model, batch)
+    def forward(self, content: Any) -> tuple[Tensor, int]:
+        return self.task.loss(self.model, content)

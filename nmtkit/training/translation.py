@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmtkit.batches.batch import epoch_batches, make_batch
+from nmtkit.batches.batch import Batch, epoch_batches, make_batch
 from nmtkit.batches.corpus import Corpus
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import Share
 from nmtkit.training.task import Scores, Size
-from nmtkit.training.validation import DevSet, Validation, validate
+from nmtkit.training.validation import DevSet, Validation, validate, warn_of_guessing
 from nmtkit.translator import Translator
 
 
@@ -38,7 +39,10 @@ class TranslationTask:
     def item(self) -> str:
         return "pair"
 
-    def batches(self, epoch: int) -> Sequence[list[int]]:
+    def windows(self, epoch: int) -> int:
+        return 1
+
+    def batches(self, epoch: int, window: int) -> Sequence[list[int]]:
         return epoch_batches(self.corpus, self.options.batch_tokens, self.options.seed, epoch)
 
     def size(self, batch: list[int]) -> Size:
@@ -49,18 +53,25 @@ class TranslationTask:
         middle = len(batch) // 2
         return [batch[:middle], batch[middle:]] if middle else [batch]
 
-    def loss(self, model: Model, batch: list[int]) -> tuple[Tensor, int]:
-        pairs = make_batch(self.corpus, batch).to(model.device)
+    def load(self, batch: list[int], epoch: int, pin: bool = False) -> Batch:
+        pairs = make_batch(self.corpus, batch)
+        return pairs.pinned() if pin else pairs
+
+    def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
+        pairs = content.to(model.device)
         memory = model.encode(pairs.source_BS, pairs.mask_BS)
         loss = model.decode(memory, pairs.target_in_BT).loss(pairs.target_out_BT, self.options.label_smoothing)
-        return loss, self.size(batch).predicted
+        return loss, content.predicted
 
-    def validate(self, model: Model) -> Validation:
+    def validate(self, model: Model, share: Share) -> Validation:
         settings = validation_settings(self.options)
-        return validate(Translator(model, self.tokenizer, settings), self.dev, settings, self.options.batch_tokens)
+        translator = Translator(model, self.tokenizer, settings)
+        return validate(translator, self.dev, share, self.options.batch_tokens)
 
     def score(self, facts: Validation) -> Scores:
-        return facts.scores()
+        scores = facts.scores()
+        warn_of_guessing(scores["loss"], self.tokenizer.target.size - 2)  # all but PAD and BOS
+        return scores
 
     def shown(self, scores: Scores) -> str:
         return f"dev loss {scores['loss']:.3f} nats a piece, BLEU {scores['bleu']:.2f}"

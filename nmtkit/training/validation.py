@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ import torch
 from nmtkit.batches.batch import group, make_batch
 from nmtkit.batches.corpus import Corpus
 from nmtkit.console import warn
-from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import bleu
 from nmtkit.models.interface import Stepper
+from nmtkit.training.ranks import Share
 from nmtkit.translator import Translator
 
 
@@ -53,10 +53,10 @@ class Validation:
 
 
 @torch.no_grad()
-def dev_loss(model: Stepper[Any, Any], corpus: Corpus, batch_tokens: int) -> float:
-    """Sum of −log P of the target pieces, including EOS, in nats."""
+def dev_loss(model: Stepper[Any, Any], corpus: Corpus, chosen: Iterable[int], batch_tokens: int) -> float:
+    """Sum of −log P of the target pieces of the chosen pairs, including EOS, in nats."""
     source, target = corpus.source.lengths, corpus.target.lengths
-    order = sorted(range(len(corpus)), key=lambda index: (target[index], source[index]))
+    order = sorted(chosen, key=lambda index: (target[index], source[index]))
     total = 0.0
     for indices in group(source, target, order, batch_tokens):
         batch = make_batch(corpus, indices).to(model.device)
@@ -65,18 +65,26 @@ def dev_loss(model: Stepper[Any, Any], corpus: Corpus, batch_tokens: int) -> flo
     return total
 
 
-def validate(translator: Translator, dev: DevSet, settings: SearchSettings, batch_tokens: int) -> Validation:
-    """Loss and outputs of the model in evaluation mode; refuses or warns of a loss that shows divergence."""
-    loss, pieces = dev_loss(translator.model, dev.corpus, batch_tokens), sum(dev.corpus.target.lengths)
-    check_loss(loss / pieces, translator.tokenizer.target.size - 2)  # all but PAD and BOS
-    results = translator.search(dev.source_lines, settings, None)  # over-long lines were counted before training
-    return Validation(loss, pieces, tuple(best.text for best, *_ in results), tuple(dev.target_lines))
+def validate(translator: Translator, dev: DevSet, share: Share, batch_tokens: int) -> Validation:
+    """Loss and outputs of the model in evaluation mode, with its default search, on a share of the dev set."""
+    pairs, lines = share.of(len(dev.corpus)), share.of(len(dev.target_lines))
+    loss = dev_loss(translator.model, dev.corpus, pairs, batch_tokens)
+    check_finite(loss)
+    sources = dev.source_lines[lines.start : lines.stop]
+    results = translator.search(sources, translator.defaults, None)  # over-long lines were counted before training
+    pieces = sum(dev.corpus.target.lengths[pair] for pair in pairs)
+    references = dev.target_lines[lines.start : lines.stop]
+    return Validation(loss, pieces, tuple(best.text for best, *_ in results), tuple(references))
 
 
-def check_loss(loss: float, pieces: int) -> None:
-    """Refuse a loss that is not finite, and warn of one that is worse than guessing among `pieces` pieces."""
+def check_finite(loss: float) -> None:
+    """Refuse a loss that shows that the weights are lost, before anything is translated with them."""
     if not math.isfinite(loss):
         raise ValueError(f"the dev loss is {loss}, so the training has diverged: train anew with a lower learning_rate")
+
+
+def warn_of_guessing(loss: float, pieces: int) -> None:
+    """Warn of a loss that is worse than guessing among `pieces` pieces."""
     if loss > math.log(pieces):
         warn(
             f"the dev loss {loss:.3f} is above the {math.log(pieces):.3f} of mere guessing: the model has learned "

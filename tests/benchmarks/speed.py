@@ -27,10 +27,12 @@ from nmtkit.models.build import build, parameters
 from nmtkit.models.options import preset
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
-from nmtkit.training.loop import add_gradients, make_optimizer
+from nmtkit.training.feed import Feed, Place
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import ALONE
 from nmtkit.training.task import TaskLoss
 from nmtkit.training.translation import TranslationTask
+from nmtkit.training.updater import Updater
 from nmtkit.training.validation import DevSet
 
 OF_THE_SOURCE = ("encoder.", "decoder.attention.score.key.", "decoder.attention.key.", "decoder.attention.value.")
@@ -96,8 +98,8 @@ def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: i
     torch.manual_seed(1)
     size = tokenizer.source.size
     model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train()
-    optimizer = make_optimizer(model, TrainingOptions())
-    loss = TaskLoss(model, TranslationTask(corpus, DevSet([], [], corpus), tokenizer, TrainingOptions()))
+    task = TranslationTask(corpus, DevSet([], [], corpus), tokenizer, TrainingOptions())
+    updater = Updater(TaskLoss(model, task), TrainingOptions(), ALONE)
     batches = epoch_batches(corpus, 4096, seed=1, epoch=0)[:updates]
     source = sum(corpus.source.lengths[index] for indices in batches for index in indices)
     target = sum(corpus.target.lengths[index] for indices in batches for index in indices)
@@ -105,11 +107,9 @@ def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: i
     for _ in range(2):
         peak.measure()
         started = time.perf_counter()
-        for indices in batches:
-            add_gradients(loss, [indices])
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        with Feed(task, Place(), accumulate=1) as feed:
+            for step, work in zip(range(1, updates + 1), feed):
+                updater.update(work, step)
     seconds = time.perf_counter() - started
     peak.measure()
     p_enc, p_dec = weights_passed(model)

@@ -72,6 +72,7 @@ def test_the_file_has_the_sections_and_keys_that_earlier_versions_read(tmp_path:
     assert written["tokenizer"]["made_by"] == {"vocab_size": 300, "kind": "bpe", "joint": False, "max_lines": None}
     assert list(written["provenance"]) == [
         "nmtkit", "torch", "python", "machine", "device", "threads", "command", "started", "files", "pairs",
+        "processes",
     ]  # fmt: skip
     assert written["languages"] == {"source": "fr", "target": "en"} and written["training"]["seed"] == 3
     assert written["provenance"]["pairs"] == {"train": 9, "dev": 4}

@@ -41,11 +41,14 @@ from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.data import Data
+from nmtkit.training.feed import Loaded, Place, Work
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.recipe import train
 from nmtkit.training.run import Run
 from nmtkit.training.state import KIND, RunState
+from nmtkit.training.task import Task, TaskLoss
+from nmtkit.training.updater import add_gradients
 
 torch.set_num_threads(1)
 
@@ -290,6 +293,22 @@ def _arrange(wanted: str, number: int, sign: int) -> None:
     os.replace = watched(os.replace, lambda _, target: f"replacing {file_name(target)}")
     pathlib.Path.unlink = watched(pathlib.Path.unlink, lambda path: f"unlinking {file_name(path)}")  # type: ignore[method-assign]
     pathlib.Path.write_bytes = write_bytes  # type: ignore[method-assign, assignment]
+
+
+TIMES = {"seconds", "tokens_per_second", "waiting", "waited"}
+"""Facts of a run that depend on the clock."""
+
+
+def work(task: Task, *batches: Any, epoch: int = 0) -> Work:
+    """The work of an update of these batches."""
+    own = [Loaded((number,), batch, task.load(batch, epoch)) for number, batch in enumerate(batches)]
+    return Work(Place(epoch), batches, own)
+
+
+def add(loss: TaskLoss, *batches: Any, seed: int = 1, step: int = 1) -> float:
+    """The mean loss of batches as one update, whose gradient is added to the parameters'."""
+    pieces = sum(loss.task.size(batch).predicted for batch in batches)
+    return add_gradients(loss, work(loss.task, *batches), pieces, (seed, step)).item()
 
 
 def only_line(error: BaseException, *parts: Any) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.training_toys import changed, fingerprint, fingerprints, only_line, state_of, tokenizer, toy_run
+from support.training_toys import TIMES, changed, fingerprint, fingerprints, only_line, state_of, tokenizer, toy_run
 
 from nmtkit import checkpoint
 from nmtkit.files import sha256
@@ -24,7 +24,6 @@ from nmtkit.training.state import KIND, SNAPSHOT, RunState
 
 UPDATES = 8
 SETTINGS = {"validate_every": 4, "snapshot_every": 2, "save_every": 2, "average": 2, "log_every": 3}
-TIMES = {"seconds", "tokens_per_second"}
 
 
 @pytest.fixture(autouse=True)

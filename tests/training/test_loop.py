@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.training_toys import FAMILIES, corpus, model, parallel, tokenizer
+from support.training_toys import add as added
 from torch import Tensor
 
 from nmtkit.batches.batch import Batch, epoch_batches, make_batch
@@ -20,12 +21,15 @@ from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.checkpoint import unique_weights
 from nmtkit.models.interface import Model
 from nmtkit.specials import PAD
+from nmtkit.training.feed import Work
 from nmtkit.training.history import read_history
-from nmtkit.training.loop import Trainer, add_gradients, make_optimizer
+from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import ALONE, Share
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.task import TaskLoss
 from nmtkit.training.translation import TranslationTask
+from nmtkit.training.updater import IN_A_ROW, make_optimizer
 from nmtkit.training.validation import DevSet
 from nmtkit.translator import Translator
 
@@ -55,7 +59,7 @@ def task(smoothing: float = 0.1, pairs: Corpus = PAIRS, **options: Any) -> Trans
 
 def add(made: Model, *parts: Sequence[int], smoothing: float = 0.1) -> float:
     """The mean loss of batches of pairs, whose gradient is added to the parameters'."""
-    return add_gradients(TaskLoss(made, task(smoothing)), [list(part) for part in parts])
+    return added(TaskLoss(made, task(smoothing)), *(list(part) for part in parts))
 
 
 def gradients(made: Model) -> dict[str, Tensor]:
@@ -193,7 +197,7 @@ class Told(TranslationTask):
 
     say: Callable[[dict[str, Tensor]], dict[str, float]]
 
-    def validate(self, made: Model) -> Any:
+    def validate(self, made: Model, share: Share) -> Any:
         assert not made.training
         return {name: tensor.clone() for name, tensor in unique_weights(made).items()}
 
@@ -284,10 +288,15 @@ def test_every_pair_is_seen_once_an_epoch(accumulate: int, tmp_path: Path, monke
         return make(pairs, indices)
 
     monkeypatch.setattr("nmtkit.training.translation.make_batch", remember)
+    works: list[Work] = []
+    update = watch.trainer._update
+    watch.trainer._update = lambda work: (works.append(work), update(work))  # type: ignore
     watch.trainer.run()
     assert per_epoch >= 4
-    assert seen[:per_epoch] == epoch_batches(PAIRS, 30, 1, 0) and seen[per_epoch:] == epoch_batches(PAIRS, 30, 1, 1)
-    assert sorted(index for batch in seen[per_epoch:] for index in batch) == list(range(len(PAIRS)))
+    used = [batch for work in works for batch in work.batches]
+    assert used[:per_epoch] == epoch_batches(PAIRS, 30, 1, 0) and used[per_epoch:] == epoch_batches(PAIRS, 30, 1, 1)
+    assert sorted(index for batch in used[per_epoch:] for index in batch) == list(range(len(PAIRS)))
+    assert seen[: len(used)] == used, "what is loaded is what is used"
     assert len(watch.weights) == 2 * updates
 
 
@@ -314,30 +323,66 @@ def test_the_optimizer_has_every_weight_once() -> None:
     assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in made.parameters())
 
 
-def test_a_loss_that_is_no_number_names_the_update_and_the_fix(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, learning_rate=0.5, validate_every=3)
-    make = watch.trainer._update
-
-    def spoil(indices: list[list[int]]) -> None:
-        if watch.trainer.position.step == 3:
-            next(watch.model.parameters()).data.fill_(math.nan)
-        make(indices)
-
-    watch.trainer._update = spoil  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match=r"nan at update 4: .*learning_rate = 0\.5") as caught:
-        watch.trainer.run()
-    assert "\n" not in str(caught.value) and len(watch.weights) == 3
+def spoiled(folder: Path, failing: range, **options: Any) -> Watch:
+    """A trainer whose gradient is no number in some updates."""
+    watch = Watch(folder, learning_rate=0.5, **options)
+    first = next(watch.model.parameters())
+    first.register_hook(lambda slope: slope * (math.nan if watch.trainer.position.step in failing else 1))
+    return watch
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
-def test_a_gradient_that_is_no_number_does_not_reach_the_weights(clip_norm: float, tmp_path: Path) -> None:
-    watch = Watch(tmp_path, learning_rate=0.5, clip_norm=clip_norm)
-    first = next(watch.model.parameters())
-    before = first.detach().clone()
-    first.register_hook(lambda gradient: gradient * math.nan)
-    with pytest.raises(ValueError, match=r"gradient is nan at update 1: lower learning_rate = 0\.5"):
+def test_an_update_whose_gradient_is_no_number_is_left_out(clip_norm: float, tmp_path: Path) -> None:
+    watch = spoiled(tmp_path, range(2, 4), clip_norm=clip_norm, log_every=3)
+    watch.trainer.run()
+    same = [
+        all(torch.equal(before[name], after[name]) for name in before)
+        for before, after in zip(watch.weights, watch.weights[1:], strict=False)
+    ]
+    assert same == [False, True, True, False, False]
+    states = watch.trainer.optimizer.state_dict()["state"].values()
+    assert {float(state["step"]) for state in states} == {4.0}
+    assert [line["skipped"] for line in read_history(tmp_path / "history.jsonl") if "skipped" in line] == [1, 1]
+
+
+def test_a_loss_that_is_no_number_is_left_out_too(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, log_every=6, validate_every=6)
+    make = watch.trainer._update
+    losses = []
+
+    def spoil(work: Work) -> None:
+        first, step = next(watch.model.parameters()), watch.trainer.position.step
+        value = first.detach().clone()
+        if step == 3:
+            first.data.fill_(math.nan)
+        else:
+            losses.append(numpy_loss(watch.model, [i for batch in work.batches for i in batch], 0.1))
+        make(work)
+        if step == 3:
+            assert first.isnan().all()
+            first.data.copy_(value)
+
+    watch.trainer._update = spoil  # type: ignore[method-assign]
+    watch.trainer.run()
+    [line] = [line for line in read_history(tmp_path / "history.jsonl") if "skipped" in line]
+    assert line["skipped"] == 1
+    batches = [*epoch_batches(PAIRS, 40, 1, 0), *epoch_batches(PAIRS, 40, 1, 1)][:6]
+    sizes = [targets(batch) for step, batch in enumerate(batches) if step != 3]
+    mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
+    assert line["train_loss"] == pytest.approx(mean, abs=1e-4)
+
+
+def test_many_of_them_in_a_row_name_the_update_and_the_fix(tmp_path: Path) -> None:
+    watch = spoiled(tmp_path, range(3, 99), updates=60, validate_every=60)
+    with pytest.raises(ValueError, match=rf"up to update {3 + IN_A_ROW} .*learning_rate = 0\.5") as caught:
         watch.trainer.run()
-    assert torch.equal(first, before) and watch.trainer.state.step() == 0
+    assert "\n" not in str(caught.value) and watch.trainer.state.step() == 0
+
+
+def test_others_in_between_break_the_row(tmp_path: Path) -> None:
+    watch = spoiled(tmp_path, range(1, IN_A_ROW), updates=IN_A_ROW + 3, validate_every=60)
+    watch.trainer.run()
+    assert watch.trainer.position.step == IN_A_ROW + 3
 
 
 SEQUENCES = [
@@ -380,7 +425,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 ) -> None:
     watch = Watch(tmp_path, updates=4)
     told = iter(scores)
-    watch.trainer.validate = lambda weights: dict(zip(("bleu", "loss"), next(told), strict=True))
+    watch.trainer.validate = lambda weights, ranks=ALONE: dict(zip(("bleu", "loss"), next(told), strict=True))
     kept: list[tuple[int, bool]] = []
     watch.trainer.keep = lambda weights, scores, step, better: kept.append((step, better))
     watch.trainer.run()
@@ -391,7 +436,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 def test_a_falling_loss_at_bleu_0_does_not_end_a_run(tmp_path: Path) -> None:
     watch = Watch(tmp_path, updates=6, patience=2)
     losses = iter([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
-    watch.trainer.validate = lambda weights: {"bleu": 0.0, "loss": next(losses)}
+    watch.trainer.validate = lambda weights, ranks=ALONE: {"bleu": 0.0, "loss": next(losses)}
     watch.trainer.keep = lambda *_: None
     watch.trainer.run()
     assert watch.trainer.position.step == 6
@@ -440,10 +485,10 @@ def test_progress_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     losses = []
     trainer_update = watch.trainer._update
 
-    def measure(batches: list[list[int]]) -> None:
+    def measure(work: Work) -> None:
         if watch.trainer.position.step < 2:
-            losses.append(numpy_loss(watch.model, [i for batch in batches for i in batch], 0.0))
-        trainer_update(batches)
+            losses.append(numpy_loss(watch.model, [i for batch in work.batches for i in batch], 0.0))
+        trainer_update(work)
 
     watch.trainer._update = measure  # type: ignore[method-assign]
     watch.trainer.run()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import Share
 from nmtkit.training.task import Scores, Size
 
 POINTS = torch.linspace(-1, 1, 24).unsqueeze(1)
@@ -30,9 +31,12 @@ class Line:
     def item(self) -> str:
         return "point"
 
-    def batches(self, epoch: int) -> Sequence[Tensor]:
+    def windows(self, epoch: int) -> int:
+        return 2
+
+    def batches(self, epoch: int, window: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self.seed + epoch)
-        return torch.randperm(len(POINTS), generator=generator).split(7)
+        return torch.randperm(len(POINTS), generator=generator).split(12)[window].split(7)
 
     def size(self, batch: Tensor) -> Size:
         return Size(len(batch), len(batch), 2 * len(batch))
@@ -40,19 +44,31 @@ class Line:
     def halves(self, batch: Tensor) -> Sequence[Tensor]:
         return [half for half in batch.tensor_split(2) if len(half)]
 
-    def loss(self, model: Any, batch: Tensor) -> tuple[Tensor, int]:
-        return (model(POINTS[batch]) - VALUES[batch]).square().sum(), len(batch)
+    def load(self, batch: Tensor, epoch: int, pin: bool = False) -> tuple[Tensor, Tensor]:
+        assert not pin
+        return POINTS[batch], VALUES[batch]
 
-    def validate(self, model: Any) -> float:
+    def loss(self, model: Any, content: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+        points, values = content
+        return (model(points) - values).square().sum(), len(points)
+
+    def validate(self, model: Any, share: Share) -> float:
         assert not model.training
+        own = list(share.of(len(POINTS)))
         with torch.no_grad():
-            return float((model(POINTS) - VALUES).square().sum())
+            return float((model(POINTS[own]) - VALUES[own]).square().sum())
 
     def score(self, facts: float) -> Scores:
         return {"loss": facts / len(POINTS)}
 
     def shown(self, scores: Scores) -> str:
         return f"error {scores['loss']:.4f}"
+
+
+class Slope(nn.Linear):
+    """The model: a slope and an intercept."""
+
+    device = torch.device("cpu")
 
 
 def options(updates: int) -> TrainingOptions:
@@ -64,7 +80,7 @@ def trained(folder: Path, *updates: int) -> Trainer:
     """Trained for so many updates, and then gone on with."""
     for number in updates:
         torch.manual_seed(1)
-        made: Any = nn.Linear(1, 1)
+        made: Any = Slope(1, 1)
         trainer = Trainer(made, Line(), options(number), folder, lambda *_: None)
         trainer.resume()
         trainer.run()
@@ -77,7 +93,7 @@ def test_another_task_is_learned(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (weight, bias) == (pytest.approx(3, abs=0.05), pytest.approx(-1, abs=0.05))
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert {name for line in lines for name in line if name.startswith("dev_")} == {"dev_loss"}
-    assert lines[-1]["epoch"] == 199 // 4, "four batches an epoch"
+    assert lines[-1]["epoch"] == 199 // 4, "two windows of two batches an epoch"
     assert "validation at update 200: error 0.0000" in capsys.readouterr().err
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import pytest
 import torch
 from support.training_toys import corpus, model, parallel, tokenizer
@@ -10,6 +13,7 @@ from nmtkit.batches.batch import epoch_batches
 from nmtkit.batches.corpus import load_corpus
 from nmtkit.evaluation.metrics import bleu
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import WHOLE, Share
 from nmtkit.training.task import Size, TaskLoss
 from nmtkit.training.translation import TranslationTask, validation_settings
 from nmtkit.training.validation import DevSet, Validation
@@ -27,11 +31,11 @@ TASK = TranslationTask(PAIRS, dev(0, 8), tokenizer(), OPTIONS)
 
 
 def test_batches_are_those_of_the_epoch() -> None:
-    assert TASK.batches(0) == epoch_batches(PAIRS, 40, 3, 0) != TASK.batches(1)
+    assert TASK.batches(0, 0) == epoch_batches(PAIRS, 40, 3, 0) != TASK.batches(1, 0)
 
 
 def test_sizes_count_every_piece_once() -> None:
-    sizes = [TASK.size(batch) for batch in TASK.batches(0)]
+    sizes = [TASK.size(batch) for batch in TASK.batches(0, 0)]
     assert sum(size.items for size in sizes) == 12
     assert sum(size.predicted for size in sizes) == sum(len(PAIRS.target[index]) for index in range(12))
     assert sum(size.read for size in sizes) == sum(len(PAIRS.source[index]) for index in range(12))
@@ -47,25 +51,26 @@ def test_halves_are_the_batch_in_its_order(batch: list[int]) -> None:
 
 def test_the_forward_pass_of_model_and_task_is_the_loss_with_the_count_of_the_size() -> None:
     made, batch = model(shake=0.3).double().eval(), [0, 3, 5]
-    loss, count = TaskLoss(made, TASK)(batch)
+    loss, count = TaskLoss(made, TASK)(TASK.load(batch, 0))
     assert count == TASK.size(batch).predicted
-    one_by_one = sum(float(TASK.loss(made, [index])[0]) for index in batch)
+    one_by_one = sum(float(TASK.loss(made, TASK.load([index], 0))[0]) for index in batch)
     assert float(loss) == pytest.approx(one_by_one, abs=1e-9)
     loss.backward()
     assert all(parameter.grad is not None for parameter in made.parameters())
     assert [id(one) for one in TaskLoss(made, TASK).parameters()] == [id(one) for one in made.parameters()]
 
 
-def test_the_facts_of_two_parts_add_up_to_those_of_the_whole() -> None:
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 11])
+def test_the_facts_of_all_shares_add_up_to_those_of_the_whole(size: int) -> None:
     made = model(shake=0.4).double().eval()
-    whole = TASK.validate(made)
-    first, second = (
-        TranslationTask(PAIRS, part, tokenizer(), OPTIONS).validate(made) for part in (dev(0, 3), dev(3, 8))
-    )
-    both = first + second
-    assert both.loss == pytest.approx(whole.loss, abs=1e-9) and both.pieces == whole.pieces
-    assert (both.outputs, both.references) == (whole.outputs, whole.references)
-    assert TASK.score(both) == pytest.approx(TASK.score(whole))
+    whole = TASK.validate(made, WHOLE)
+    facts = [TASK.validate(made, Share(rank, size)) for rank in range(size)]
+    added = functools.reduce(operator.add, facts)
+    assert added.loss == pytest.approx(whole.loss, abs=1e-9) and added.pieces == whole.pieces
+    assert (added.outputs, added.references) == (whole.outputs, whole.references)
+    assert whole.references == tuple(TASK.dev.target_lines)
+    assert TASK.score(added) == pytest.approx(TASK.score(whole))
+    assert max(len(part.outputs) for part in facts) == -(-8 // size)
 
 
 def test_scores_are_a_mean_and_bleu() -> None:
@@ -83,5 +88,5 @@ def test_the_search_of_the_validation_is_the_options() -> None:
 def test_validation_leaves_the_weights_alone() -> None:
     made = model(shake=0.4).eval()
     before = [parameter.clone() for parameter in made.parameters()]
-    TASK.validate(made)
+    TASK.validate(made, WHOLE)
     assert all(torch.equal(one, other) for one, other in zip(before, made.parameters(), strict=True))

@@ -1,0 +1,149 @@
+"""An update of the weights: gradients of all batches, added up over the processes, clipped, one step of Adam.
+
+The random numbers of dropout depend on the seed, the update, and the number of the batch in it, whichever process
+computes it. What is measured stays on the device until `read`, so that a GPU never waits for Python.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmtkit.console import warn
+from nmtkit.models.interface import Model
+from nmtkit.training.feed import Loaded, Work
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.ranks import Ranks
+from nmtkit.training.schedule import learning_rate
+from nmtkit.training.task import TaskLoss
+from nmtkit.words import counted
+
+IN_A_ROW = 20
+"""Number of updates that may fail one after another: float16 needs some to find the scale of its gradients."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Sums over the updates since the last reading.
+
+    Attributes:
+        loss: summed over the pieces predicted, in nats.
+        predicted: number of pieces predicted.
+        norm: norms of the gradients, before they were clipped.
+        skipped: number of updates left out because loss or gradient was not finite; they add to no other sum.
+    """
+
+    loss: float
+    predicted: int
+    norm: float
+    skipped: int
+
+
+class Updater:
+    """Makes the updates of a run.
+
+    Args:
+        loss: model and task.
+    """
+
+    def __init__(self, loss: TaskLoss, options: TrainingOptions, ranks: Ranks) -> None:
+        self.loss, self.options, self.ranks = loss, options, ranks
+        self.optimizer = make_optimizer(loss.model, options)
+        self._sums = torch.zeros(4, dtype=torch.float64, device=loss.model.device)
+        self._in_a_row = torch.zeros((), dtype=torch.int64, device=loss.model.device)
+
+    def update(self, work: Work, step: int) -> float:
+        """Make update number `step`, or none if loss or gradient is not finite; returns the learning rate."""
+        options, model = self.options, self.loss.model
+        pieces = sum(self.loss.task.size(batch).predicted for batch in work.batches)
+        loss = self._gradients(work, pieces, step)
+        limit = options.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit, foreach=True)
+        failed = ~(torch.isfinite(norm) & torch.isfinite(loss))
+        rate = learning_rate(step, options.learning_rate, options.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.found_inf = failed.float()  # type: ignore[attr-defined]  # a fused step then changes nothing
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        good = (~failed).double()
+        sums = torch.stack((loss.nan_to_num(0, 0, 0) * pieces, good * pieces, norm.double().nan_to_num(0, 0, 0), good))
+        self._sums += sums * good
+        self._in_a_row = (self._in_a_row + 1) * failed
+        return rate
+
+    def read(self, step: int, updates: int) -> Reading:
+        """What has been measured since the last reading, `updates` updates ago.
+
+        Raises:
+            ValueError: if the last updates were all left out.
+        """
+        loss, predicted, norm, good = self._sums.tolist()
+        self._sums.zero_()
+        if (failed := int(self._in_a_row)) >= IN_A_ROW:
+            raise ValueError(
+                f"{failed} updates in a row up to update {step} had a loss or a gradient that is not finite: lower "
+                f"learning_rate = {self.options.learning_rate}"
+            )
+        return Reading(loss, int(predicted), norm, updates - int(good))
+
+    def _gradients(self, work: Work, pieces: int, step: int) -> Tensor:
+        """The mean loss per piece of an update, whose gradient the parameters get; the same in all processes."""
+        loss = add_gradients(self.loss, work, pieces, (self.options.seed, step))
+        if self.ranks.several:
+            parameters = list(self.loss.model.parameters())
+            used = torch.tensor([int(parameter.grad is not None) for parameter in parameters])
+            gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            self.ranks.sum_([*gradients, loss, used])
+            for parameter, gradient, users in zip(parameters, gradients, used.tolist(), strict=True):
+                parameter.grad = gradient if users else None
+        return loss
+
+
+def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay, in one fused kernel."""
+    betas = (options.adam_beta1, options.adam_beta2)
+    return torch.optim.AdamW(
+        model.parameters(), options.learning_rate, betas, eps=1e-9, weight_decay=options.weight_decay, fused=True
+    )
+
+
+def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]) -> Tensor:
+    """This process's share of the mean loss per piece, in nats, on the model's device; its gradient is added.
+
+    If the GPU runs out of memory, the batches are split in two and tried again from the start.
+
+    Args:
+        pieces: number of pieces that the update predicts in all processes.
+        seed: seed of the run, and number of the update.
+    """
+    total = torch.zeros((), dtype=torch.float64, device=loss.model.device)
+    try:
+        for part in work.own:
+            seed_dropout(*seed, *part.number)
+            summed, _ = loss(part.content)
+            mean = summed / pieces
+            mean.backward()
+            total += mean.detach()
+        return total
+    except torch.OutOfMemoryError:
+        sizes = [loss.task.size(part.batch).items for part in work.own]
+        if max(sizes) == 1:
+            raise
+    warn(f"out of memory: a batch of {counted(max(sizes), loss.task.item)} is split in two")
+    loss.zero_grad(set_to_none=True)
+    halves = [
+        Loaded((*part.number, side), half, loss.task.load(half, work.after.epoch))
+        for part in work.own
+        for side, half in enumerate(loss.task.halves(part.batch))
+    ]
+    return add_gradients(loss, replace(work, own=halves), pieces, seed)
+
+
+def seed_dropout(*numbers: int) -> None:
+    """Let torch's random numbers follow from these numbers, on the CPU and on all GPUs."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
