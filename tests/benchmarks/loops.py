@@ -30,8 +30,8 @@ from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import RecurrentOptions, preset
 from nmtkit.specials import PAD
-from nmtkit.training.loop import make_optimizer
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.updater import make_optimizer
 
 SMOOTHING = 0.1
 ROUNDS = 3

@@ -108,7 +108,7 @@ def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: i
         peak.measure()
         started = time.perf_counter()
         with Feed(task, Place(), accumulate=1) as feed:
-            for step, work in zip(range(1, updates + 1), feed):
+            for step, work in zip(range(1, updates + 1), feed, strict=False):
                 updater.update(work, step)
     seconds = time.perf_counter() - started
     peak.measure()
