@@ -18,7 +18,7 @@ from nmtkit.cli.parameters import DeviceFlags, count, given, real, takes, usage
 from nmtkit.cli.streams import write_result
 from nmtkit.console import note, set_quiet
 from nmtkit.models.options import DROPOUT, PRESETS
-from nmtkit.settings import bounds
+from nmtkit.settings import bounds, shown
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training.config import PRESET, Config
 from nmtkit.training.options import TrainingOptions
@@ -35,6 +35,20 @@ def _count(name: str, text: str) -> Any:
 def _real(name: str, text: str) -> Any:
     """An option for a number among the options of training."""
     return real(text, bounds(TrainingOptions, name), TRAINING, default=f"{getattr(USUAL, name)}")
+
+
+def _tokens(text: str) -> int:
+    """The number of pieces of a batch; 0 for auto."""
+    if str(text) == "auto":
+        return 0
+    within = bounds(TrainingOptions, "batch_tokens")
+    try:
+        number = int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a whole number nor auto") from None
+    if number not in within or not number:
+        raise typer.BadParameter(f"{shown(number)} is not possible: choose from 1 to {within.high:,}, or auto")
+    return number
 
 
 def _write_example(context: typer.Context, path: Path | None) -> None:
@@ -115,7 +129,17 @@ class TrainingFlags:
     """Options that set the fields of `TrainingOptions`."""
 
     updates: Annotated[int | None, _count("updates", "Optimiser steps; more continue a finished run.")]
-    batch_tokens: Annotated[int | None, _count("batch_tokens", "Most padded target pieces of a batch.")]
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            parser=_tokens,
+            metavar="N|auto",
+            help="Most padded target pieces of a batch; auto: what the memory of a GPU holds.",
+            rich_help_panel=TRAINING,
+            show_default=f"{USUAL.batch_tokens}",
+        ),
+    ]
+    accumulate: Annotated[int | None, _count("accumulate", "Batches of an update, over all processes.")]
     learning_rate: Annotated[float | None, _real("learning_rate", "Peak learning rate, at the end of the warm-up.")]
     warmup: Annotated[int | None, _count("warmup", "Updates of linear growth.")]
     label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]

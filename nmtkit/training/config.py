@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PRESET = "transformer-small"
 TABLES = ("model", "training", "tokenizer")
 OF_TRAINING = (
-    *("updates", "batch_tokens", "learning_rate", "warmup", "label_smoothing", "validate_every", "average"),
-    *("patience", "seed"),
+    *("updates", "batch_tokens", "accumulate", "learning_rate", "warmup", "label_smoothing", "validate_every"),
+    *("average", "patience", "seed"),
 )
 SHORT: Mapping[str, tuple[str, str]] = {
     "vocab_size": ("tokenizer", "vocab_size"),

@@ -18,8 +18,8 @@ class TrainingOptions:
 
     Attributes:
         updates: steps of the optimiser; a finished run can be continued with more.
-        batch_tokens: most padded target pieces of a batch.
-        accumulate: batches whose gradients make one update.
+        batch_tokens: most padded target pieces of a batch; 0: 4096 on a CPU, what the memory holds on a GPU.
+        accumulate: batches whose gradients make one update, over all processes.
         learning_rate: peak learning rate, reached after the warm-up.
         warmup: updates of linear growth; from there on it falls with the inverse square root (Vaswani 2017, 5.3).
         label_smoothing: share of the target spread evenly (Szegedy 2016).
@@ -42,7 +42,7 @@ class TrainingOptions:
     """
 
     updates: Annotated[int, UPDATES] = 10_000
-    batch_tokens: Annotated[int, Within(1, 1_000_000)] = 4096
+    batch_tokens: Annotated[int, Within(0, 1_000_000)] = 4096
     accumulate: Annotated[int, Within(1, 10_000)] = 1
     learning_rate: Annotated[float, Within(0, 1, above=True, usual=0.001)] = 0.001
     warmup: Annotated[int, UPDATES] = 1000

@@ -16,6 +16,7 @@ from nmtkit.models.build import build, parameters
 from nmtkit.models.options import ModelOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
+from nmtkit.training.batch_size import ON_CPU
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.run import Run
@@ -86,13 +87,13 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     _warn_of_idle(ranks.share.size, run.training.accumulate)
     for path in run.data.paths().values():
         open_text(path).close()
+    stored = _stored(run)
+    run = settled(run, stored, device)
     source = run.data.paths()["train source"]
     features = width_of(read_features(source), str(source)) if run.data.vectors else None
     ready = run.ready(features)
-    stored, tokenizer = None, ready
-    if folder.begun(run.output):
-        folder.refuse_lost(run.output)
-        stored = checkpoint.read_options(run.output)
+    tokenizer = ready
+    if stored:
         tokenizer = folder.own_tokenizer(stored)
         given = ready or tokenizer
         refuse_changes(stored, _configuration(run, _tied(run.model, given.joint), given))
@@ -105,6 +106,27 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
     updates = RunState(run.output / folder.TRAINING).step()
     return Plan(run, device, model, tokenizer, features, sizes, stored, updates, ranks.share.size)
+
+
+def _stored(run: Run) -> FolderOptions | None:
+    """The options of the folder that the run continues; None for a new run."""
+    if not folder.begun(run.output):
+        return None
+    folder.refuse_lost(run.output)
+    return checkpoint.read_options(run.output)
+
+
+def settled(run: Run, stored: FolderOptions | None, device: torch.device) -> Run:
+    """The run with what its options leave open: as the folder has it, or as it suits the device.
+
+    What only a trial on a GPU can tell stays open.
+    """
+    training = run.training
+    if not training.batch_tokens:
+        open_tokens = ON_CPU if device.type == "cpu" else 0
+        tokens = stored.training(TrainingOptions).batch_tokens if stored else open_tokens
+        training = replace(training, batch_tokens=tokens)
+    return replace(run, training=training)
 
 
 def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:

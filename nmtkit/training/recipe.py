@@ -14,6 +14,7 @@ import platform
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -26,9 +27,11 @@ from nmtkit.console import note
 from nmtkit.devices import set_threads
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import parameters
+from nmtkit.models.interface import Model
 from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
+from nmtkit.training.batch_size import largest_batch
 from nmtkit.training.data import Texts, encode
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
@@ -50,15 +53,17 @@ def train(run: Run) -> None:
         texts = ranks.together(lambda: Texts.read(run.data.paths()))
         tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
         corpus, dev = ranks.together(lambda: encode(texts, run.data.paths(), tokenizer, *plan.limits()))
-        task = TranslationTask(corpus, dev, tokenizer, run.training)
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
+        plan = _with_batch_tokens(plan, model, ranks)
+        training = plan.run.training
+        task = TranslationTask(corpus, dev, tokenizer, training)
         pairs = Pairs(len(corpus), len(dev.corpus))
         ranks.from_first(lambda: _make_folder(plan, tokenizer))
         with files.locked(run.output) if ranks.first else nullcontext():
             options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
             keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)
-            trainer = Trainer(model, task, run.training, run.output, keep, run_hash, ranks)
+            trainer = Trainer(model, task, training, run.output, keep, run_hash, ranks)
             ranks.together(trainer.resume)
             ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))
             trainer.agree()
@@ -92,6 +97,17 @@ def _make_tokenizer(plan: Plan, texts: Texts, ranks: Ranks) -> Tokenizer:
     note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
     make = partial(train_tokenizer, texts.train_source, texts.train_target, options, seed, features)
     return Tokenizer.of_files(ranks.from_first(lambda: make().files()))
+
+
+def _with_batch_tokens(plan: Plan, model: Model, ranks: Ranks) -> Plan:
+    """The plan with the batch size that fits into the memory of every process's GPU, unless it has one."""
+    training = plan.run.training
+    if training.batch_tokens:
+        return plan
+    find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None)
+    tokens = ranks.together(find, min)
+    note(f"batches of {tokens} target pieces: the memory of {plan.device} holds no larger ones")
+    return replace(plan, run=replace(plan.run, training=replace(training, batch_tokens=tokens)))
 
 
 def _make_folder(plan: Plan, tokenizer: Tokenizer) -> None:

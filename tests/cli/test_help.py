@@ -37,7 +37,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "train": {
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("updates", "warmup", "validate_every", "average")},
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("learning_rate", "label_smoothing", "batch_tokens")},
-        **{f"--{name}": USUAL[name] for name in ("patience", "seed")},
+        **{f"--{name}": USUAL[name] for name in ("accumulate", "patience", "seed")},
         "--vocab-size": TokenizerOptions().vocab_size,
         "--tokenizer-kind": TokenizerOptions().kind,
         "--joint-vocab": "--joint-vocab",
@@ -111,7 +111,7 @@ def test_switches_and_arguments_have_no_type_and_values_a_name(command: str) -> 
         if one.param_type_name == "argument" or getattr(one, "is_flag", False):
             assert not (one.metavar or "") or one.param_type_name == "argument", flag(one)
         else:
-            assert re.fullmatch(r"[A-Z]+|[a-z]+(\|[a-z+]+)+|METRIC:X|[NX],[NX],…", one.metavar or ""), flag(one)
+            assert re.fullmatch(r"[A-Z]+|[a-z]+(\|[a-z+]+)+|METRIC:X|[NX],[NX],…|N\|auto", one.metavar or ""), flag(one)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

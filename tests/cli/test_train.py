@@ -40,7 +40,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     flags = ["--source-lang", "french", "--target-lang", "english", "--preset", "rnn-tiny", "--dropout", 0.25]
     flags += ["--vocab-size", 390, "--tokenizer-kind", "bpe", "--separate-vocab"]
     flags += ["--updates", 2, "--batch-tokens", 400, "--learning-rate", 0.002, "--warmup", 5, "--label-smoothing", 0.2]
-    flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu"]
+    flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu", "--accumulate", 2]
     outcome = run_here("train", *files, *flags, "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
     found = facts(tmp_path / "run")
@@ -51,10 +51,18 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     made = {"vocab_size": 390, "kind": "bpe", "joint": False, "max_lines": None}
     assert found["tokenizer"]["made_by"] == made
     expected = {"updates": 2, "batch_tokens": 400, "learning_rate": 0.002, "warmup": 5, "label_smoothing": 0.2}
-    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9}
+    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9, "accumulate": 2}
     assert {key: found["training"][key] for key in expected} == expected
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]
+
+
+def test_auto_is_a_batch_size(data: Data, tmp_path: Path) -> None:
+    flags = [*data.flags(tmp_path / "run"), *TRAINED, "--device", "cpu"]
+    assert run_here("train", *flags, "--batch-tokens", "auto", "--check").code == 0
+    for word, said in (("0", "from 1 to 1,000,000, or auto"), ("many", "neither a whole number nor auto")):
+        outcome = run_here("train", *flags, "--batch-tokens", word)
+        assert outcome.code == 2 and said in outcome.err and "--batch-tokens" in outcome.err
 
 
 def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) -> None:
