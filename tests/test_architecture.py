@@ -25,6 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "evaluation",
             "encoding",
             "files",
+            "packed",
             "settings",
             "memory",
             "devices",
@@ -49,6 +50,7 @@ WITHIN_A_LEVEL = {
     ("evaluation", "settings"),
     ("devices", "settings"),
     ("files", "encoding"),
+    ("files", "packed"),
     ("ragged", "specials"),
     ("features", "files"),
 }
@@ -77,6 +79,7 @@ WITHOUT_TORCH = (
     "evaluation",
     "encoding",
     "files",
+    "packed",
     "settings",
     "memory",
     "interrupts",

@@ -9,6 +9,7 @@ from pathlib import Path
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.console import note
 from nmtkit.features import is_features, read_sources
+from nmtkit.packed import stored
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.validation import DevSet
 from nmtkit.words import counted
@@ -48,9 +49,9 @@ class Data:
         return is_features(f"x.{self.source_lang}")
 
     def paths(self) -> dict[str, Path]:
-        """The four files by role ("train source" …)."""
+        """The four files by role ("train source" …); in place of one that is absent its packed form, if it exists."""
         return {
-            f"{part} {side}": Path(f"{prefix}.{language}")
+            f"{part} {side}": stored(Path(f"{prefix}.{language}"))
             for part, prefix in (("train", self.train), ("dev", self.dev))
             for side, language in (("source", self.source_lang), ("target", self.target_lang))
         }
