@@ -63,9 +63,32 @@ def _zstd(stream: BinaryIO, name: str) -> tuple[Any, type[Exception]]:
         except ImportError:
             continue
         if module == "zstandard":
-            return zstd.ZstdDecompressor().stream_reader(stream, read_across_frames=True), zstd.ZstdError
+            return _Frames(stream, zstd.ZstdDecompressor), zstd.ZstdError
         return zstd.ZstdFile(stream), zstd.ZstdError
     raise ValueError(f"{name}: is packed (zstd): pip install zstandard to read it, or unpack it with unzstd")
+
+
+class _Frames:
+    """What the frames of a zstd file hold, by the package zstandard, whose own reader passes over a missing end."""
+
+    def __init__(self, stream: BinaryIO, decompressor: Any) -> None:
+        self._stream, self._new = stream, lambda: decompressor().decompressobj()
+        self._frame, self._begun, self._content = self._new(), False, io.BytesIO()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, none at the end; EOFError if the last frame has no end."""
+        while not (block := self._content.read(size)):
+            if self._frame.eof:
+                packed, self._frame, self._begun = self._frame.unused_data, self._new(), False
+            else:
+                packed = b""
+            packed = packed or self._stream.read(BLOCK)
+            if not packed:
+                if self._begun:
+                    raise EOFError("its end is missing")
+                return b""
+            self._content, self._begun = io.BytesIO(self._frame.decompress(packed)), True
+        return block
 
 
 class _Content(io.RawIOBase):
