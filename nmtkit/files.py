@@ -112,12 +112,15 @@ def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> I
             yield line.decode("utf-8", errors="replace")
 
 
-def raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
+def raw_lines(stream: Iterable[bytes], name: str, read: int = 0) -> Iterator[bytes]:
     """The lines of a binary stream without their ends and without the byte order mark of the first.
 
     ValueError if the first line shows that the file is packed or has another encoding.
+
+    Args:
+        read: number of lines that were read from the stream before.
     """
-    for number, line in enumerate(stream):
+    for number, line in enumerate(stream, start=read):
         if number == 0:
             if reason := foreign(line):
                 raise ValueError(f"{name}: {reason}")
@@ -183,10 +186,13 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str], work: str = "training") -> Iterator[None]:
     """Lock a folder within the block; ValueError if another process holds the lock. It ends with the process at latest.
 
     On a file system or an operating system without such locks, nothing is locked.
+
+    Args:
+        work: what the lock is for, for the error message.
     """
     try:
         import fcntl
@@ -198,9 +204,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise ValueError(
-            f"{folder}: another training goes on in it; wait for its end or choose another folder"
-        ) from None
+        raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder") from None
     except OSError:
         pass
     try:

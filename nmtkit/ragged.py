@@ -87,7 +87,7 @@ class Ragged:
 class Joined:
     """Sequences of several parts one after another, as one `Ragged`."""
 
-    def __init__(self, parts: Sequence[Ragged]) -> None:
+    def __init__(self, parts: Sequence[Ragged | Joined]) -> None:
         self._parts = parts
         self._firsts = np.cumsum([0, *map(len, parts)])
 
@@ -130,7 +130,7 @@ class Joined:
             rows[place, : own.shape[1]], mask_BT[place, : mask.shape[1]] = own, mask
         return rows, mask_BT
 
-    def _split(self, index_B: NDArray[np.int64]) -> list[tuple[Ragged, NDArray[np.int64], NDArray[np.int64]]]:
+    def _split(self, index_B: NDArray[np.int64]) -> list[tuple[Ragged | Joined, NDArray[np.int64], NDArray[np.int64]]]:
         """The parts that some indices lie in, with the places of these indices and their numbers in the part."""
         part_B = np.searchsorted(self._firsts, index_B, side="right") - 1
         places = ((number, np.flatnonzero(part_B == number)) for number in range(len(self._parts)))
