@@ -50,6 +50,21 @@ def each_line(path: str | os.PathLike[str]) -> Iterator[str]:
             yield text
 
 
+class Lines:
+    """The lines of several texts, one text after another; they are read anew each time that they are asked for.
+
+    Args:
+        texts: paths of files, or lines.
+    """
+
+    def __init__(self, *texts: Path | Iterable[str]) -> None:
+        self._texts = texts
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            yield from each_line(text) if isinstance(text, Path) else text
+
+
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a TOML file; ValueError in one line for anything else."""
     with _open_config(path) as stream:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from nmtkit.batches.preparation import Job, prepare, processes, size_of
-from nmtkit.batches.shards import NAMES, Facts, read_facts, verify
+from nmtkit.batches.shards import FACTS, NAMES, Facts, read_facts, verify
 from nmtkit.console import note
 from nmtkit.packed import ENDINGS
 
@@ -20,7 +21,7 @@ UNPACKED = 4
 
 
 def default_root() -> Path:
-    """The folder of the cache: $NMTKIT_CACHE, or nmtkit in the user's folder for caches."""
+    """The usual folder of the cache: $NMTKIT_CACHE, or nmtkit in the user's folder for caches."""
     if own := os.environ.get("NMTKIT_CACHE"):
         return Path(own)
     users = os.environ.get("XDG_CACHE_HOME")
@@ -38,50 +39,47 @@ def is_large(source: Path, target: Path) -> bool:
     return total > LARGE
 
 
-def place(root: Path, job: Job) -> Path:
-    """The folder in the cache that belongs to a text, a tokenizer and limits."""
-    texts = [os.path.abspath(path) for path in (job.source, job.target)]
-    key = json.dumps([*texts, job.tokenizer.hash(), job.max_source, job.max_target])
-    return root / f"{job.source.name[:60]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+@dataclass(frozen=True)
+class Cache:
+    """A folder of prepared corpora.
 
-
-def recognised(root: Path, job: Job) -> Facts | None:
-    """The facts of the prepared text, if the cache has it and the text has the size and time that it had then."""
-    try:
-        facts = read_facts(place(root, job))
-    except ValueError:
-        return None
-    return facts if job.fits(facts) else None
-
-
-def cached(root: Path, job: Job, check: bool = False) -> tuple[Path, Facts]:
-    """The folder of the prepared text and its facts; prepares it if necessary.
-
-    Args:
-        check: whether to compare content too, not only size and time; what has changed is prepared again.
+    Attributes:
+        root: the folder.
+        verify: whether to compare the content of texts and columns too, not only size and time.
     """
-    folder, facts = place(root, job), recognised(root, job)
-    if facts is not None and check:
+
+    root: Path
+    verify: bool = False
+
+    def place(self, job: Job) -> Path:
+        """The folder that belongs to a text, a tokenizer and limits."""
+        texts = [os.path.abspath(path) for path in (job.source, job.target)]
+        key = json.dumps([*texts, job.tokenizer.hash(), job.max_source, job.max_target])
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.root / f"{job.source.name[:60]}-{digest[:16]}"
+
+    def recognised(self, job: Job) -> Facts | None:
+        """The facts of the prepared text, if it is there and the text has the size and time that it had then."""
         try:
-            verify(folder, facts)
-        except ValueError as error:
-            note(f"{error}: prepared again")
-            facts = None
-    if facts is None:
-        _clear(folder)
-        note(f"preparing {job.source} and {job.target} in {folder}")
-        facts = prepare(job, folder, processes())
-    note(f"prepared text: {folder}, {size_of(folder) / 1e6:,.0f} MB")
-    return folder, facts
+            facts = read_facts(self.place(job))
+        except ValueError:
+            return None
+        return facts if job.fits(facts) else None
 
-
-def _clear(folder: Path) -> None:
-    """Remove a finished corpus that is of no use any more; one that is only begun goes on if it can."""
-    try:
-        read_facts(folder)
-    except ValueError:
-        unfinished = not (folder / NAMES[0]).is_file()
-        if unfinished:
-            return
-    for name in NAMES:
-        (folder / name).unlink(missing_ok=True)
+    def prepared(self, job: Job) -> tuple[Path, Facts]:
+        """The folder of the prepared text and its facts; prepares it if it is not there, or not of this text."""
+        folder, facts = self.place(job), self.recognised(job)
+        if facts is not None and self.verify:
+            try:
+                verify(folder, facts)
+            except ValueError as error:
+                note(f"{str(error).split(';')[0]}: prepared again")
+                facts = None
+        if facts is None:
+            if (folder / FACTS).exists():
+                for name in NAMES:
+                    (folder / name).unlink(missing_ok=True)
+            note(f"preparing {job.source} and {job.target}: they are encoded once, and recognised from then on")
+            facts = prepare(job, folder, processes())
+        note(f"prepared text: {folder} ({size_of(folder) / 1e6:,.0f} MB)")
+        return folder, facts

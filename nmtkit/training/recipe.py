@@ -43,9 +43,9 @@ def train(run: Run) -> None:
     if run.threads is not None:
         set_threads(run.threads)
     plan = resolve(run)
-    texts = Texts.read(run.data.paths())
+    texts = Texts.read(run.data)
     tokenizer = plan.tokenizer or _make_tokenizer(plan, texts)
-    corpus, dev = encode(texts, run.data.paths(), tokenizer, *plan.limits())
+    corpus, dev = encode(texts, run.data, tokenizer, plan.limits(), run.store)
     torch.manual_seed(run.training.seed)
     model = checkpoint.build_model(plan.model, tokenizer)
     if plan.stored is None:
@@ -93,7 +93,7 @@ def _make_tokenizer(plan: Plan, texts: Texts) -> Tokenizer:
     assert options is not None
     sides = "of the target" if features is not None else "joint" if options.joint else "one a side"
     note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
-    return train_tokenizer(texts.train_source, texts.train_target, options, seed, features)
+    return train_tokenizer(texts.side(0), texts.side(1), options, seed, features)
 
 
 def _make_folder(run: Run, tokenizer: Tokenizer) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmtkit.batches.batch import epoch_batches, make_batch
+from nmtkit.batches.batch import make_batch
 from nmtkit.batches.corpus import Corpus
+from nmtkit.batches.order import window_batches, windows
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -38,12 +39,15 @@ class TranslationTask:
     def item(self) -> str:
         return "pair"
 
-    def batches(self, epoch: int) -> Sequence[list[int]]:
-        return epoch_batches(self.corpus, self.options.batch_tokens, self.options.seed, epoch)
+    def windows(self, epoch: int) -> int:
+        return windows(self.corpus)
+
+    def batches(self, epoch: int, window: int = 0) -> Sequence[list[int]]:
+        return window_batches(self.corpus, self.options.batch_tokens, self.options.seed, epoch, window)
 
     def size(self, batch: list[int]) -> Size:
-        source, target = self.corpus.source.lengths, self.corpus.target.lengths
-        return Size(len(batch), sum(target[index] for index in batch), sum(source[index] for index in batch))
+        source, target = self.corpus.source.lengths_of(batch), self.corpus.target.lengths_of(batch)
+        return Size(len(batch), int(target.sum()), int(source.sum()))
 
     def halves(self, batch: list[int]) -> Sequence[list[int]]:
         middle = len(batch) // 2

@@ -21,7 +21,18 @@ WHERE: dict[str, dict[str, str]] = {
             "test_every_option_makes_another_tokenizer",
         ),
     },
+    "prepare": {
+        **dict.fromkeys(
+            [
+                *("--train", "--source-lang", "--target-lang", "--tokenizer", "--output", "--max-source"),
+                *("--max-target", "--workers", "--quiet", "--config"),
+            ],
+            "test_prepared_ahead_is_what_train_makes_of_the_text",
+        ),
+    },
     "train": {
+        "--cache": "test_a_large_text_is_prepared_once",
+        "--verify-data": "test_a_change_that_size_and_time_hide_is_found_on_request",
         **dict.fromkeys(
             [
                 *("--train", "--dev", "--source-lang", "--target-lang", "--output", "--device", "--quiet"),
