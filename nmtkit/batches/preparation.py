@@ -156,6 +156,8 @@ def _fill(columns: Columns, job: Job, folder: Path, workers: int, lines: int, su
     done, work = columns.done, Work(folder, job.max_source, job.max_target)
     known = not job.streamed and job.source.suffix not in ENDINGS
     total = job.source.stat().st_size // 1_000_000 if known else None
+    if job.streamed:
+        note("standard input is read once: if this is stopped, it begins anew")
     if done.pairs:
         note(f"{folder}: going on after {done.pairs:,} pairs")
     with (

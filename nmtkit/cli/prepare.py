@@ -44,6 +44,7 @@ def prepare(
     trains on the result.
     """
     from nmtkit.batches import preparation
+    from nmtkit.files import open_text
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training.data import Data
 
@@ -51,11 +52,10 @@ def prepare(
         data = Data(train, train, source_lang, target_lang)
     if data.vectors:
         raise ValueError(f"{train}.{source_lang}: vectors are not prepared; name the files to nmtkit train")
-    if train == paths.STANDARD:
-        note("standard input is read once: if this is stopped, it begins anew")
-        files = (train, train)
-    else:
-        files = data.files(train)
+    files = (train, train) if train == paths.STANDARD else data.files(train)
+    for path in files:
+        if path != paths.STANDARD:
+            open_text(path).close()
     sides = Tokenizer.load(tokenizer)
     if sides.features is not None:
         raise ValueError(f"{tokenizer}: is for vectors, which are not prepared; name a tokenizer of text")

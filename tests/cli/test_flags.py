@@ -31,8 +31,8 @@ WHERE: dict[str, dict[str, str]] = {
         ),
     },
     "train": {
-        "--cache": "test_a_large_text_is_prepared_once",
-        "--verify-data": "test_a_change_that_size_and_time_hide_is_found_on_request",
+        "--cache": "test_the_cache_of_large_texts",
+        "--verify-data": "test_the_cache_of_large_texts",
         **dict.fromkeys(
             [
                 *("--train", "--dev", "--source-lang", "--target-lang", "--output", "--device", "--quiet"),
