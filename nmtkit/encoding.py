@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
+from collections.abc import Iterable
+from itertools import chain
 
 BEGINNINGS = (
     (BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark begins this one
@@ -50,20 +52,23 @@ def _wide(sample: bytes) -> str | None:
     return None
 
 
-def not_utf8(line: bytes, rest: bytes, accents: bool) -> str:
+def not_utf8(line: bytes, rest: Iterable[bytes], accents: bool) -> str:
     """Where a line is not valid UTF-8, and what to do about it.
 
     Args:
-        rest: the file after the line.
+        rest: the lines after it.
         accents: whether earlier lines have valid characters beyond ASCII.
     """
-    text = (line + b"\n" + rest).decode("utf-8", errors="surrogateescape")
-    wrong = sum("\udc80" <= character <= "\udcff" for character in text)
-    accents = accents or any("\x7f" < character < "\udc80" or character > "\udcff" for character in text)
-    first = next(place for place, character in enumerate(text) if "\udc80" <= character <= "\udcff")
+    text = line.decode("utf-8", errors="surrogateescape")
+    first = next(place for place, character in enumerate(text) if _is_escape(character))
     at = len(text[:first].encode("utf-8"))
     problem = f"not valid UTF-8 at byte {at + 1} (0x{line[at]:02X})"
-    if "\0" in text:
+    wrong, binary = 0, False
+    for text in (part.decode("utf-8", errors="surrogateescape") for part in chain([line], rest)):
+        bad = 0 if text.isascii() else sum(map(_is_escape, text))
+        accents = accents or any(character > "\x7f" and not _is_escape(character) for character in text)
+        wrong, binary = wrong + bad, binary or "\0" in text
+    if binary:
         return f"{problem}; this is no text but binary data: name a text file"
     if wrong == 1:
         return f"{problem}; all other bytes are valid, so mend this one"
@@ -73,3 +78,8 @@ def not_utf8(line: bytes, rest: bytes, accents: bool) -> str:
         f"{problem}, one of {wrong:,} such bytes; nothing beyond ASCII is valid, so the file has an older encoding: "
         "convert it, if it is Western European with iconv -f LATIN1 -t UTF-8"
     )
+
+
+def _is_escape(character: str) -> bool:
+    """Whether a character stands for a byte that is not valid."""
+    return "\udc80" <= character <= "\udcff"

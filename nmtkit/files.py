@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmtkit.encoding import foreign, not_utf8
+from nmtkit.packed import unpacked
 from nmtkit.words import counted
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -33,15 +34,35 @@ STANDARD = "-"
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """Every line of a UTF-8 file; raises ValueError naming the file, and the line that is not UTF-8."""
-    lines: list[str] = []
+    return list(each_line(path))
+
+
+def each_line(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a UTF-8 file one after another, so that none is kept; ValueError as for `read_lines`."""
+    accents = False
     with open_text(path) as stream:
-        for number, line in enumerate(_raw_lines(stream, str(path)), start=1):
+        for number, line in enumerate(raw_lines(stream, str(path)), start=1):
             try:
-                lines.append(line.decode("utf-8"))
+                text = line.decode("utf-8")
             except UnicodeDecodeError:
-                accents = not all(map(str.isascii, lines))
-                raise ValueError(f"{path}, line {number}: {not_utf8(line, stream.read(), accents)}") from None
-    return lines
+                raise ValueError(f"{path}, line {number}: {not_utf8(line, stream, accents)}") from None
+            accents = accents or not text.isascii()
+            yield text
+
+
+class Lines:
+    """The lines of several texts, one text after another; they are read anew each time that they are asked for.
+
+    Args:
+        texts: paths of files, or lines.
+    """
+
+    def __init__(self, *texts: Path | Iterable[str]) -> None:
+        self._texts = texts
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            yield from each_line(text) if isinstance(text, Path) else text
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -59,7 +80,10 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def open_text(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file, or standard input for "-", opened for reading bytes; ValueError if that is not possible."""
+    """The file, or standard input for "-", opened for reading bytes; ValueError if that is not possible.
+
+    A packed file is read as what it holds.
+    """
     if str(path) == STANDARD:
         return io.BytesIO(sys.stdin.buffer.read())
     try:
@@ -75,7 +99,7 @@ def open_text(path: str | os.PathLike[str]) -> BinaryIO:
     if _is_endless(stream):
         stream.close()
         raise ValueError(f"{path}: is a device, which has no end; name a text file")
-    return stream
+    return unpacked(stream, str(path))
 
 
 def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
@@ -95,12 +119,30 @@ def belonging(paths: Sequence[str | os.PathLike[str]], files: list[list[str]]) -
 
 def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> Iterator[str]:
     """The lines of a stream as they arrive; bytes that are not UTF-8 become U+FFFD, with a warning for the line."""
-    for number, line in enumerate(_raw_lines(stream, name), start=1):
+    for number, line in enumerate(raw_lines(stream, name), start=1):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
             warn(f"{name}, line {number}: not valid UTF-8 at byte {error.start + 1}; replaced by U+FFFD")
             yield line.decode("utf-8", errors="replace")
+
+
+def raw_lines(stream: Iterable[bytes], name: str, read: int = 0) -> Iterator[bytes]:
+    """The lines of a binary stream without their ends and without the byte order mark of the first.
+
+    ValueError if the first line shows that the file is packed or has another encoding.
+
+    Args:
+        read: number of lines that were read from the stream before.
+    """
+    for number, line in enumerate(stream, start=read):
+        if number == 0:
+            if reason := foreign(line):
+                raise ValueError(f"{name}: {reason}")
+            line = line.removeprefix(BYTE_ORDER_MARK)
+            if not line:  # the file holds the mark and nothing else
+                return
+        yield line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def check_replaceable(path: str | os.PathLike[str], parents: bool = False) -> None:
@@ -159,10 +201,13 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str], work: str = "training") -> Iterator[None]:
     """Lock a folder within the block; ValueError if another process holds the lock. It ends with the process at latest.
 
     On a file system or an operating system without such locks, nothing is locked.
+
+    Args:
+        work: what the lock is for, for the error message.
     """
     try:
         import fcntl
@@ -174,9 +219,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise ValueError(
-            f"{folder}: another training goes on in it; wait for its end or choose another folder"
-        ) from None
+        raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder") from None
     except OSError:
         pass
     try:
@@ -209,21 +252,6 @@ def sha256(path: str | os.PathLike[str]) -> str:
 def sha256_of_lines(lines: Iterable[str]) -> str:
     """The SHA-256 of a text whose lines end in a newline: that of its file, unless the file has other line ends."""
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _raw_lines(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The lines of a binary stream without their ends and without the byte order mark of the first.
-
-    ValueError if the first line shows that the file is packed or has another encoding.
-    """
-    for number, line in enumerate(stream):
-        if number == 0:
-            if reason := foreign(line):
-                raise ValueError(f"{name}: {reason}")
-            line = line.removeprefix(BYTE_ORDER_MARK)
-            if not line:  # the file holds the mark and nothing else
-                return
-        yield line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def _open_config(path: str | os.PathLike[str]) -> BinaryIO:

@@ -141,6 +141,13 @@ def write_lines(path: Path, lines: Sequence[str]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prepared texts do not go where those of the user are."""
+    with mock.patch.dict(os.environ, NMTKIT_CACHE=str(tmp_path_factory.mktemp("cache"))):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _loud() -> Iterator[None]:
     """--quiet and --debug last for a process; between tests they must not."""

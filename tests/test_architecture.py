@@ -25,6 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "evaluation",
             "encoding",
             "files",
+            "packed",
             "settings",
             "memory",
             "devices",
@@ -49,6 +50,7 @@ WITHIN_A_LEVEL = {
     ("evaluation", "settings"),
     ("devices", "settings"),
     ("files", "encoding"),
+    ("files", "packed"),
     ("ragged", "specials"),
     ("features", "files"),
 }
@@ -77,6 +79,7 @@ WITHOUT_TORCH = (
     "evaluation",
     "encoding",
     "files",
+    "packed",
     "settings",
     "memory",
     "interrupts",
@@ -313,6 +316,7 @@ def test_nobody_asks_what_a_model_is() -> None:
 
 PLAIN = {
     *("int", "float", "str", "bool", "bytes", "dict", "list", "tuple", "type", "Mapping", "Sequence", "Path"),
+    "slice",
     *("Tensor", "Exception", "MemoryError", "RuntimeError", "OSError", "StrEnum", "MISSING"),
 }
 """Types of plain data."""

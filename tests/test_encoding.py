@@ -51,7 +51,14 @@ def refusal(path: Path, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("tool", PACKED)
-def test_packed_files(tool: str, tmp_path: Path) -> None:
+def test_packed_streams(tool: str) -> None:
+    """Of files, those that can be are unpacked (see test_packed); a stream never is."""
+    with pytest.raises(ValueError, match=f"^standard input: is packed .*; unpack it with {tool}$"):
+        list(lenient_lines(io.BytesIO(PACKED[tool]), "standard input", pytest.fail))
+
+
+@pytest.mark.parametrize("tool", ["bunzip2", "unzip"])
+def test_packed_files_that_nothing_unpacks(tool: str, tmp_path: Path) -> None:
     message = refusal(tmp_path / "text", PACKED[tool])
     assert f"unpack it with {tool}" in message and "iconv" not in message
 

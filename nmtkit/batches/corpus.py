@@ -1,46 +1,40 @@
-"""Parallel text as ids, with counts of the pairs that are kept and left out."""
+"""Parallel text as ids, in memory or in a prepared folder, with counts of the pairs that are kept and left out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from pathlib import Path
 
-from nmtkit.features import matrix_of
-from nmtkit.ragged import Ragged
-from nmtkit.specials import EOS
+import numpy as np
+
+from nmtkit.batches.encoding import Counts, encode_pairs
+from nmtkit.batches.hashes import Hashes, duplicates
+from nmtkit.batches.shards import Facts, columns
+from nmtkit.ragged import Joined, Ragged
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Counts of the pairs of a parallel text.
+class Corpus:
+    """Pairs of id sequences, each ending in EOS.
 
     Attributes:
-        pairs: lines of each file.
-        empty: pairs left out because a side is blank.
-        overlong: pairs left out because a side has too many pieces.
-        duplicates: pairs that repeat an earlier one; they stay in.
+        weights: for each of the corpora that it joins, the number of pairs and how often an epoch has them; empty: all
+            pairs once.
+        hashes: hashes of the pairs, for each of these corpora.
     """
 
-    pairs: int
-    empty: int
-    overlong: int
-    duplicates: int
+    source: Ragged | Joined
+    target: Ragged | Joined
+    counts: Counts
+    weights: tuple[tuple[int, int], ...] = ()
+    hashes: tuple[Hashes, ...] = ()
 
     @property
-    def kept(self) -> int:
-        return self.pairs - self.empty - self.overlong
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Pairs of id sequences, each ending in EOS."""
-
-    source: Ragged
-    target: Ragged
-    counts: Counts
+    def shares(self) -> tuple[tuple[int, int], ...]:
+        """As `weights`, never empty."""
+        return self.weights or ((len(self), 1),)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -49,25 +43,32 @@ class Corpus:
 def load_corpus(
     source_lines: Sequence[str], target_lines: Sequence[str], tokenizer: Tokenizer, max_source: int, max_target: int
 ) -> Corpus:
-    """Encode a parallel text; pairs with a blank or over-long side (in pieces, without EOS) are left out entirely."""
-    assert len(source_lines) == len(target_lines)
-    sources: list[Any] = []
-    targets: list[list[int]] = []
-    read = tokenizer.source.encode if tokenizer.features is None else partial(matrix_of, where="the training text")
-    texts: set[tuple[str, str]] = set()
-    empty = overlong = 0
-    for source_line, target_line in zip(source_lines, target_lines, strict=True):
-        if not source_line.strip() or not target_line.strip():
-            empty += 1
-            continue
-        source, target = read(source_line), tokenizer.target.encode(target_line)
-        if len(source) > max_source or len(target) > max_target:
-            overlong += 1
-            continue
-        sources.append(source)
-        targets.append([*target, EOS])
-        texts.add((source_line, target_line))
-    counts = Counts(len(source_lines), empty, overlong, len(targets) - len(texts))
-    if tokenizer.features is None:
-        return Corpus(Ragged.of_ids([*source, EOS] for source in sources), Ragged.of_ids(targets), counts)
-    return Corpus(Ragged.of_vectors(sources, tokenizer.features), Ragged.of_ids(targets), counts)
+    """Encode a parallel text in memory, as `encode_pairs` does."""
+    own = encode_pairs(source_lines, target_lines, tokenizer, max_source, max_target)
+    counts = Counts(own.pairs, own.empty, own.overlong, duplicates(own.hashes))
+    source, target = Ragged.of(own.source, own.source_lengths), Ragged.of(own.target, own.target_lengths)
+    return Corpus(source, target, counts, hashes=(own.hashes,))
+
+
+def open_corpus(folder: Path, facts: Facts) -> Corpus:
+    """The corpus of a prepared folder, mapped from its files; ValueError if a file is missing or has another size."""
+    mapped = columns(folder, facts)
+    source, target = (
+        Ragged(mapped[f"{side}.ids"], mapped[f"{side}.ends"].astype(np.int64, copy=False))
+        for side in ("source", "target")
+    )
+    return Corpus(source, target, facts.counts, hashes=(mapped["pairs.hashes"],))
+
+
+def join(corpora: Sequence[tuple[Corpus, int]]) -> Corpus:
+    """Several corpora as one; an epoch has the pairs of each as often as the number beside it says."""
+    if len(corpora) == 1 and corpora[0][1] == 1:
+        return corpora[0][0]
+    counts = [corpus.counts for corpus, _ in corpora]
+    return Corpus(
+        Joined([corpus.source for corpus, _ in corpora]),
+        Joined([corpus.target for corpus, _ in corpora]),
+        Counts(*(sum(getattr(own, name) for own in counts) for name in ("pairs", "empty", "overlong", "duplicates"))),
+        tuple((len(corpus), weight) for corpus, weight in corpora),
+        tuple(column for corpus, _ in corpora for column in corpus.hashes),
+    )

@@ -173,10 +173,11 @@ class Tally:
 def count_lines(path: Path) -> int | None:
     """The number of lines of an ordinary file; None for anything else."""
     from nmtkit.features import is_features
+    from nmtkit.files import open_text
 
     if path == STANDARD or not path.is_file() or is_features(path):
         return None
-    with path.open("rb") as stream:
+    with open_text(path) as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
 
 

@@ -14,7 +14,7 @@ import typer
 from nmtkit.cli import paths
 from nmtkit.cli.config import tables
 from nmtkit.cli.errors import failed
-from nmtkit.cli.parameters import DeviceFlags, count, given, real, takes, usage
+from nmtkit.cli.parameters import MACHINE, DeviceFlags, count, given, real, takes, usage
 from nmtkit.cli.streams import write_result
 from nmtkit.console import note, set_quiet
 from nmtkit.models.options import DROPOUT, PRESETS
@@ -149,15 +149,46 @@ class TrainingFlags:
     seed: Annotated[int | None, _count("seed", "Seed of everything random.")]
 
 
+@dataclass(frozen=True)
+class PreparedFlags:
+    """Where large texts are kept as ids."""
+
+    cache: Annotated[
+        Path | None,
+        paths.option(
+            paths.FOLDER_TO_WRITE,
+            "Where large training texts are kept as ids.",
+            metavar="FOLDER",
+            panel=MACHINE,
+            default="$NMTKIT_CACHE or ~/.cache/nmtkit",
+        ),
+    ] = None
+    verify_data: Annotated[
+        bool,
+        typer.Option(
+            "--verify-data",
+            help="Compare the content of such texts, not only size and time.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False
+
+
 @takes(
     tokenizer=TokenizerFlags,
     model=ModelFlags,
     training=TrainingFlags,
     machine=DeviceFlags,
+    texts=PreparedFlags,
 )
 def train(
     context: typer.Context,
-    train: Annotated[Path, paths.prefix("Prefix of the training files: PREFIX.fr and PREFIX.en.")],
+    train: Annotated[
+        list[Path],
+        paths.prefix(
+            "Prefix of the training files, PREFIX.fr and PREFIX.en, or a folder of `nmtkit prepare`; repeat for "
+            "several. PREFIX:3 is three times in an epoch."
+        ),
+    ],
     dev: Annotated[Path, paths.prefix("Prefix of the files for validation.")],
     source_lang: Annotated[
         str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
@@ -185,6 +216,7 @@ def train(
     model: ModelFlags,
     training: TrainingFlags,
     machine: DeviceFlags,
+    texts: PreparedFlags,
 ) -> None:
     """Train a model, or go on with an interrupted or finished run.
 
@@ -194,7 +226,7 @@ def train(
     from nmtkit.training import recipe
 
     files = {"train": train, "dev": dev, "source_lang": source_lang, "target_lang": target_lang, "output": output}
-    flags = given(tokenizer, model, training, machine)
+    flags = given(tokenizer, model, training, machine, texts)
     with usage():
         config = Config("", {}, tables(context)).changed({**files, **flags})
         run = config.run(command=shlex.join(["nmtkit", *sys.argv[1:]]))

@@ -45,12 +45,12 @@ def train_tokenizer(
     Give the files of both languages for a joint vocabulary. For one vocabulary a language, run it twice, write
     tokenizer.source.model and tokenizer.target.model into one folder, and give that folder to `nmtkit train`.
     """
-    from nmtkit.files import read_lines
+    from nmtkit.files import Lines, read_lines
     from nmtkit.tokenizer.training import train_subwords
 
     with usage():
         check_symbols(symbols or [])
-    lines = [line for path in texts for line in read_lines(path)]
+    lines = Lines(*(read_lines(path) if path == paths.STANDARD else path for path in texts))
     subwords = train_subwords(
         lines,
         vocab_size=vocab_size,
@@ -61,4 +61,4 @@ def train_tokenizer(
         symbols=symbols or (),
     )
     write_bytes(output, subwords.to_bytes())
-    note(f"{output}: {subwords.size} pieces ({kind}) from {counted(len(lines), 'line')}")
+    note(f"{output}: {subwords.size} pieces ({kind}) from {counted(sum(1 for _ in lines), 'line')}")

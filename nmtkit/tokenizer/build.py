@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from nmtkit.files import Lines
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.tokenizer.training import train_subwords
@@ -11,17 +12,18 @@ from nmtkit.tokenizer.vectors import VectorSide
 
 
 def train_tokenizer(
-    source: Sequence[str], target: Sequence[str], options: TokenizerOptions, seed: int, features: int | None = None
+    source: Iterable[str], target: Iterable[str], options: TokenizerOptions, seed: int, features: int | None = None
 ) -> Tokenizer:
     """Learn the subwords of both sides of a parallel text.
 
     Args:
+        source, target: lines that can be read more than once.
         features: features per position if the source is vectors; then only the target has subwords.
     """
     if features is not None:
-        sides = [target]
+        sides: list[Iterable[str]] = [target]
     else:
-        sides = [[*source, *target]] if options.joint else [source, target]
+        sides = [Lines(source, target)] if options.joint else [source, target]
     models = [
         train_subwords(
             lines,

@@ -7,7 +7,7 @@ import math
 import os
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,14 @@ class Subwords:
         """The ids of the best segmentation, without BOS and EOS."""
         ids: list[int] = self._processor.encode(text)
         return ids if self._keeps_symbols(text, ids) else self._by_symbols(text, 0.0, random.Random(0))
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """What `encode` gives for each of many texts, in one call of SentencePiece."""
+        all_ids: list[list[int]] = self._processor.encode(list(texts), num_threads=1)
+        if not self._symbols:
+            return all_ids
+        pairs = zip(texts, all_ids, strict=True)
+        return [ids if self._keeps_symbols(text, ids) else self.encode(text) for text, ids in pairs]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; PAD, BOS and EOS have none, and bytes that are not UTF-8 become U+FFFD."""

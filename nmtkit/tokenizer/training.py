@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import compress
 
+import numpy as np
 import sentencepiece
 
+from nmtkit.console import note
 from nmtkit.interrupts import interruptible
 from nmtkit.settings import SEED, bounds, nearest
 from nmtkit.specials import BOS, EOS, PAD, UNK
@@ -20,6 +23,8 @@ from nmtkit.words import counted
 SPECIALS_AND_BYTES = 4 + 256
 THREADS = 4  # fixed, because unigram training sums by thread and the model records the number
 LARGEST_VOCABULARY = 10**7
+MANY = 2_000_000
+"""Lines from a sample of which a tokenizer learns by default; SentencePiece keeps all that it learns from in memory."""
 LONGEST_LINE = 2**30  # bytes; SentencePiece silently leaves out longer lines
 
 
@@ -37,9 +42,10 @@ def train_subwords(
 
     Nothing is normalised, every space is kept, and characters outside the vocabulary are spelled in bytes, so no text
     becomes UNK. The rarest characters, those beyond the share `character_coverage` of the text, get no piece of their
-    own. A symbol is one piece wherever it stands. If the text has more than `max_lines` lines, it learns from a sample
-    that `seed` draws. The same call gives the same bytes. Raises ValueError if the text is empty, or too small or too
-    varied for `vocab_size`.
+    own. A symbol is one piece wherever it stands. If the text has more than `max_lines` lines (None: `MANY`), it learns
+    from a sample that `seed` draws. The same call gives the same bytes. `lines` are read twice and not kept, except for
+    an iterator, which can be read only once. Raises ValueError if the text is empty, or too small or too varied for
+    `vocab_size`.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of tokenizer {kind!r};{nearest(kind, KINDS)}")
@@ -48,17 +54,12 @@ def train_subwords(
         bounds(TokenizerOptions, "max_lines").check("max_lines", max_lines, whole=True)
     SEED.check("seed", seed, whole=True)
     check_symbols(symbols)
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise ValueError("the tokenizer has no text to learn from: every line is empty; give it text")
-    if max_lines is not None and len(texts) > max_lines:
-        chosen = sorted(random.Random(seed).sample(range(len(texts)), max_lines))
-        texts = [texts[i] for i in chosen]
+    texts = _sampled(lines, max_lines, seed)
     model, smallest = io.BytesIO(), SPECIALS_AND_BYTES + len(symbols)
     try:
         train = partial(
             sentencepiece.SentencePieceTrainer.train,
-            sentence_iterator=iter(texts),
+            sentence_iterator=texts,
             model_writer=model,
             vocab_size=min(max(vocab_size, smallest), LARGEST_VOCABULARY),  # beyond these bounds it always fails
             model_type=kind,
@@ -80,6 +81,22 @@ def train_subwords(
     except RuntimeError as error:
         raise ValueError(_explain(str(error), vocab_size, len(symbols))) from None
     return Subwords.from_bytes(model.getvalue())
+
+
+def _sampled(lines: Iterable[str], max_lines: int | None, seed: int) -> Iterator[str]:
+    """The lines that are not blank, or a sample of them in their order."""
+    lines = list(lines) if iter(lines) is lines else lines
+    total = sum(1 for line in lines if line.strip())
+    if not total:
+        raise ValueError("the tokenizer has no text to learn from: every line is empty; give it text")
+    texts = (line for line in lines if line.strip())
+    if total <= (max_lines or MANY):
+        return texts
+    if max_lines is None:
+        note(f"the tokenizer learns from {MANY:,} of {total:,} lines; max_lines asks for another number")
+    chosen = np.zeros(total, dtype=bool)
+    chosen[random.Random(seed).sample(range(total), max_lines or MANY)] = True
+    return compress(texts, chosen)
 
 
 def _explain(error: str, vocab_size: int, symbols: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,6 +41,10 @@ class VectorSide:
         return cls(width)
 
     def encode(self, text: str) -> NoReturn:
+        """ValueError: vectors are not text."""
+        raise ValueError("this model reads vectors, not text")
+
+    def encode_all(self, texts: Sequence[str]) -> NoReturn:
         """ValueError: vectors are not text."""
         raise ValueError("this model reads vectors, not text")
 

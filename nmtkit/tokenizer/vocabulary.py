@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 
@@ -20,6 +20,9 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS."""
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts, each as `encode` gives them."""
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; PAD, BOS and EOS have none."""

@@ -50,7 +50,8 @@ class Place:
     """The files and the model of a run, and the device that it trains on.
 
     Attributes:
-        train: prefix of the training files: PREFIX.fr and PREFIX.en.
+        train: prefix of the training files: PREFIX.fr and PREFIX.en, or a folder of nmtkit prepare; a list for several.
+            "PREFIX:3" is three times in an epoch.
         dev: prefix of the files for validation.
         source_lang: ending of the source files.
         target_lang: ending of the target files.
@@ -59,9 +60,11 @@ class Place:
         preset: a model by name, which the table [model] changes.
         device: where to run: auto, cpu, cuda or cuda:N.
         threads: CPU threads; left out: PyTorch's choice.
+        cache: folder where large training texts are kept as ids; left out: $NMTKIT_CACHE or ~/.cache/nmtkit.
+        verify_data: compare the content of texts that are kept as ids, not only size and time.
     """
 
-    train: str
+    train: str | tuple[str, ...]
     dev: str
     source_lang: str
     target_lang: str
@@ -70,6 +73,8 @@ class Place:
     preset: str | None = None
     device: str = "auto"
     threads: Annotated[int | None, THREADS] = None
+    cache: str | None = None
+    verify_data: bool = False
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -102,7 +107,7 @@ class Config:
 
     def changed(self, changes: Mapping[str, Any]) -> Config:
         """A copy with changed top-level keys, and with tables laid over its own."""
-        plain = {key: str(value) if isinstance(value, Path) else value for key, value in changes.items()}
+        plain = {key: _plain(value) for key, value in changes.items()}
         more = Config.of(plain, self.name)
         tables = {name: {**self.tables.get(name, {}), **more.tables.get(name, {})} for name in TABLES}
         covered = {key for key, (table, name) in SHORT.items() if name in more.tables.get(table, {})}
@@ -118,7 +123,7 @@ class Config:
         Raises:
             ValueError: for a value that is not possible, or values that do not fit together.
         """
-        from nmtkit.training.data import Data
+        from nmtkit.training.data import Data, Part
         from nmtkit.training.run import Run
 
         where = f"{self.name}: " if self.name else ""
@@ -135,8 +140,15 @@ class Config:
         if place.tokenizer and asked:
             named = ", ".join(asked)
             raise ValueError(f"--tokenizer {place.tokenizer} is ready made: leave out {named}, or let train make one")
+        names = (place.train,) if isinstance(place.train, str) else place.train
+        if not names:
+            raise ValueError(f"{where}train names no text; name one or more")
+        parts = tuple(Part.of(name, place.source_lang) for name in names)
+        data = Data(parts, Path(place.dev), place.source_lang, place.target_lang)
+        if asked and (folders := [part.path for part in parts if part.prepared]):
+            raise ValueError(f"--train {folders[0]} has its own tokenizer: leave out {', '.join(asked)}")
         return Run(
-            Data(Path(place.train), Path(place.dev), place.source_lang, place.target_lang),
+            data,
             Path(place.output),
             model,
             training,
@@ -144,7 +156,16 @@ class Config:
             place.device,
             place.threads,
             command,
+            None if place.cache is None else Path(place.cache),
+            place.verify_data,
         )
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML would have it: paths as texts."""
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def take_tables(values: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:

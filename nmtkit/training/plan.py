@@ -11,12 +11,13 @@ from nmtkit import checkpoint
 from nmtkit.checkpoint import Configuration, FolderOptions, Languages, TokenizerFacts
 from nmtkit.console import warn
 from nmtkit.features import read_features, width_of
-from nmtkit.files import open_text, sha256
+from nmtkit.files import open_text
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import ModelOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import ON_CPU
+from nmtkit.training.data import Data
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.run import Run
@@ -51,11 +52,7 @@ class Plan:
 
     def limits(self) -> tuple[int, int]:
         """The most source pieces (or vectors) and target pieces of a pair, EOS not counted, which vectors lack."""
-        training, longest = self.run.training, self.model.longest
-        most = (training.max_source, training.max_target)
-        if longest is None:
-            return most
-        return min(most[0], longest - (self.features is None)), min(most[1], longest - 1)
+        return _limits(self.run, self.model)
 
     def configuration(self, tokenizer: Tokenizer) -> Configuration:
         """Everything that determines the weights, once there is a tokenizer."""
@@ -85,12 +82,12 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     """
     device = ranks.device(run.device)
     _warn_of_idle(ranks.share.size, run.training.accumulate)
-    for path in run.data.paths().values():
-        open_text(path).close()
+    for prefix in (*(part.path for part in run.data.parts if not part.prepared), run.data.dev):
+        for path in run.data.files(prefix):
+            open_text(path).close()
     stored = _stored(run)
     run = settled(run, stored, device)
-    source = run.data.paths()["train source"]
-    features = width_of(read_features(source), str(source)) if run.data.vectors else None
+    features = _features(run.data) if run.data.vectors else None
     ready = run.ready(features)
     tokenizer = ready
     if stored:
@@ -104,6 +101,9 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     model = _tied(run.model, joint)
     if model.tie_source and not joint:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
+    for part in run.data.parts:
+        if part.prepared and tokenizer is not None:
+            run.data.own(part, tokenizer, _limits(run, model))
     updates = RunState(run.output / folder.TRAINING).step()
     return Plan(run, device, model, tokenizer, features, sizes, stored, updates, ranks.share.size)
 
@@ -168,8 +168,25 @@ def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Confi
         run.training,
         TokenizerFacts.of(tokenizer, run.made_by),
         Languages(run.data.source_lang, run.data.target_lang),
-        {role: sha256(path) for role, path in run.data.paths().items()},
+        run.data.identity(tokenizer, _limits(run, model), run.store),
     )
+
+
+def _limits(run: Run, model: ModelOptions) -> tuple[int, int]:
+    most = (run.training.max_source, run.training.max_target)
+    if model.longest is None:
+        return most
+    return min(most[0], model.longest - (not run.data.vectors)), min(most[1], model.longest - 1)
+
+
+def _features(data: Data) -> int:
+    """Features per position of a source of vectors; ValueError if its files differ."""
+    sources = [data.files(part.path)[0] for part in data.parts]
+    widths = [width_of(read_features(source), str(source)) for source in sources]
+    for source, width in zip(sources, widths, strict=True):
+        if width != widths[0]:
+            raise ValueError(f"{source}: has {width} features per position, but {sources[0]} has {widths[0]}")
+    return widths[0]
 
 
 def _vocabulary(run: Run, tokenizer: Tokenizer | None, features: int | None) -> tuple[bool, tuple[int, int]]:

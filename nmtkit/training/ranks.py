@@ -126,6 +126,12 @@ class Ranks:
         assert failure is not None
         raise failure
 
+    def in_turn(self, work: Callable[[], Any]) -> None:
+        """Do work in one process of each machine, one machine after another: they may share a disk."""
+        for rank in range(self.share.size):
+            own = rank == self.share.rank and self.local == 0
+            self.together(work if own else lambda: None)
+
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes; all processes get the same bits."""
         self._exchange(tensors, dist.all_reduce)

@@ -32,7 +32,7 @@ from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import largest_batch
-from nmtkit.training.data import Texts, encode
+from nmtkit.training.data import Texts, encode, prepare_large
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
@@ -50,9 +50,10 @@ def train(run: Run) -> None:
         set_threads(run.threads)
     with joined() as ranks:
         plan = ranks.together(lambda: resolve(run, ranks))
-        texts = ranks.together(lambda: Texts.read(run.data.paths()))
+        texts = ranks.together(lambda: Texts.read(run.data))
         tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
-        corpus, dev = ranks.together(lambda: encode(texts, run.data.paths(), tokenizer, *plan.limits()))
+        ranks.in_turn(lambda: prepare_large(run.data, tokenizer, plan.limits(), run.store))
+        corpus, dev = ranks.together(lambda: encode(texts, run.data, tokenizer, plan.limits(), run.store))
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
         plan = _with_batch_tokens(plan, model, ranks)
@@ -95,7 +96,7 @@ def _make_tokenizer(plan: Plan, texts: Texts, ranks: Ranks) -> Tokenizer:
     assert options is not None
     sides = "of the target" if features is not None else "joint" if options.joint else "one a side"
     note(f"training a tokenizer: {options.kind}, {counted(options.vocab_size, 'piece')}, {sides}")
-    make = partial(train_tokenizer, texts.train_source, texts.train_target, options, seed, features)
+    make = partial(train_tokenizer, texts.side(0), texts.side(1), options, seed, features)
     return Tokenizer.of_files(ranks.from_first(lambda: make().files()))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmtkit.batches.batch import Batch, epoch_batches, make_batch
+from nmtkit.batches.batch import Batch, make_batch
 from nmtkit.batches.corpus import Corpus
+from nmtkit.batches.order import window_batches, windows
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -40,14 +41,14 @@ class TranslationTask:
         return "pair"
 
     def windows(self, epoch: int) -> int:
-        return 1
+        return windows(self.corpus)
 
     def batches(self, epoch: int, window: int) -> Sequence[list[int]]:
-        return epoch_batches(self.corpus, self.options.batch_tokens, self.options.seed, epoch)
+        return window_batches(self.corpus, self.options.batch_tokens, self.options.seed, epoch, window)
 
     def size(self, batch: list[int]) -> Size:
-        source, target = self.corpus.source.lengths, self.corpus.target.lengths
-        return Size(len(batch), sum(target[index] for index in batch), sum(source[index] for index in batch))
+        source, target = self.corpus.source.lengths_of(batch), self.corpus.target.lengths_of(batch)
+        return Size(len(batch), int(target.sum()), int(source.sum()))
 
     def halves(self, batch: list[int]) -> Sequence[list[int]]:
         middle = len(batch) // 2

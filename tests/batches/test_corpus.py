@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,9 @@ class Letters:
 
     def encode(self, text: str) -> list[int]:
         return [ord(letter) + self.offset for letter in text if letter != " "]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        return [*map(self.encode, texts)]
 
 
 LETTERS: Any = SimpleNamespace(source=Letters(0), target=Letters(1000), features=None)

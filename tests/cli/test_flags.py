@@ -21,7 +21,18 @@ WHERE: dict[str, dict[str, str]] = {
             "test_every_option_makes_another_tokenizer",
         ),
     },
+    "prepare": {
+        **dict.fromkeys(
+            [
+                *("--train", "--source-lang", "--target-lang", "--tokenizer", "--output", "--max-source"),
+                *("--max-target", "--workers", "--quiet", "--config"),
+            ],
+            "test_prepared_ahead_is_what_train_makes_of_the_text",
+        ),
+    },
     "train": {
+        "--cache": "test_the_cache_of_large_texts",
+        "--verify-data": "test_the_cache_of_large_texts",
         **dict.fromkeys(
             [
                 *("--train", "--dev", "--source-lang", "--target-lang", "--output", "--device", "--quiet"),

@@ -73,6 +73,10 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
             *("--vocab-size", "350", "--updates", "2", "--validate-every", "2", "--device", "cpu", "--threads", "1"),
         ],
     ),
+    "prepare": (
+        [],
+        [*("--train", "train", "-s", "fr", "-t", "en", "--tokenizer", "model", "--output", "ids", "--workers", "1")],
+    ),
     "translate": (["model"], ["--input", "s.fr", *SHORT]),
     "inspect": (["trace.jsonl"], []),
     "score": (["model"], ["--source", "s.fr", "--device", "cpu"]),

@@ -34,7 +34,13 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--max-lines": "all",
         "--seed": 1,
     },
+    "prepare": {
+        "--max-source": USUAL["max_source"],
+        "--max-target": USUAL["max_target"],
+        "--workers": "one a processor",
+    },
     "train": {
+        "--cache": "$NMTKIT_CACHE or ~/.cache/nmtkit",
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("updates", "warmup", "validate_every", "average")},
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("learning_rate", "label_smoothing", "batch_tokens")},
         **{f"--{name}": USUAL[name] for name in ("accumulate", "patience", "seed")},

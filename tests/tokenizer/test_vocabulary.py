@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,9 @@ class Table:
 
     def encode(self, text: str) -> list[int]:
         return [WORDS.index(word) if word in WORDS[4:] else UNK for word in text.split()]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        return [*map(self.encode, texts)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return " ".join(WORDS[i] for i in ids if i not in (PAD, BOS, EOS))

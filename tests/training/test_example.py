@@ -53,7 +53,8 @@ def test_keys_stand_in_their_tables() -> None:
     assert values["training"] == to_mapping(TrainingOptions())
     assert values["tokenizer"] == {k: v for k, v in to_mapping(TokenizerOptions()).items() if v is not None}
     assert values["model"] == {k: v for k, v in options_to_mapping(PRESETS[PRESET]).items() if v is not None}
-    assert values["device"] == "auto" and set(values) == {"device", "training", "tokenizer", "model"}
+    assert values["device"] == "auto" and values["verify_data"] is False
+    assert set(values) == {"device", "verify_data", "training", "tokenizer", "model"}
 
 
 @pytest.mark.parametrize("family", OTHERS)

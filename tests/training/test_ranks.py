@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ranks_toys import kill, together, torchrun, workers
 from support.training_toys import FAMILIES, corpus, fingerprints, model, only_line, tokenizer, write_data
@@ -202,6 +202,7 @@ def test_processes_share_the_batches_of_every_update(size: int) -> None:
     assert len({len(batches) for batches, _ in whole}) > 1, "some updates are shorter"
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 40), st.integers(1, 4))
 def test_a_feed_goes_on_wherever_it_was(used: int, size: int) -> None:
     with Feed(task(OPTIONS), Place(), OPTIONS.accumulate) as feed:

@@ -31,7 +31,7 @@ TASK = TranslationTask(PAIRS, dev(0, 8), tokenizer(), OPTIONS)
 
 
 def test_batches_are_those_of_the_epoch() -> None:
-    assert TASK.batches(0, 0) == epoch_batches(PAIRS, 40, 3, 0) != TASK.batches(1, 0)
+    assert list(TASK.batches(0, 0)) == epoch_batches(PAIRS, 40, 3, 0) != list(TASK.batches(1, 0))
 
 
 def test_sizes_count_every_piece_once() -> None:
