@@ -40,8 +40,13 @@ RANGES = (
 )
 """Blocks of Unicode that hold the letters of a script. Of each block only the letters and marks count."""
 
-CONTROL, REPLACEMENT, INVISIBLE, SPACE, TAB, DIGIT, SPECIAL = 1, 2, 4, 8, 16, 32, 1 | 2 | 4 | 16
-"""Bits of a character in the table of `flags`; a newline, which stands between lines, is a space."""
+CONTROL, REPLACEMENT, INVISIBLE, SPACE, TAB, DIGIT, LEAD, LATER = 1, 2, 4, 8, 16, 32, 64, 128
+SPECIAL = CONTROL | REPLACEMENT | INVISIBLE | TAB
+"""Bits of a character in the table of `flags`; a newline, which stands between lines, is a space.
+
+LEAD and LATER are what the bytes of a character in UTF-8 look like as Latin-1 or Windows-1252.
+"""
+AS_LATER = "".join(map(chr, range(0x80, 0xC0))) + "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 ZERO_WIDTH = (0x200B, 0x2060, 0xFEFF, 0xAD, 0x180E, *range(0x2061, 0x2065), *range(0xFFF9, 0xFFFC))
 """Invisible characters that no spelling needs: joiners (U+200C, U+200D) and marks of direction are not among them."""
 
@@ -66,11 +71,24 @@ def flags() -> npt.NDArray[np.uint8]:
     """What is odd about every character: bits."""
     table = np.zeros(LAST, dtype=np.uint8)
     table[[*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]] = CONTROL
+    table[[0x0B, 0x0C, 0x0D, *range(0x1C, 0x20), 0x85, 0x2028, 0x2029]] |= SPACE
     table[0xFFFD] = REPLACEMENT
     table[[*ZERO_WIDTH]] = INVISIBLE
     table[[0x0A, 0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]] = SPACE
     table[0x09] = SPACE | TAB
-    table[[code for code in range(0x20000) if chr(code).isdecimal()]] |= DIGIT
+    table[np.flatnonzero(decimals() < 10)] |= DIGIT
+    table[[*map(ord, AS_LATER)]] |= LATER
+    table[0xC2:0xF0] |= LEAD
+    return table
+
+
+@functools.cache
+def decimals() -> npt.NDArray[np.uint8]:
+    """The value of every decimal digit, in whatever script; 255 for all other characters."""
+    table = np.full(LAST, 255, dtype=np.uint8)
+    for code in range(0x20000):
+        if chr(code).isdecimal():
+            table[code] = unicodedata.decimal(chr(code))
     return table
 
 
@@ -98,11 +116,12 @@ def main_scripts(of_text: Codes, starts: npt.NDArray[Any]) -> npt.NDArray[np.uin
     """
     found = scripts()[of_text]
     if not np.any(found > 1):  # Latin, or nothing
-        return np.maximum.reduceat(found, starts)
+        latin: npt.NDArray[np.uint8] = np.maximum.reduceat(found, starts)
+        return latin
     lines = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(of_text)))
     counts = np.bincount(lines * len(SCRIPTS) + found, minlength=len(starts) * len(SCRIPTS))
     of_line = counts.reshape(len(starts), len(SCRIPTS))
     of_line[:, NONE] = 0
-    most = of_line.argmax(axis=1).astype(np.uint8)
+    most: npt.NDArray[np.uint8] = of_line.argmax(axis=1).astype(np.uint8)
     most[of_line.max(axis=1) == 0] = NONE
     return most

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,53 +17,22 @@ from nmtkit.preflight.cleaning import write_clean
 from nmtkit.preflight.columns import COLUMN, Columns, clean
 from nmtkit.preflight.findings import Facts, Kind
 from nmtkit.preflight.language import Profile
+from nmtkit.preflight.options import Options, Texts, Two
 from nmtkit.preflight.outliers import outliers, ratios
 from nmtkit.preflight.overlap import DEV, TEST, HeldOut
-from nmtkit.preflight.partitions import IN_MEMORY, Partitions, as_numbers, digests
+from nmtkit.preflight.partitions import Partitions, as_numbers, digests
 from nmtkit.preflight.pieces import Pieces, Words
 from nmtkit.preflight.reading import Block, Rows, lines_of, pairs
 from nmtkit.preflight.repeats import fewest, repeats
 from nmtkit.preflight.tally import Tally
-from nmtkit.settings import Within, check_bounds
 
 if TYPE_CHECKING:
     from nmtkit.tokenizer.tokenizer import Tokenizer
 
-Two = tuple[Path, Path]
-"""The files of source and target."""
+QUICK = 100_000
+"""Pairs that a quick check looks at."""
 LONGEST = 1000
 """Characters that are kept of the text of an example."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The files: the text that is checked, and those that it should not overlap with."""
-
-    train: Two
-    dev: Two | None = None
-    test: Two | None = None
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a text is checked.
-
-    Attributes:
-        max_source: most pieces, or words without a tokenizer, of a source.
-        max_target: likewise of a target.
-        examples: pairs that are kept of each kind of finding.
-        most: pairs that are looked at, the first ones; None: all.
-        in_memory: hashes that are kept in memory before they go to the disk.
-    """
-
-    max_source: Annotated[int, Within(1, 100_000)] = 256
-    max_target: Annotated[int, Within(1, 100_000)] = 256
-    examples: Annotated[int, Within(0, 1000)] = 3
-    most: int | None = None
-    in_memory: int = IN_MEMORY
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
 
 
 def check(
@@ -106,7 +74,7 @@ def check(
             pairs=run.columns.pairs,
             clean=sum(int(clean(rows).sum()) for _, rows in run.columns.parts()),
             whole=train.whole,
-            files=(train.files[0].layout, train.files[1].layout),
+            files=train.layouts,
             findings=run.tally.findings((source, target), LONGEST),
             ratio=ratio,
             scripts=scripts,
@@ -116,13 +84,16 @@ def check(
         )
 
 
+def quick(texts: Texts, most: int = QUICK) -> Facts:
+    """The findings in the first pairs of a text, without examples: a second or two."""
+    return check(texts, Options(examples=0, most=most))
+
+
 @contextmanager
 def _passing(texts: Texts, options: Options, folder: Path) -> Iterator[_Pass]:
     with pairs(*texts.train, options.most) as blocks:
         profile = Profile(blocks)
-    held_out = [
-        HeldOut(kinds, *two) for kinds, two in ((DEV, texts.dev), (TEST, texts.test)) if two
-    ]
+    held_out = [HeldOut(kinds, *two) for kinds, two in ((DEV, texts.dev), (TEST, texts.test)) if two]
     run = _Pass(options, folder, profile, held_out)
     try:
         yield run

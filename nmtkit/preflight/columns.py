@@ -55,4 +55,5 @@ class Columns:
 
 def clean(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which rows have no problem."""
-    return (rows["marks"] & np.uint32(PROBLEM_BITS)) == 0
+    without: npt.NDArray[np.bool_] = (rows["marks"] & np.uint32(PROBLEM_BITS)) == 0
+    return without

@@ -42,6 +42,11 @@ class Kind(StrEnum):
     BYTES = "byte_pieces"
 
     @property
+    def is_problem(self) -> bool:
+        """Whether pairs with it are left out of a cleaned text."""
+        return self in PROBLEMS
+
+    @property
     def bit(self) -> int:
         """Its bit in the marks of a pair."""
         return 1 << _ORDER[self]
@@ -156,9 +161,9 @@ class Facts:
     @property
     def problems(self) -> tuple[Finding, ...]:
         """The findings for which pairs should be left out."""
-        return tuple(finding for finding in self.findings if finding.kind in PROBLEMS and finding.pairs)
+        return tuple(finding for finding in self.findings if finding.kind.is_problem and finding.pairs)
 
     @property
     def remarks(self) -> tuple[Finding, ...]:
         """The findings that a person may want to look at."""
-        return tuple(finding for finding in self.findings if finding.kind not in PROBLEMS and finding.pairs)
+        return tuple(finding for finding in self.findings if not finding.kind.is_problem and finding.pairs)

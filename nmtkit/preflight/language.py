@@ -57,8 +57,6 @@ class Profile:
         return np.flatnonzero((scores >= NATS) & (scores >= NATS_A_LETTER * sizes))
 
 
-
-
 def _trigrams(codes: Codes) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """The number of the trigram around each character, and whether that character is a letter."""
     small = letters()[codes].astype(np.uint32)

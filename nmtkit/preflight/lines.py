@@ -7,13 +7,25 @@ import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from nmtkit.preflight.characters import CONTROL, DIGIT, INVISIBLE, REPLACEMENT, SPACE, SPECIAL, TAB, flags
+from nmtkit.preflight.characters import (
+    AS_LATER,
+    CONTROL,
+    DIGIT,
+    INVISIBLE,
+    LATER,
+    LEAD,
+    REPLACEMENT,
+    SPACE,
+    SPECIAL,
+    TAB,
+    decimals,
+)
 from nmtkit.preflight.findings import Kind
 from nmtkit.preflight.reading import Block, Rows, Side
 
-_LATER = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-"""What the second and later bytes of a character in UTF-8 look like as Latin-1 or Windows-1252."""
+_LATER = f"[{AS_LATER}]"
 MOJIBAKE = re.compile(
     f"(?<![A-ZÀ-Ý])[ÂÃ]{_LATER}|(?:[Â-ß]{_LATER}){{2}}|â[€\x80-\x84]{_LATER}|(?:[à-ï]{_LATER}{{2}}){{2}}|ï»¿"
 )
@@ -42,7 +54,7 @@ def sides(block: Block) -> Iterator[Found]:
 
 def characters(side: Side) -> dict[Kind, Rows]:
     """The rows with characters that no text needs, and those with spaces where none belong."""
-    bits = flags()[side.codes]
+    bits = side.flags
     found = {}
     special = np.flatnonzero(bits & SPECIAL)
     of_special = bits[special]
@@ -58,9 +70,9 @@ def characters(side: Side) -> dict[Kind, Rows]:
 
 def mojibake(side: Side) -> Rows:
     """The rows with UTF-8 that was read in another encoding."""
-    if side.text.isascii():
-        return NOTHING
-    return _matching(side, MOJIBAKE)
+    bits = side.flags
+    likely = side.rows(np.flatnonzero(((bits[:-1] & LEAD) > 0) & ((bits[1:] & LATER) > 0)))
+    return _rows(row for row in likely if MOJIBAKE.search(side.lines[row]))
 
 
 def markup(side: Side) -> Rows:
@@ -78,31 +90,37 @@ def not_composed(side: Side) -> Rows:
 
 def copies(block: Block) -> Rows:
     """The pairs with the same text on both sides but for case and spaces, if there is a letter in it."""
-    folded = zip(*(side.text.casefold().split("\n")[:-1] for side in (block.source, block.target)), strict=True)
-    return _rows(
-        row
-        for row, (source, target) in enumerate(folded)
-        if (source == target or "".join(source.split()) == "".join(target.split())) and _has_letter(source)
-    )
+    if not len(block.source):
+        return NOTHING
+    source, target = (_without_spaces(side) for side in (block.source, block.target))
+    likely = np.flatnonzero(source == target).tolist()
+    return _rows(row for row in likely if _bare(block.source.lines[row]) == _bare(block.target.lines[row]) != "")
+
+
+def _without_spaces(side: Side) -> npt.NDArray[np.int64]:
+    """The number of characters of each line that are no spaces."""
+    return side.lengths + 1 - np.add.reduceat((side.flags & SPACE) > 0, side.starts, dtype=np.int64)
+
+
+def _bare(line: str) -> str:
+    """A line in lower case and without spaces; nothing if there is no letter in it."""
+    return "".join(line.lower().split()) if any(map(str.isalpha, line)) else ""
 
 
 def other_numbers(block: Block) -> Rows:
     """The pairs with digits on both sides, but not the same ones, whatever their order and what stands between."""
     if not len(block.source):
         return NOTHING
-    with_digits = [
-        side.rows(np.flatnonzero(flags()[side.codes] & DIGIT)) for side in (block.source, block.target)
-    ]
-    both = np.intersect1d(*with_digits)
-    return _rows(row for row in both if _digits(block.source.lines[row]) != _digits(block.target.lines[row]))
+    source, target = (_digits(side) for side in (block.source, block.target))
+    return np.flatnonzero(source.any(axis=1) & target.any(axis=1) & (source != target).any(axis=1))
 
 
-def _digits(line: str) -> list[int]:
-    return sorted(map(unicodedata.decimal, re.findall(r"\d", line)))
-
-
-def _has_letter(line: str) -> bool:
-    return any(map(str.isalpha, line))
+def _digits(side: Side) -> npt.NDArray[np.intp]:
+    """How often each line has each digit: (lines, 10)."""
+    places = np.flatnonzero(side.flags & DIGIT)
+    rows = np.searchsorted(side.starts, places, side="right") - 1
+    counts = np.bincount(10 * rows + decimals()[side.codes[places]], minlength=10 * len(side))
+    return counts.reshape(len(side), 10)
 
 
 def _matching(side: Side, pattern: re.Pattern[str]) -> Rows:

@@ -29,6 +29,7 @@ DEVIATIONS = 6
 SHARE = 0.9
 """A side has a script if so many of its lines have it."""
 LARGEST = 32_000
+SIDES = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,21 @@ class Usual:
 
     def odd(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Which ratios are odd."""
-        return np.abs(rows["ratio"].astype(np.int32) - self.ratio) > self.distance
+        far: npt.NDArray[np.bool_] = np.abs(rows["ratio"].astype(np.int32) - self.ratio) > self.distance
+        return far
 
     def other_script(self, rows: npt.NDArray[Any], side: str) -> npt.NDArray[np.bool_]:
         """Which rows have another script on a side."""
         script = self.scripts[side == "target"]
-        return (rows[side] != NONE) & (rows[side] != script) & (script != NONE)
+        other: npt.NDArray[np.bool_] = (rows[side] != NONE) & (rows[side] != script) & (script != NONE)
+        return other
 
 
 def ratios(source: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
     """The ratios of lengths, as `SCALE` and `ADDED` say."""
     logarithms = np.log((source + ADDED) / (target + ADDED))
-    return np.clip(np.rint(SCALE * logarithms), -LARGEST, LARGEST).astype(np.int16)
+    whole: npt.NDArray[np.int16] = np.clip(np.rint(SCALE * logarithms), -LARGEST, LARGEST).astype(np.int16)
+    return whole
 
 
 def outliers(columns: Columns, tally: Tally) -> tuple[Ratio, tuple[str | None, str | None]]:
@@ -64,14 +68,14 @@ def outliers(columns: Columns, tally: Tally) -> tuple[Ratio, tuple[str | None, s
     for first, rows in columns.parts():
         seen = rows["marks"] & np.uint32(Kind.EMPTY.bit | Kind.INVALID.bit) == 0
         tally.pairs(Kind.RATIO, first + np.flatnonzero((rows["marks"] & np.uint32(Kind.RATIO.bit)) > 0))
-        sides = (first + np.flatnonzero(usual.other_script(rows, side) & seen) for side in ("source", "target"))
-        tally.sides(Kind.SCRIPT, *sides)
+        source, target = (first + np.flatnonzero(usual.other_script(rows, side) & seen) for side in SIDES)
+        tally.sides(Kind.SCRIPT, source, target)
     low, ratio, high = (
         math.exp(exponent / SCALE)
         for exponent in (usual.ratio - usual.distance, usual.ratio, usual.ratio + usual.distance)
     )
-    source, target = (SCRIPTS[script] if script else None for script in usual.scripts)
-    return Ratio(ratio, low, high), (source, target)
+    names = [SCRIPTS[script] if script else None for script in usual.scripts]
+    return Ratio(ratio, low, high), (names[0], names[1])
 
 
 def _usual(columns: Columns) -> Usual:
@@ -80,7 +84,7 @@ def _usual(columns: Columns) -> Usual:
     for _, rows in columns.parts():
         kept = rows[clean(rows)]
         counts += np.bincount(kept["ratio"].astype(np.int64) + LARGEST, minlength=len(counts))
-        for of_side, side in zip(scripts, ("source", "target"), strict=True):
+        for of_side, side in zip(scripts, SIDES, strict=True):
             of_side += np.bincount(kept[side], minlength=len(SCRIPTS))
     median = _median(counts)
     above = counts[median:]
@@ -99,9 +103,9 @@ def _mark(columns: Columns, usual: Usual) -> bool:
     for _, rows in columns.parts():
         before = clean(rows)
         seen = rows["marks"] & np.uint32(Kind.EMPTY.bit | Kind.INVALID.bit) == 0
-        other = usual.other_script(rows, "source") | usual.other_script(rows, "target")
+        source, target = (usual.other_script(rows, side) for side in SIDES)
         rows["marks"][usual.odd(rows) & seen] |= np.uint32(Kind.RATIO.bit)
-        rows["marks"][other & seen] |= np.uint32(Kind.SCRIPT.bit)
+        rows["marks"][(source | target) & seen] |= np.uint32(Kind.SCRIPT.bit)
         changed = changed or bool((before & ~clean(rows)).any())
     return changed
 

@@ -22,7 +22,7 @@ class Words:
     def overlong(self, side: Side, most: int) -> Rows:
         """The rows with more than `most` words."""
         long = np.flatnonzero(side.lengths > 2 * most)  # a word and its space
-        return np.array([row for row in long if len(side.lines[row].split()) > most], dtype=np.intp)
+        return np.array([row for row in long.tolist() if len(side.lines[row].split()) > most], dtype=np.intp)
 
 
 class Pieces:

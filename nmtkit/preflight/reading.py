@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 from nmtkit.encoding import foreign
 from nmtkit.files import BYTE_ORDER_MARK, open_text, raw_lines
-from nmtkit.preflight.characters import Codes, codes
+from nmtkit.preflight.characters import Codes, codes, flags
 from nmtkit.preflight.findings import Layout
 from nmtkit.words import counted
 
 Rows = npt.NDArray[np.intp]
 """Numbers of lines in a block, from 0."""
 
-LINES, BYTES = 4096, 1 << 21
-"""The most lines of a block, and the number of bytes after which a block ends."""
+LINES, BYTES, STEP = 4096, 1 << 21, 64
+"""The most lines of a block, the number of bytes after which a block ends, and the lines that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Side:
     def codes(self) -> Codes:
         """The code points of `text`."""
         return codes(self.text)
+
+    @cached_property
+    def flags(self) -> npt.NDArray[np.uint8]:
+        """What is odd about each character of `text`, in bits."""
+        return flags()[self.codes]
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -100,21 +105,26 @@ class File:
         """The next lines without their ends; fewer at the end of the file or when they are long."""
         taken: list[bytes] = []
         size = 0
-        for line in islice(self._stream, lines):
-            if self._lines == 0 and not taken:
-                line = self._beginning(line)
-                if not line:
+        while len(taken) < lines and size < BYTES:
+            more = list(islice(self._stream, min(STEP, lines - len(taken))))
+            if more and not self._lines and not taken:
+                more[0] = self._beginning(more[0])
+                if not more[0]:  # the file holds the mark and nothing else
                     break
-            taken.append(line)
-            size += len(line)
-            if size > BYTES:
+            if not more:
                 break
+            taken += more
+            size += sum(map(len, more))
         if not taken:
             return taken
         self._lines += len(taken)
-        self._crlf += sum(line.endswith(b"\r\n") for line in taken)
         self._unfinished = not taken[-1].endswith(b"\n")
-        texts = [line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line for line in taken]
+        content = b"".join(taken)
+        texts = content.removesuffix(b"\n").split(b"\n")
+        if b"\r\n" in content:
+            ended = [line.endswith(b"\r\n") for line in taken]
+            self._crlf += sum(ended)
+            texts = [line[:-1] if crlf else line for line, crlf in zip(texts, ended, strict=True)]
         last = next((place for place, line in enumerate(reversed(texts)) if line.strip()), None)
         self._blank = self._blank + len(texts) if last is None else last
         return texts
@@ -133,22 +143,29 @@ class File:
 
 
 class Pairs:
-    """The pairs of two files in blocks; `files` tell their layout once all blocks were read."""
+    """The pairs of two files in blocks.
+
+    Attributes:
+        layouts: what the files look like, once all blocks were read.
+        whole: whether the files have no more pairs than were read.
+    """
 
     def __init__(self, source: File, target: File, most: int | None = None) -> None:
         """`most` pairs at most are read; None: all."""
-        self.files = (source, target)
+        self._files = (source, target)
         self._most = most
+        self.layouts = (source.layout, target.layout)
         self.whole = True
 
     def __iter__(self) -> Iterator[Block]:
         """ValueError, at the end, if one file has more lines than the other or both have none."""
-        source, target = self.files
+        source, target = self._files
         number = 0
         left: list[bytes] = []  # lines of the source whose partners come with the next block
         while True:
             size = LINES if self._most is None else min(LINES, self._most - number)
             if size <= 0:
+                self.layouts = (source.layout, target.layout)
                 self.whole = not (left or source.take(1) or target.take(1))
                 return
             left = left or source.take(size)
@@ -161,18 +178,19 @@ class Pairs:
             left = left[pairs:]
         if left or texts:
             raise ValueError(self._unequal())
+        self.layouts = (source.layout, target.layout)
         if not number:
             raise ValueError(f"{source.path} and {target.path} have 0 lines; give at least one line")
 
     def _unequal(self) -> str:
         """How the two files differ, all lines of both counted."""
-        for file in self.files:
+        for file in self._files:
             while file.take(LINES):
                 pass
         counts = ", ".join(f"{file.path} has {counted(file.layout.lines, 'line')}" for file in self.files)
         blank = [
             f"{file.path} ends in {counted(file.layout.blank_at_end, 'blank line')}"
-            for file in self.files
+            for file in self._files
             if file.layout.blank_at_end
         ]
         more = f" ({', '.join(blank)})" if blank else ""
@@ -183,8 +201,8 @@ class Pairs:
 def pairs(source: Path, target: Path, most: int | None = None) -> Iterator[Pairs]:
     """The pairs of two files; ValueError if one cannot be read."""
     with ExitStack() as stack:
-        opened = [File(path, stack.enter_context(open_text(path))) for path in (source, target)]
-        yield Pairs(*opened, most)
+        first, second = (File(path, stack.enter_context(open_text(path))) for path in (source, target))
+        yield Pairs(first, second, most)
 
 
 def block(first: int, sources: Sequence[bytes], targets: Sequence[bytes]) -> Block:
@@ -199,8 +217,19 @@ def block(first: int, sources: Sequence[bytes], targets: Sequence[bytes]) -> Blo
         for raw, (lines, _) in zip((sources, targets), decoded, strict=True)
     ]
     numbers = first + np.asarray(kept, dtype=np.int64)
-    arrays = [np.array(rows, dtype=np.intp) for rows in (*blank, *invalid)]
-    return Block(first, len(sources), numbers, *sides, (arrays[0], arrays[1]), (arrays[2], arrays[3]))
+    blank_source, blank_target, invalid_source, invalid_target = (
+        np.array(rows, dtype=np.intp) for rows in (*blank, *invalid)
+    )
+    source, target = sides
+    return Block(
+        first,
+        len(sources),
+        numbers,
+        source,
+        target,
+        (blank_source, blank_target),
+        (invalid_source, invalid_target),
+    )
 
 
 def _decoded(lines: Sequence[bytes]) -> tuple[list[str], list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,21 +72,17 @@ class Tally:
 
     def findings(self, texts: tuple[Mapping[int, str], Mapping[int, str]], longest: int) -> tuple[Finding, ...]:
         """All findings, with `longest` characters of the texts of examples, given by line number."""
-        return tuple(
-            Finding(
-                kind,
-                self._pairs[kind],
-                *self._sides.get(kind, (None, None)),
-                units=self._units.get(kind),
-                examples=tuple(
-                    Example(
-                        example.line,
-                        example.other,
-                        example.times,
-                        *(text.get(example.line, "")[:longest] for text in texts),
-                    )
-                    for example in self._examples.get(kind, [])
-                ),
+        sources, targets = texts
+        findings = []
+        for kind in self._kinds:
+            examples = tuple(
+                replace(
+                    example,
+                    source=sources.get(example.line, "")[:longest],
+                    target=targets.get(example.line, "")[:longest],
+                )
+                for example in self._examples.get(kind, [])
             )
-            for kind in self._kinds
-        )
+            source, target = self._sides.get(kind, (None, None))
+            findings.append(Finding(kind, self._pairs[kind], source, target, self._units.get(kind), examples))
+        return tuple(findings)
