@@ -72,7 +72,8 @@ class _Frames:
     """What the frames of a zstd file hold, by the package zstandard, whose own reader passes over a missing end."""
 
     def __init__(self, stream: BinaryIO, decompressor: Any) -> None:
-        self._stream, self._new = stream, lambda: decompressor().decompressobj()
+        self._stream = stream
+        self._new: Callable[[], Any] = lambda: decompressor().decompressobj()
         self._frame, self._begun, self._content = self._new(), False, io.BytesIO()
 
     def read(self, size: int) -> bytes:

@@ -1,4 +1,6 @@
-"""Sequences of unequal length in one flat tensor, and as padded rows: all padding happens here.
+"""Sequences of unequal length in one flat array, in memory or mapped from a file, and as padded rows.
+
+All padding happens here.
 
 Shape key: B sequences, T positions of the longest of them, F features per position.
 """
@@ -6,28 +8,32 @@ Shape key: B sequences, T positions of the longest of them, F features per posit
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from nmtkit.specials import BOS, PAD
 
+Array = NDArray[Any]
+Indices = Sequence[int] | NDArray[np.int64]
+
 
 class Ragged:
-    """Many sequences, of ids or of vectors.
+    """Many sequences, of ids or of vectors."""
 
-    Attributes:
-        lengths: positions of each sequence.
-    """
+    def __init__(self, flat: Array, ends: NDArray[np.int64]) -> None:
+        """`flat` holds the sequences one after another, (positions) or (positions, F); `ends` says where: a 0, then
+        the end of each."""
+        self._flat, self._ends = flat, ends
 
-    def __init__(self, flat: Tensor, lengths: Sequence[int]) -> None:
-        """`flat` holds the sequences one after another, (positions) or (positions, F)."""
-        self._flat = flat
-        self._ends = torch.tensor([0, *lengths], dtype=torch.int64).cumsum(0)
-        self.lengths: list[int] = list(lengths)
+    @classmethod
+    def of(cls, flat: Array, lengths: ArrayLike) -> Self:
+        """Sequences that lie one after another, by their lengths."""
+        return cls(flat, np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64))
 
     @classmethod
     def of_ids(cls, sequences: Iterable[Sequence[int]]) -> Self:
@@ -37,29 +43,102 @@ class Ragged:
         for sequence in sequences:
             flat.extend(sequence)
             lengths.append(len(sequence))
-        return cls(torch.tensor(flat, dtype=torch.int32), lengths)
+        return cls.of(np.array(flat, dtype=np.int32), lengths)
 
     @classmethod
     def of_vectors(cls, matrices: Sequence[NDArray[np.float32]], width: int) -> Self:
         """Matrices (positions, F), all of one width F."""
-        parts = [torch.from_numpy(matrix) for matrix in matrices]
-        return cls(torch.cat([torch.zeros(0, width), *parts]), [len(part) for part in parts])
+        return cls.of(np.concatenate([np.zeros((0, width), np.float32), *matrices]), [len(part) for part in matrices])
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._ends) - 1
 
     def __getitem__(self, index: int) -> Tensor:
-        return self._flat[self._ends[index] : self._ends[index + 1]]
+        return torch.from_numpy(np.array(self._flat[self._ends[index] : self._ends[index + 1]]))
 
-    def rows(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    @property
+    def positions(self) -> int:
+        """Positions of all sequences together."""
+        return int(self._ends[-1])
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Positions of each sequence, as a list that stays in memory; `lengths_of` makes none."""
+        lengths: list[int] = np.diff(self._ends).tolist()
+        return lengths
+
+    def lengths_of(self, indices: Indices) -> NDArray[np.int64]:
+        """Positions of some sequences."""
+        index_B = np.asarray(indices, dtype=np.int64)
+        return np.asarray(self._ends[index_B + 1] - self._ends[index_B])
+
+    def rows(self, indices: Indices) -> tuple[Tensor, Tensor]:
         """Sequences as rows, (B, T) of int64 or (B, T, F), padded with zeros (PAD); and the mask, False at padding."""
-        index_B = torch.tensor(indices)
-        start_B1, end_B1 = self._ends[index_B].unsqueeze(1), self._ends[index_B + 1].unsqueeze(1)
-        place_BT = start_B1 + torch.arange(int((end_B1 - start_B1).max()))
+        index_B = np.asarray(indices, dtype=np.int64)
+        start_B1, end_B1 = self._ends[index_B][:, None], self._ends[index_B + 1][:, None]
+        place_BT = start_B1 + np.arange((end_B1 - start_B1).max())
         mask_BT = place_BT < end_B1
-        rows = self._flat[place_BT.clamp(max=len(self._flat) - 1)]
-        rows = rows.masked_fill(~mask_BT.view(*mask_BT.shape, *[1] * (rows.dim() - 2)), PAD)
-        return rows if rows.is_floating_point() else rows.long(), mask_BT
+        rows = np.asarray(self._flat[np.minimum(place_BT, len(self._flat) - 1)])
+        rows = rows.astype(np.int64) if rows.dtype.kind in "iu" else rows
+        rows[~mask_BT] = PAD
+        return torch.from_numpy(rows), torch.from_numpy(mask_BT)
+
+
+class Joined:
+    """Sequences of several parts one after another, as one `Ragged`."""
+
+    def __init__(self, parts: Sequence[Ragged]) -> None:
+        self._parts = parts
+        self._firsts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __getitem__(self, index: int) -> Tensor:
+        part = int(np.searchsorted(self._firsts, index, side="right")) - 1
+        return self._parts[part][index - int(self._firsts[part])]
+
+    @property
+    def positions(self) -> int:
+        """As for `Ragged`."""
+        return sum(part.positions for part in self._parts)
+
+    @property
+    def lengths(self) -> list[int]:
+        """As for `Ragged`."""
+        return [length for part in self._parts for length in part.lengths]
+
+    def lengths_of(self, indices: Indices) -> NDArray[np.int64]:
+        """As for `Ragged`."""
+        index_B = np.asarray(indices, dtype=np.int64)
+        lengths_B = np.zeros(len(index_B), np.int64)
+        for part, place, own in self._split(index_B):
+            lengths_B[place] = part.lengths_of(own)
+        return lengths_B
+
+    def rows(self, indices: Indices) -> tuple[Tensor, Tensor]:
+        """As for `Ragged`."""
+        index_B = np.asarray(indices, dtype=np.int64)
+        pieces = [(torch.from_numpy(place), part.rows(own)) for part, place, own in self._split(index_B)]
+        if len(pieces) == 1:
+            return pieces[0][1]
+        longest = max(mask.shape[1] for _, (_, mask) in pieces)
+        first = pieces[0][1][0]
+        rows = first.new_full((len(index_B), longest, *first.shape[2:]), PAD)
+        mask_BT = torch.zeros(len(index_B), longest, dtype=torch.bool)
+        for place, (own, mask) in pieces:
+            rows[place, : own.shape[1]], mask_BT[place, : mask.shape[1]] = own, mask
+        return rows, mask_BT
+
+    def _split(self, index_B: NDArray[np.int64]) -> list[tuple[Ragged, NDArray[np.int64], NDArray[np.int64]]]:
+        """The parts that some indices lie in, with the places of these indices and their numbers in the part."""
+        part_B = np.searchsorted(self._firsts, index_B, side="right") - 1
+        places = ((number, np.flatnonzero(part_B == number)) for number in range(len(self._parts)))
+        return [
+            (self._parts[number], place, index_B[place] - self._firsts[number])
+            for number, place in places
+            if len(place)
+        ]
 
 
 def shifted(target_BT: Tensor) -> Tensor:

@@ -317,6 +317,7 @@ def test_nobody_asks_what_a_model_is() -> None:
 
 PLAIN = {
     *("int", "float", "str", "bool", "bytes", "dict", "list", "tuple", "type", "Mapping", "Sequence", "Path"),
+    "slice",
     *("Tensor", "Exception", "MemoryError", "RuntimeError", "OSError", "StrEnum", "MISSING"),
 }
 """Types of plain data."""

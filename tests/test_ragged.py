@@ -35,7 +35,7 @@ def test_rows_are_padded_behind(sequences: list[list[int]], data: st.DataObject)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.integers(1, 3))
 def test_vectors_are_padded_with_zeros(lengths: list[int], width: int) -> None:
     matrices = [torch.randn(length, width) for length in lengths]
-    rows, mask = Ragged(torch.cat(matrices), lengths).rows(range(len(lengths)))
+    rows, mask = Ragged.of(torch.cat(matrices).numpy(), lengths).rows(range(len(lengths)))
     assert rows.shape == (len(lengths), max(lengths), width)
     for row, inside, matrix in zip(rows, mask, matrices, strict=True):
         assert torch.equal(row[: len(matrix)], matrix) and not row[len(matrix) :].any()

@@ -1,4 +1,4 @@
-"""Batches under a token budget, grouped by length, in an order that seed and epoch determine.
+"""Batches as padded tensors, and lists of sentences cut under a token budget.
 
 Shape key: B pairs, S source positions, T target positions.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
+from nmtkit.batches.order import Batches, cut, window_batches, windows
 from nmtkit.ragged import shifted
 
 
@@ -41,34 +43,12 @@ def group(
 
     A pair that is longer than the budget gets a batch of its own.
     """
-    batches: list[list[int]] = []
-    longest_source = longest_target = 0
-    for index in order:
-        source = max(longest_source, source_lengths[index])
-        target = max(longest_target, target_lengths[index])
-        size = len(batches[-1]) + 1 if batches else 1
-        if not batches or size * target > tokens or size * source > 2 * tokens:
-            batches.append([])
-            source, target = source_lengths[index], target_lengths[index]
-        batches[-1].append(index)
-        longest_source, longest_target = source, target
-    return batches
+    order_N = np.asarray(order, dtype=np.int64)
+    source_N, target_N = (np.asarray(side, dtype=np.int64)[order_N] for side in (source_lengths, target_lengths))
+    ends = cut(source_N, target_N, tokens)
+    return list(Batches.of(order_N, ends))
 
 
 def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
-    """All pairs of the corpus once, as lists of indices.
-
-    Pairs are sorted by target length in steps of two; within a step by source length, up and down in turn, equal pairs
-    at random. They are then cut under the budget, and the batches are shuffled: little padding, and other batches in
-    every epoch.
-    """
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    shuffled = torch.randperm(len(corpus), generator=generator).tolist()
-    source, target = corpus.source.lengths, corpus.target.lengths
-
-    def place(index: int) -> tuple[int, int]:
-        step = target[index] // 2
-        return step, source[index] if step % 2 else -source[index]
-
-    batches = group(source, target, sorted(shuffled, key=place), tokens)
-    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+    """The batches of all windows of an epoch, in the order of their use."""
+    return [batch for window in range(windows(corpus)) for batch in window_batches(corpus, tokens, seed, epoch, window)]

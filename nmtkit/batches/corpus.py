@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from nmtkit.features import matrix_of
-from nmtkit.ragged import Ragged
+from nmtkit.ragged import Joined, Ragged
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
@@ -36,11 +36,22 @@ class Counts:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pairs of id sequences, each ending in EOS."""
+    """Pairs of id sequences, each ending in EOS.
 
-    source: Ragged
-    target: Ragged
+    Attributes:
+        weights: for each of the corpora that it joins, the number of pairs and how often an epoch has them; empty: all
+            pairs once.
+    """
+
+    source: Ragged | Joined
+    target: Ragged | Joined
     counts: Counts
+    weights: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def shares(self) -> tuple[tuple[int, int], ...]:
+        """As `weights`, never empty."""
+        return self.weights or ((len(self), 1),)
 
     def __len__(self) -> int:
         return len(self.source)
