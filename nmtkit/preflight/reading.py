@@ -187,7 +187,7 @@ class Pairs:
         for file in self._files:
             while file.take(LINES):
                 pass
-        counts = ", ".join(f"{file.path} has {counted(file.layout.lines, 'line')}" for file in self.files)
+        counts = ", ".join(f"{file.path} has {counted(file.layout.lines, 'line')}" for file in self._files)
         blank = [
             f"{file.path} ends in {counted(file.layout.blank_at_end, 'blank line')}"
             for file in self._files

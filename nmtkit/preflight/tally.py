@@ -62,10 +62,6 @@ class Tally:
             self._most, [*known, *found], key=lambda example: (-(example.times or 0), example.line)
         )
 
-    def also(self, *kinds: Kind) -> None:
-        """Count these kinds, too."""
-        self._kinds = tuple(kind for kind in Kind if kind in {*self._kinds, *kinds})
-
     def lines(self) -> set[int]:
         """The line numbers of all examples."""
         return {example.line for examples in self._examples.values() for example in examples}
