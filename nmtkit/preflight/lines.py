@@ -27,7 +27,15 @@ from nmtkit.preflight.reading import Block, Rows, Side
 
 _LATER = f"[{AS_LATER}]"
 MOJIBAKE = re.compile(
-    f"(?<![A-ZÀ-Ý])[ÂÃ]{_LATER}|(?:[Â-ß]{_LATER}){{2}}|â[€\x80-\x84]{_LATER}|(?:[à-ï]{_LATER}{{2}}){{2}}|ï»¿"
+    "|".join(
+        (
+            f"(?<![A-ZÀ-Ý])[ÂÃ]{_LATER}",
+            f"(?:[Â-ß]{_LATER}){{2}}",
+            f"â[€\x80-\x84]{_LATER}",
+            f"(?:[à-ï]{_LATER}{{2}}){{2}}",
+            "ï»¿",
+        )
+    )
 )
 """UTF-8 that was read as Latin-1 or Windows-1252. One quotation mark behind a letter (ß”, là\u00a0») is none."""
 ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -177,24 +177,25 @@ class Pairs:
             number += pairs
             left = left[pairs:]
         if left or texts:
-            raise ValueError(self._unequal())
+            self._refuse()
         self.layouts = (source.layout, target.layout)
         if not number:
             raise ValueError(f"{source.path} and {target.path} have 0 lines; give at least one line")
 
-    def _unequal(self) -> str:
-        """How the two files differ, all lines of both counted."""
+    def _refuse(self) -> NoReturn:
+        """ValueError that says how the two files differ, all lines of both counted."""
         for file in self._files:
             while file.take(LINES):
                 pass
-        counts = ", ".join(f"{file.path} has {counted(file.layout.lines, 'line')}" for file in self._files)
-        blank = [
-            f"{file.path} ends in {counted(file.layout.blank_at_end, 'blank line')}"
-            for file in self._files
-            if file.layout.blank_at_end
+        layouts = [file.layout for file in self._files]
+        counts = ", ".join(f"{layout.path} has {counted(layout.lines, 'line')}" for layout in layouts)
+        ends = [
+            f"{layout.path} ends in {counted(layout.blank_at_end, 'blank line')}"
+            for layout in layouts
+            if layout.blank_at_end
         ]
-        more = f" ({', '.join(blank)})" if blank else ""
-        return f"parallel files need the same number of lines, but {counts}{more}; line N of each must match"
+        more = f" ({', '.join(ends)})" if ends else ""
+        raise ValueError(f"parallel files need the same number of lines, but {counts}{more}; line N of each must match")
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def call(command: str, tmp_path: Path, given: dict[str, object]) -> list[object]
             found += words(flag, given[flag])
         elif parameter and flag:
             found += words(flag, tmp_path / (f"new-{name}" if (command, flag) in WRITTEN else "other"))
-    return [*found, *(["-s", "fr", "-t", "en"] if command == "train" else [])]
+    return [*found, *(["-s", "fr", "-t", "en"] if command in ("train", "check-data") else [])]
 
 
 def get_parameters(command: str) -> dict[str, bool]:
