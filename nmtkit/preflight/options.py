@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from nmtkit.features import is_features
 from nmtkit.packed import stored
-from nmtkit.preflight.partitions import IN_MEMORY
 from nmtkit.settings import Within, check_bounds
 
 Two = tuple[Path, Path]
 """The files of source and target."""
+IN_MEMORY = 1 << 19
+"""Hashes of pairs that are kept in memory before they go to the disk, for each side."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Texts:
         cls, source_lang: str, target_lang: str, train: Path, dev: Path | None = None, test: Path | None = None
     ) -> Texts:
         """The files of these prefixes and endings; ValueError if they cannot be two texts."""
+        from nmtkit.features import is_features  # loads NumPy, which the help of a command does not need
+
         if source_lang == target_lang:
             raise ValueError(f"both languages are {source_lang!r}: name the endings of two different texts")
         for language in (source_lang, target_lang):
@@ -55,7 +57,7 @@ class Options:
 
     max_source: Annotated[int, Within(1, 100_000)] = 256
     max_target: Annotated[int, Within(1, 100_000)] = 256
-    examples: Annotated[int, Within(0, 1000)] = 3
+    examples: Annotated[int, Within(0, 1000)] = 2
     most: int | None = None
     in_memory: int = IN_MEMORY
 

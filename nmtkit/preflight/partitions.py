@@ -16,8 +16,6 @@ import numpy.typing as npt
 RECORD = np.dtype([("key", "<u8", 2), ("other", "<u8", 2), ("number", "<i8")])
 """A line's hash, that of its partner, and the number of the pair."""
 PARTS = 256
-IN_MEMORY = 1 << 19
-"""Records that are kept in memory before they are written to the parts."""
 
 Records = npt.NDArray[Any]
 
@@ -37,10 +35,10 @@ class Partitions:
 
     Args:
         folder: an existing folder for the parts, in which no other partitions write.
-        in_memory: records that are kept in memory.
+        in_memory: records that are kept in memory before they are written to the parts.
     """
 
-    def __init__(self, folder: Path, in_memory: int = IN_MEMORY) -> None:
+    def __init__(self, folder: Path, in_memory: int) -> None:
         self._folder, self._in_memory = folder, in_memory
         self._waiting: list[Records] = []
         self._size = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.preflight.characters import ZERO_WIDTH
 from nmtkit.preflight.findings import Example, Facts, Finding, Kind, Layout
+from nmtkit.preflight.lines import ENTITY, MOJIBAKE, TAG
 from nmtkit.report.tables import number, shown
 from nmtkit.words import counted, plural
 
@@ -53,6 +56,19 @@ OTHERS = {
 """In which text the other line of an example is."""
 WIDTH = 66
 """Characters of a text that are shown."""
+CONTEXT = 24
+"""Characters that are shown before the place of a finding that would not be seen otherwise."""
+PLACES = {
+    Kind.INVALID: re.compile("\ufffd"),
+    Kind.CONTROL: re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]"),
+    Kind.REPLACEMENT: re.compile("\ufffd"),
+    Kind.MOJIBAKE: MOJIBAKE,
+    Kind.INVISIBLE: re.compile(f"[{''.join(map(chr, ZERO_WIDTH))}]"),
+    Kind.MARKUP: re.compile(f"{ENTITY.pattern}|{TAG.pattern}"),
+    Kind.SPACES: re.compile(r"^\s|\s\s|\t|\s$"),
+    Kind.NUMBERS: re.compile(r"\d"),
+}
+"""Where in a text the finding is."""
 
 
 def render(facts: Facts) -> Iterator[Text | Table]:
@@ -65,7 +81,7 @@ def render(facts: Facts) -> Iterator[Text | Table]:
         yield _table(facts)
     for finding in (*facts.problems, *facts.remarks):
         if finding.examples:
-            yield Text(f"{TITLES[finding.kind]}{_rule(finding.kind, facts)}")
+            yield Text(f"{TITLES[finding.kind]}{_rule(finding.kind, facts)}", style="bold")
             yield _examples(finding)
 
 
@@ -190,9 +206,17 @@ def _examples(finding: Finding) -> Table:
     for example in finding.examples:
         if beside := _beside(finding.kind, example):
             table.add_row(str(example.line), Text(beside))
-        table.add_row("" if beside else str(example.line), shown(example.source, WIDTH))
-        table.add_row("", shown(example.target, WIDTH))
+        table.add_row("" if beside else str(example.line), _excerpt(finding.kind, example.source))
+        table.add_row("", _excerpt(finding.kind, example.target))
     return table
+
+
+def _excerpt(kind: Kind, text: str) -> Text:
+    """The beginning of a text, or what is around the finding if that stands later."""
+    place = PLACES[kind].search(text) if kind in PLACES else None
+    if place and place.end() > WIDTH and place.start() > CONTEXT:
+        text = f"… {text[place.start() - CONTEXT :]}"
+    return shown(text, WIDTH)
 
 
 def _beside(kind: Kind, example: Example) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import JANE, Data, environment, head, refused, run_here, write_lines
 
-LANGUAGES = ["--source-lang", "fr", "--target-lang", "en"]
+LANGUAGES = ["-s", "fr", "-t", "en"]
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def damaged(tmp_path: Path) -> Path:
 def test_what_is_found_is_shown_in_80_columns(damaged: Path, data: Data, tmp_path: Path) -> None:
     (tmp_path / "check.toml").write_text(f'train = "{damaged}"\nsource_lang = "fr"\ntarget_lang = "en"\n')
     held_out = ["--dev", data.folder / "dev", "--test", data.folder / "dev"]
-    outcome = run_here("check-data", "--train", damaged, *LANGUAGES, *held_out, "--quiet")
+    languages = ["--source-lang", "fr", "--target-lang", "en"]
+    outcome = run_here("check-data", "--train", damaged, *languages, *held_out, "--quiet")
     assert outcome.code == 0 and outcome.err == ""
     assert max(map(len, outcome.lines)) <= 80
     rows = [" ".join(line.split()) for line in outcome.lines]

@@ -27,7 +27,7 @@ FROM_THE_FOLDER = {
 """Options of the search, whose panel says where their defaults come from."""
 
 DEFAULTS: dict[str, dict[str, object]] = {
-    "check-data": {"--max-source": USUAL["max_source"], "--max-target": USUAL["max_target"], "--examples": 3},
+    "check-data": {"--max-source": USUAL["max_source"], "--max-target": USUAL["max_target"], "--examples": 2},
     "train-tokenizer": {
         "--vocab-size": TokenizerOptions().vocab_size,
         "--kind": TokenizerOptions().kind,

@@ -73,6 +73,25 @@ def test_all_damage_is_found_where_it_was_planted_and_nothing_else(
         assert path.read_bytes() == b"".join(line + b"\n" for line in kept)
 
 
+@pytest.mark.skipif(not MULTI30K.is_dir(), reason=f"Multi30k is not at {MULTI30K}; set MULTI30K")
+def test_what_multi30k_contains() -> None:
+    """Counted in other ways: lines that repeat, lines of val, spaces, entities."""
+    lines, val = parallel(MULTI30K, "train", "en", "de"), parallel(MULTI30K, "val", "en", "de")
+    facts = check(texts(MULTI30K, "train", "en", "de", "val", "test_2016_flickr"), ALL)
+    repeated = len(lines[0]) - len({*zip(*lines, strict=True)})
+    assert facts[Kind.DUPLICATE].pairs == repeated == 3
+    for side, (again, in_dev) in enumerate(
+        ((Kind.SAME_SOURCE, Kind.SOURCE_IN_DEV), (Kind.SAME_TARGET, Kind.TARGET_IN_DEV))
+    ):
+        assert facts[again].pairs + repeated == len(lines[side]) - len({*lines[side]})
+        assert facts[in_dev].pairs == len([line for line in lines[side] if line in val[side]]) == 1
+    assert {kind for kind in PROBLEMS if facts[kind].pairs} == {Kind.DUPLICATE, Kind.RATIO}
+    assert [example.target for example in facts[Kind.RATIO].examples] == ["@@", "@@"]
+    for kind, pattern in ((Kind.SPACES, r"^\s|\s\s|\s$"), (Kind.MARKUP, "&[a-z]+;")):
+        counts = (sum(re.search(pattern, line) is not None for line in side) for side in lines)
+        assert (facts[kind].source, facts[kind].target) == (*counts,)
+
+
 SOME = [
     "a",
     "b",

@@ -64,6 +64,18 @@ def test_counts_rules_and_examples() -> None:
     assert rows.index("remarks") < rows.index("very frequent source 400 10.0 %")
 
 
+def test_what_was_found_is_seen_however_late_it_stands() -> None:
+    late = "so " * 40 + "hier"
+    found = {
+        Kind.INVALID: "\ufffdx", Kind.CONTROL: "\x07x", Kind.REPLACEMENT: "\ufffdx", Kind.MOJIBAKE: "Ã©x",
+        Kind.INVISIBLE: "\u200bx", Kind.MARKUP: "<b>x", Kind.SPACES: "  x", Kind.NUMBERS: "77x",
+    }  # fmt: skip
+    for kind, what in found.items():
+        text = shown(facts(Finding(kind, 1, None, None, None, (Example(7, None, None, f"{late}{what}", late),))))
+        seen = what.encode("unicode_escape").decode() if kind in (Kind.CONTROL, Kind.INVISIBLE) else what
+        assert f"so hier{seen}\n         so so so" in text and "       7 … " in text, kind
+
+
 def test_lines_of_files_that_are_unusual() -> None:
     odd = Layout(Path("a/train.en"), 4000, 3999, True, 2, True)
     text = " ".join(shown(facts(files=(FILES[0], odd))).split())
