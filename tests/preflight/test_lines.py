@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nmtkit.preflight.lines import markup, mojibake
+from nmtkit.preflight.findings import Kind
+from nmtkit.preflight.lines import characters, markup, mojibake
 from nmtkit.preflight.reading import Side
 
 TEXTS = [
@@ -55,3 +56,9 @@ def test_markup_and_what_only_looks_like_it() -> None:
     assert markup(side(*lines)).tolist() == [*range(0, 20, 2)]
     assert markup(side("<b> &amp; </b>", "none")).tolist() == [0]
     assert not markup(side("none")).size
+
+
+def test_a_space_at_the_very_beginning_belongs_to_the_first_line() -> None:
+    lines = ["\u00a0a", "b", "c ", "d", " e", "f\u3000\u3000g", "h\ti", "j k"]
+    assert characters(side(*lines))[Kind.SPACES].tolist() == [0, 2, 4, 5, 6]
+    assert characters(side(*lines[1:2]))[Kind.SPACES].size == 0
