@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -87,17 +86,24 @@ def render(facts: Facts) -> Iterator[Text | Table]:
 
 def summary(facts: Facts) -> str:
     """The most important counts in a line."""
-    counts = [f"{finding.pairs:,} {TITLES[finding.kind]}" for finding in facts.problems]
-    begin = "" if facts.whole else "the first "
-    pairs = f"{begin}{facts.pairs:,} {plural(facts.pairs, 'pair')}"
-    return f"{pairs}: {', '.join(counts)}" if counts else f"{pairs}: no problem"
+    return f"{_pairs(facts)}: {_reasons(facts) or 'no problem'}"
 
 
 def left_out(facts: Facts) -> str:
     """How many pairs a clean copy has, and why the others are not in it."""
     text = f"{facts.clean:,} of {facts.pairs:,} {plural(facts.pairs, 'pair')}"
-    reasons = ", ".join(f"{TITLES[finding.kind]} {finding.pairs:,}" for finding in facts.problems)
+    reasons = _reasons(facts)
     return f"{text}; left out: {reasons}" if reasons else text
+
+
+def _reasons(facts: Facts) -> str:
+    """The problems and how many pairs have each."""
+    return ", ".join(f"{TITLES[finding.kind]} {finding.pairs:,}" for finding in facts.problems)
+
+
+def _pairs(facts: Facts) -> str:
+    """How many pairs were looked at."""
+    return f"{'' if facts.whole else 'the first '}{facts.pairs:,} {plural(facts.pairs, 'pair')}"
 
 
 def to_json(facts: Facts) -> dict[str, Any]:
@@ -130,9 +136,8 @@ def _plain(finding: Finding, pairs: int) -> dict[str, Any]:
 
 
 def _sums(facts: Facts) -> str:
-    source, target = (Path(layout.path).name for layout in facts.files)
-    begin = "" if facts.whole else "the first "
-    pairs = f"{source} and {target}: {begin}{facts.pairs:,} {plural(facts.pairs, 'pair')}"
+    source, target = (layout.path.name for layout in facts.files)
+    pairs = f"{source} and {target}: {_pairs(facts)}"
     odd = facts.pairs - facts.clean
     if not odd:
         return f"{pairs}, none with a problem."

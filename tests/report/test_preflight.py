@@ -92,7 +92,7 @@ def test_shares_of_few_pairs_keep_their_digits() -> None:
 
 def test_one_line() -> None:
     found = (Finding(Kind.EMPTY, 12), Finding(Kind.COPY, 3), Finding(Kind.MARKUP, 99))
-    assert summary(facts(*found)) == "4,000 pairs: 12 blank side, 3 target copies source"
+    assert summary(facts(*found)) == "4,000 pairs: blank side 12, target copies source 3"
     assert summary(facts(Finding(Kind.EMPTY, 0), whole=False)) == "the first 4,000 pairs: no problem"
     assert (
         left_out(facts(*found, clean=3985)) == "3,985 of 4,000 pairs; left out: blank side 12, target copies source 3"
