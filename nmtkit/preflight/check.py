@@ -45,9 +45,12 @@ def check(
         watch: hears how many pairs were read.
 
     Raises:
-        ValueError: if a file cannot be read, the files do not belong together, or no pair is left for the copy.
+        ValueError: if a file cannot be read, the files do not belong together, the tokenizer
+            is not one for text, or no pair is left for the copy.
     """
     options = options or Options()
+    if tokenizer and tokenizer.features is not None:
+        raise ValueError("the tokenizer is one for vectors, but a text is checked: name one for text")
     with pairs(*texts.train, options.most) as blocks:
         profile = Profile(blocks)
     held_out = [HeldOut(kinds, *two) for kinds, two in ((DEV, texts.dev), (TEST, texts.test)) if two]

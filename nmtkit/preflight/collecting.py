@@ -18,7 +18,7 @@ from nmtkit.preflight.options import Options
 from nmtkit.preflight.outliers import ratios
 from nmtkit.preflight.overlap import DEV, TEST, HeldOut
 from nmtkit.preflight.partitions import Partitions, as_numbers, digests
-from nmtkit.preflight.pieces import Pieces, Words
+from nmtkit.preflight.pieces import Pieces, overlong
 from nmtkit.preflight.reading import Block
 from nmtkit.preflight.repeats import fewest, repeats
 from nmtkit.preflight.tally import Tally
@@ -106,8 +106,7 @@ class Collector:
         limits = (self._options.max_source, self._options.max_target)
         sides = (block.source, block.target)
         if self._pieces is None:
-            words = Words()
-            source, target = (words.overlong(side, most) for side, most in zip(sides, limits, strict=True))
+            source, target = (overlong(side, most) for side, most in zip(sides, limits, strict=True))
             yield Kind.OVER_LONG, source, target
             return
         counts = [pieces.counts(side) for pieces, side in zip(self._pieces, sides, strict=True)]

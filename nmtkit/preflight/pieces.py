@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
-class Words:
-    """Lengths in words between spaces, of which no tokenizer makes fewer pieces."""
-
-    def overlong(self, side: Side, most: int) -> Rows:
-        """The rows with more than `most` words."""
-        long = np.flatnonzero(side.lengths > 2 * most)  # a word and its space
-        return np.array([row for row in long.tolist() if len(side.lines[row].split()) > most], dtype=np.intp)
+def overlong(side: Side, most: int) -> Rows:
+    """The rows with more than `most` words between spaces, of which no tokenizer makes fewer pieces."""
+    long = np.flatnonzero(side.lengths > 2 * most)  # a word and its space
+    return np.array([row for row in long.tolist() if len(side.lines[row].split()) > most], dtype=np.intp)
 
 
 class Pieces:

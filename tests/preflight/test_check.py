@@ -22,6 +22,7 @@ from nmtkit.preflight.check import check, quick
 from nmtkit.preflight.findings import PROBLEMS, Facts, Kind
 from nmtkit.preflight.options import Options, Texts, two_files
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.tokenizer.vectors import VectorSide
 
 MULTI30K = Path(os.environ.get("MULTI30K", Path(__file__).parents[3] / "shared" / "multi30k"))
 ALL = Options(examples=1000)
@@ -242,6 +243,9 @@ def test_what_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every pair has a problem"):
         check(Texts((source, target)), copy=copy)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.xx", "train.yy"]
+    vectors = Tokenizer(VectorSide(4), Tokenizer.load(train_tokenizer(tmp_path)).target)
+    with pytest.raises(ValueError, match="is one for vectors"):
+        check(Texts((source, source)), tokenizer=vectors)
     for languages, message in ((("fr", "fr"), "both languages are 'fr'"), (("npz", "en"), "'npz' names vectors")):
         with pytest.raises(ValueError, match=message):
             Texts.of(*languages, tmp_path / "train")
