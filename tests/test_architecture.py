@@ -35,7 +35,7 @@ LEVELS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"tokenizer", "models", "guide"}),
-    frozenset({"batches", "decoding"}),
+    frozenset({"batches", "decoding", "preflight"}),
     frozenset({"checkpoint"}),
     frozenset({"translator", "interop"}),
     frozenset({"training", "blame", "serving"}),
@@ -70,7 +70,7 @@ ONLY: dict[str, frozenset[str]] = {
 }
 """Parts that see less than their level allows: search knows models by their interface, models know only tensors."""
 
-WORDLESS = ("blame", "inspection", "comparison")
+WORDLESS = ("blame", "inspection", "comparison", "preflight")
 """Rooms of facts: what people read stands in report, but for errors and warnings."""
 
 WITHOUT_TORCH = (
@@ -84,6 +84,7 @@ WITHOUT_TORCH = (
     "memory",
     "interrupts",
     "guide",
+    "preflight",
     "report",
     "cli",
     "__main__",

@@ -172,14 +172,15 @@ def check(uses: Mapping[str, tuple[str, Use]], values: Mapping[str, Any]) -> Non
     on_disk = [(use, file) for use, file in named if (use, file) not in streams]
     for use, file in on_disk:
         if use.writes:
-            _check_writable(file, use.makes_parents)
+            check_writable(file, use.makes_parents)
     keep_apart(
         [part for use, file in on_disk if use.reads and not use.writes for part in _parts(file)],
         [file for use, file in on_disk if use.writes],
     )
 
 
-def _check_writable(file: Named, parents: bool) -> None:
+def check_writable(file: Named, parents: bool = False) -> None:
+    """ValueError if no file can be written under this name."""
     try:
         files.check_replaceable(file.path, parents)
     except ValueError as error:

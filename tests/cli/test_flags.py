@@ -12,6 +12,16 @@ from nmtkit.cli.main import COMMANDS, app
 
 SEARCH = "test_the_search_options_reach_the_search"
 WHERE: dict[str, dict[str, str]] = {
+    "check-data": {
+        **dict.fromkeys(
+            ["--train", "--dev", "--test", "--source-lang", "--target-lang", "--quiet", "--config"],
+            "test_what_is_found_is_shown_in_80_columns",
+        ),
+        "--examples": "test_as_many_examples_as_asked_for_and_none",
+        **dict.fromkeys(["--json", "--write-clean"], "test_json_and_a_clean_copy"),
+        **dict.fromkeys(["--tokenizer", "--max-source", "--max-target"], "test_lengths_are_words_or_pieces"),
+        "--strict": "test_strict_ends_with_1_if_there_are_problems",
+    },
     "train-tokenizer": {
         "TEXTS": "test_a_joint_tokenizer_and_what_is_said",
         "--output": "test_a_joint_tokenizer_and_what_is_said",

@@ -65,6 +65,7 @@ SPECIAL = {
 SHORT = ["--max-length", "8", "--device", "cpu"]
 TEXT = ["--source", "s.fr", "--reference", "s.en"]
 BASE: dict[str, tuple[list[str], list[str]]] = {
+    "check-data": ([], ["--train", "train", "-s", "fr", "-t", "en"]),
     "train-tokenizer": (["train.fr"], ["--output", "new.model", "--vocab-size", "350"]),
     "train": (
         [],

@@ -27,6 +27,7 @@ FROM_THE_FOLDER = {
 """Options of the search, whose panel says where their defaults come from."""
 
 DEFAULTS: dict[str, dict[str, object]] = {
+    "check-data": {"--max-source": USUAL["max_source"], "--max-target": USUAL["max_target"], "--examples": 2},
     "train-tokenizer": {
         "--vocab-size": TokenizerOptions().vocab_size,
         "--kind": TokenizerOptions().kind,
@@ -96,6 +97,7 @@ WITHOUT = {
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
+    *("--dev", "--test", "--tokenizer", "--write-clean"),
 }
 """Options that do nothing where they are not given."""
 

@@ -36,7 +36,7 @@ def call(command: str, tmp_path: Path, given: dict[str, object]) -> list[object]
             found += words(flag, given[flag])
         elif parameter and flag:
             found += words(flag, tmp_path / (f"new-{name}" if (command, flag) in WRITTEN else "other"))
-    return [*found, *(["-s", "fr", "-t", "en"] if command == "train" else [])]
+    return [*found, *(["-s", "fr", "-t", "en"] if command in ("train", "check-data") else [])]
 
 
 def get_parameters(command: str) -> dict[str, bool]:
@@ -63,6 +63,7 @@ def test_every_path_says_whether_it_is_read_or_written(command: str) -> None:
 def test_the_outputs_are_known() -> None:
     """One that is no longer found here would be tested nowhere."""
     assert {command: {flag for name, flag in WRITTEN if name == command} for command, _ in WRITTEN} == {
+        "check-data": {"--json"},
         "train-tokenizer": {"--output"},
         "train": {"--write-config"},
         "translate": {"--output", "--trace", "--attention"},

@@ -18,6 +18,7 @@ READ = {
 }
 """Options that name a file to read."""
 WRITTEN: dict[str, dict[str, str]] = {
+    "check-data": {"--json": "what was found in 2 pairs"},
     "train-tokenizer": {"--output": "400 pieces"},
     "train": {"--write-config": "every key of a configuration"},
     "translate": {"--output": "2 lines", "--trace": "3 lines", "--attention": "2 lines"},
@@ -59,7 +60,9 @@ def files(model: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> 
         ["translate", model, "--input", source, "--max-length", 6, "--trace", trace],
     ):
         assert run_here(*words).code == 0
+    pair = {language: write_lines(folder / f"two.{language}", ["a", "b"]) for language in ("xx", "yy")}
     return {
+        "check-data": ["--train", pair["xx"].with_suffix(""), "-s", "xx", "-t", "yy"],
         "train": [],
         "train-tokenizer": [data.folder / "train.fr", "--vocab-size", 400],
         "translate": [model, "--input", source, "--max-length", 6],

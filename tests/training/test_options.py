@@ -12,10 +12,10 @@ from support.training_toys import only_line
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 
 AT_LEAST_ONE = [
-    "updates", "batch_tokens", "accumulate", "warmup", "max_source", "max_target", "validate_every", "snapshot_every",
+    "updates", "accumulate", "warmup", "max_source", "max_target", "validate_every", "snapshot_every",
     "average", "valid_beam", "save_every", "log_every",
 ]  # fmt: skip
-AT_LEAST_ZERO = ["clip_norm", "weight_decay", "patience", "seed", "valid_length_alpha"]
+AT_LEAST_ZERO = ["batch_tokens", "clip_norm", "weight_decay", "patience", "seed", "valid_length_alpha"]
 BELOW_ONE = ["label_smoothing", "adam_beta1", "adam_beta2"]
 NUMBERS = ["learning_rate", "clip_norm", "weight_decay", "valid_length_alpha", *BELOW_ONE]
 
