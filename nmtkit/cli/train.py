@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from nmtkit.settings import bounds, shown
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training.config import PRESET, Config
 from nmtkit.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from nmtkit.training.data import Data
 
 TOKENIZER, MODEL, TRAINING = "Tokenizer", "Model", "Training"
 USUAL = TrainingOptions()
@@ -233,4 +236,18 @@ def train(
     if check:
         note(recipe.check(run))
     else:
-        recipe.train(run)
+        recipe.train(run, _look)
+
+
+def _look(data: Data) -> None:
+    """Note in one line what is wrong with the first pairs of each training text."""
+    from nmtkit.preflight.check import quick
+    from nmtkit.preflight.options import Texts
+    from nmtkit.report.preflight import summary
+
+    for part in data.parts:
+        if part.prepared or data.vectors:
+            continue
+        facts = quick(Texts.of(data.source_lang, data.target_lang, part.path, data.dev))
+        if facts.problems:
+            note(f"{part.path}: {summary(facts)}; nmtkit check-data --train {part.path} shows them")

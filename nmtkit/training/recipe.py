@@ -32,7 +32,7 @@ from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import largest_batch
-from nmtkit.training.data import Texts, encode, prepare_large
+from nmtkit.training.data import Data, Texts, encode, prepare_large
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
@@ -43,14 +43,20 @@ from nmtkit.training.translation import TranslationTask, validation_settings
 from nmtkit.words import counted
 
 
-def train(run: Run) -> None:
-    """Train the model in `run.output`, or continue its training; under torchrun, with all of its processes."""
+def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
+    """Train the model in `run.output`, or continue its training; under torchrun, with all of its processes.
+
+    Args:
+        look: is shown the text of a new run, once, in the first process.
+    """
     keep_freed_memory()
     if run.threads is not None:
         set_threads(run.threads)
     with joined() as ranks:
         plan = ranks.together(lambda: resolve(run, ranks))
         texts = ranks.together(lambda: Texts.read(run.data))
+        if plan.stored is None:
+            ranks.from_first(lambda: look(run.data))
         tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
         ranks.in_turn(lambda: prepare_large(run.data, tokenizer, plan.limits(), run.store))
         corpus, dev = ranks.together(lambda: encode(texts, run.data, tokenizer, plan.limits(), run.store))

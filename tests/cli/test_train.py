@@ -57,6 +57,25 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]
 
 
+def test_a_line_says_what_is_wrong_with_the_text(data: Data, tmp_path: Path) -> None:
+    for part in ("train", "dev"):
+        for ending in ("fr", "en"):
+            shutil.copy(data.folder / f"{part}.{ending}", tmp_path / f"{part}.{ending}")
+    source = (tmp_path / "train.fr").read_text(encoding="utf-8").splitlines()
+    target = (tmp_path / "train.en").read_text(encoding="utf-8").splitlines()
+    source[3], target[3] = source[2], target[2]
+    target[5] = source[5]
+    for ending, lines in (("fr", source), ("en", target)):
+        (tmp_path / f"train.{ending}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    files = ["--train", tmp_path / "train", "--dev", tmp_path / "dev", "-s", "fr", "-t", "en"]
+    command = ["train", *files, *TRAINED, "--output", tmp_path / "run"]
+    outcome = run_here(*command, "--updates", 1)
+    assert outcome.code == 0
+    [line] = [line for line in outcome.err.splitlines() if "check-data" in line]
+    assert line.startswith(f"{tmp_path / 'train'}: ") and " 1" in line
+    assert "check-data" not in run_here(*command, "--updates", 2).err, "only when a run begins"
+
+
 def test_auto_is_a_batch_size(data: Data, tmp_path: Path) -> None:
     flags = [*data.flags(tmp_path / "run"), *TRAINED, "--device", "cpu"]
     assert run_here("train", *flags, "--batch-tokens", "auto", "--check").code == 0
