@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nmtkit.batches.appending import Columns
 from nmtkit.batches.encoding import Counts
 from nmtkit.batches.hashes import duplicates
 from nmtkit.batches.shards import COLUMNS, FACTS, NAMES, Facts, TextFacts, dtypes, prepared, read_facts, write_facts
-from nmtkit.batches.workers import Block, InvalidBlockError, Work, Workers
+from nmtkit.batches.workers import Block, InvalidBlockError, LostProcessError, Work, Workers
 from nmtkit.console import Progress, note
 from nmtkit.files import STANDARD
 from nmtkit.packed import ENDINGS
@@ -101,9 +101,8 @@ def prepare(job: Job, folder: Path, workers: int, lines: int = reading.LINES) ->
         ValueError: if the folder holds anything else, for a text that is not valid, and if no pair is left.
     """
     refuse_folder(folder, job)
-    folder.mkdir(parents=True, exist_ok=True)
-    with files.locked(folder, "preparation"):
-        if (folder / FACTS).is_file():
+    with _working_in(folder):
+        if (folder / FACTS).is_file():  # refused above if it were of something else
             return read_facts(folder)
         before = job.identity()
         job.tokenizer.save(folder)
@@ -127,6 +126,25 @@ def prepare(job: Job, folder: Path, workers: int, lines: int = reading.LINES) ->
         facts = Facts(before["tokenizer"], job.max_source, job.max_target, counts, source, target, own)
         write_facts(folder, facts)
     return facts
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Make and lock a folder; if the text turns out to be of no use, what was written is removed."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.locked(folder, "preparation"):
+        try:
+            yield
+        except LostProcessError:
+            raise
+        except ValueError:
+            for name in NAMES:
+                (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # something else has come into it
+                for path in missing:
+                    path.rmdir()
+            raise
 
 
 def refuse_folder(folder: Path, job: Job) -> None:

@@ -50,6 +50,10 @@ class InvalidBlockError(ValueError):
         self.block = block
 
 
+class LostProcessError(ValueError):
+    """A process has ended before its work was done."""
+
+
 @dataclass(frozen=True)
 class Work:
     """How pairs are encoded.
@@ -94,7 +98,7 @@ class Workers:
 
         Raises:
             InvalidBlockError: if a line is not UTF-8.
-            ValueError: if a process has ended.
+            LostProcessError: if a process has ended.
         """
         waiting: deque[tuple[Block, Callable[[], Encoded]]] = deque()
         most = max(1, AHEAD * len(self._processes))
@@ -162,10 +166,10 @@ class _Process:
             except OSError:  # what it could not be sent any more
                 continue
 
-    def _ended(self) -> ValueError:
+    def _ended(self) -> LostProcessError:
         code = self._process.wait()
         reason = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return ValueError(
+        return LostProcessError(
             f"a process that encodes text {reason}, perhaps for lack of memory: run the same command again, with fewer "
             "--workers if it happens again"
         )

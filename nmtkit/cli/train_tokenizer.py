@@ -32,7 +32,11 @@ def train_tokenizer(
     ] = 1.0,
     max_lines: Annotated[
         int | None,
-        count("Learn from a random sample of N lines.", bounds(TokenizerOptions, "max_lines"), default="all"),
+        count(
+            "Learn from a random sample of N lines.",
+            bounds(TokenizerOptions, "max_lines"),
+            default="all, 2,000,000 at most",
+        ),
     ] = None,
     seed: Annotated[int, count("Seed of that sample.", SEED)] = 1,
     symbols: Annotated[

@@ -23,7 +23,7 @@ class TokenizerOptions:
         vocab_size: pieces of each subword model, including 4 special tokens and 256 bytes.
         kind: "unigram" or "bpe".
         joint: one subword model for both languages; otherwise one for each.
-        max_lines: learn from a random sample of this many lines; null: from all.
+        max_lines: learn from a random sample of this many lines; null: from all, or from 2,000,000 of a longer text.
         symbols: texts that are one piece wherever they stand, such as tags; they count in vocab_size.
     """
 

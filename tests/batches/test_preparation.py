@@ -248,7 +248,8 @@ def test_a_bad_byte_is_placed_as_by_every_reader(processes: int, tmp_path: Path)
     lines[33] = b"a\xe9b"
     job.target.write_bytes(b"\n".join(lines))
     with pytest.raises(ValueError, match=r"text\.de, line 34: not valid UTF-8 at byte 2 \(0xE9\); all other bytes"):
-        prepare(job, tmp_path / "out", processes, lines=4)
+        prepare(job, tmp_path / "new" / "out", processes, lines=4)
+    assert not (tmp_path / "new").exists(), "nothing is left of what is of no use"
 
 
 @pytest.mark.parametrize(("more", "counts"), [((1, 0), (61, 60)), ((0, 9), (60, 69))])
@@ -272,6 +273,7 @@ def test_a_process_that_dies_ends_it_in_one_line(tmp_path: Path, monkeypatch: py
     with pytest.raises(ValueError, match="a process that encodes text was killed by signal 9, perhaps for lack of"):
         prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
     monkeypatch.setattr(workers._Process, "send", real)
+    assert (tmp_path / "out" / JOURNAL).exists()
     facts = prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
     assert_same(open_corpus(tmp_path / "out", facts), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))
 

@@ -32,7 +32,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--vocab-size": TokenizerOptions().vocab_size,
         "--kind": TokenizerOptions().kind,
         "--character-coverage": 1.0,
-        "--max-lines": "all",
+        "--max-lines": "all, 2,000,000 at most",
         "--seed": 1,
     },
     "prepare": {

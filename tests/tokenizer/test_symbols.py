@@ -59,6 +59,13 @@ def test_a_symbol_is_one_piece_wherever_it_stands(marked: Subwords, text: str) -
     assert not {PAD, BOS, UNK, EOS} & set(ids)
 
 
+@settings(deadline=None)
+@given(texts=st.lists(TEXT, max_size=4))
+@example(texts=["qtalking", "", "<2de>日本"])
+def test_many_texts_have_the_ids_of_each(marked: Subwords, texts: list[str]) -> None:
+    assert marked.encode_all(texts) == [marked.encode(text) for text in texts]
+
+
 @settings(deadline=None, max_examples=60)
 @given(text=TEXT, seed=st.integers(0, 99))
 def test_no_segmentation_splits_a_symbol(marked: Subwords, text: str, seed: int) -> None:
@@ -158,3 +165,4 @@ def test_of_symbols_that_overlap_the_first_is_whole_and_of_those_that_begin_toge
         for ids in (made.encode(line), *made.segmentations(line, 5)):
             assert [piece for piece in made.pieces(ids) if piece in made.symbols] == symbols
             assert made.decode(ids) == line
+        assert made.encode_all(["talk", line]) == [made.encode("talk"), made.encode(line)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmtkit.files import Lines
 from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.tokenizer import training
 from nmtkit.tokenizer.training import train_subwords
 
 
@@ -118,6 +121,23 @@ def test_a_sample_of_the_lines_follows_the_seed():
     ]
     assert samples[0] == samples[1] != samples[2]
     assert everything not in samples
+
+
+@pytest.mark.parametrize("most", [None, 60])
+def test_a_stream_is_sampled_as_a_list_would_be(most, tmp_path, monkeypatch, capsys):
+    """Also by default, of a text of many lines; blank lines do not count."""
+    words = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+    many = [text for word in words * 20 for text in (f"{word} " * 3, " ")]
+    (tmp_path / "text").write_text("".join(f"{line}\n" for line in many[:100]))
+    stream = Lines(tmp_path / "text", many[100:])
+    full = [line for line in many if line.strip()]
+    sample = [full[i] for i in sorted(random.Random(4).sample(range(160), 60))]
+    monkeypatch.setattr(training, "MANY", 60)
+    found = train_subwords(stream, vocab_size=285, kind="bpe", max_lines=most, seed=4).to_bytes()
+    note = "the tokenizer learns from 60 of 160 lines; max_lines asks for another number\n"
+    assert capsys.readouterr().err == (note if most is None else "")
+    assert found == train_subwords(sample, vocab_size=285, kind="bpe").to_bytes()
+    assert found == train_subwords(iter(many), vocab_size=285, kind="bpe", max_lines=60, seed=4).to_bytes()
 
 
 @pytest.mark.parametrize(
