@@ -1,6 +1,6 @@
 """Batches under a token budget, grouped by length, in an order that seed and epoch determine.
 
-Shape key: B pairs, S source positions, T target positions.
+Shape key: B pairs, S source positions, T target positions, M target positions without padding.
 """
 
 from __future__ import annotations
@@ -12,17 +12,22 @@ import torch
 from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
+from nmtkit.models.distribution import scored
 from nmtkit.ragged import shifted
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs as padded tensors: source, mask of its positions, decoder input (BOS first) and output (EOS last)."""
+    """Pairs as padded tensors: source, mask of its positions, decoder input (BOS first) and output (EOS last).
+
+    `scored_M` holds the places of the output that is not padding, which a GPU would have to report to the program.
+    """
 
     source_BS: Tensor
     mask_BS: Tensor
     target_in_BT: Tensor
     target_out_BT: Tensor
+    scored_M: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
@@ -31,7 +36,7 @@ class Batch:
 def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
     """The pairs `indices` of the corpus as one batch."""
     target_BT, _ = corpus.target.rows(indices)
-    return Batch(*corpus.source.rows(indices), shifted(target_BT), target_BT)
+    return Batch(*corpus.source.rows(indices), shifted(target_BT), target_BT, scored(target_BT))
 
 
 def group(

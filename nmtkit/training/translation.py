@@ -52,7 +52,8 @@ class TranslationTask:
     def loss(self, model: Model, batch: list[int]) -> tuple[Tensor, int]:
         pairs = make_batch(self.corpus, batch).to(model.device)
         memory = model.encode(pairs.source_BS, pairs.mask_BS)
-        loss = model.decode(memory, pairs.target_in_BT).loss(pairs.target_out_BT, self.options.label_smoothing)
+        log_probs = model.decode(memory, pairs.target_in_BT)
+        loss = log_probs.loss(pairs.target_out_BT, self.options.label_smoothing, pairs.scored_M)
         return loss, self.size(batch).predicted
 
     def validate(self, model: Model) -> Validation:
