@@ -1,6 +1,6 @@
 """Batches as padded tensors, and lists of sentences cut under a token budget.
 
-Shape key: B pairs, S source positions, T target positions.
+Shape key: B pairs, S source positions, T target positions, M target positions without padding.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
 from nmtkit.batches.order import Batches, cut, window_batches, windows
+from nmtkit.models.distribution import scored
 from nmtkit.ragged import shifted
-from nmtkit.specials import PAD
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs as padded tensors: source, mask of its positions, decoder input (BOS first) and output (EOS last)."""
+    """Pairs as padded tensors: source, mask of its positions, decoder input (BOS first) and output (EOS last).
+
+    `scored_M` holds the places of the output that is not padding, which a GPU would have to report to the program.
+    """
 
     source_BS: Tensor
     mask_BS: Tensor
     target_in_BT: Tensor
     target_out_BT: Tensor
+    scored_M: Tensor
 
     @property
     def predicted(self) -> int:
         """The number of target positions, without padding."""
-        return int((self.target_out_BT != PAD).sum())
+        return len(self.scored_M)
 
     def pinned(self) -> Batch:
         """The same in page-locked memory, from which a GPU fetches it while it works."""
@@ -43,7 +47,7 @@ class Batch:
 def make_batch(corpus: Corpus, indices: Sequence[int]) -> Batch:
     """The pairs `indices` of the corpus as one batch."""
     target_BT, _ = corpus.target.rows(indices)
-    return Batch(*corpus.source.rows(indices), shifted(target_BT), target_BT)
+    return Batch(*corpus.source.rows(indices), shifted(target_BT), target_BT, scored(target_BT))
 
 
 def group(

@@ -21,7 +21,7 @@ from nmtkit.models.options import DROPOUT, PRESETS
 from nmtkit.settings import bounds, shown
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.training.config import PRESET, Config
-from nmtkit.training.options import TrainingOptions
+from nmtkit.training.options import PRECISIONS, TrainingOptions
 
 if TYPE_CHECKING:
     from nmtkit.training.data import Data
@@ -149,6 +149,15 @@ class TrainingFlags:
     validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
     average: Annotated[int | None, _count("average", "Keep the mean of the last N snapshots.")]
     patience: Annotated[int | None, _count("patience", "Stop after N validations without a better score; 0: never.")]
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of auto (by device and model), {', '.join(PRECISIONS)}.",
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            show_default=USUAL.precision,
+        ),
+    ]
     seed: Annotated[int | None, _count("seed", "Seed of everything random.")]
 
 

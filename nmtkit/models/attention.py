@@ -12,13 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import raised
 from nmtkit.models.fused.linear import split_linear
 from nmtkit.models.fused.switch import is_plain
 
 
 def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
     """Softmax over the source positions where the mask is True; exactly zero elsewhere."""
-    return energies_BWS.masked_fill(~mask_BS.unsqueeze(1), -torch.inf).softmax(-1)
+    return raised(energies_BWS).masked_fill(~mask_BS.unsqueeze(1), -torch.inf).softmax(-1)
 
 
 def neighbours(length: int, reach: int | None, device: torch.device) -> Tensor | None:
@@ -102,7 +103,7 @@ class MultiHeadAttention(nn.Module):
     @staticmethod
     def weights(query_BHTC: Tensor, keys_BHSC: Tensor, mask: Tensor | None) -> Tensor:
         """The attention weights (B, H, T, S) that `attend` uses, by the plain formula."""
-        energies = query_BHTC @ keys_BHSC.transpose(-1, -2) * query_BHTC.shape[-1] ** -0.5
+        energies = raised(query_BHTC @ keys_BHSC.transpose(-1, -2)) * query_BHTC.shape[-1] ** -0.5
         if mask is not None:
             energies = energies.masked_fill(~mask, -torch.inf)
         weights: Tensor = energies.softmax(-1)

@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import as_written, product_dtype, raised
 from nmtkit.models.fused.shared_matrix import SharedMatrix
 from nmtkit.models.fused.switch import is_plain
 from nmtkit.models.fused.units import gated_unit, long_short_term_unit
@@ -22,7 +23,7 @@ from nmtkit.models.fused.units import gated_unit, long_short_term_unit
 
 def tanh_unit(input_gate: Tensor, state_gate: Tensor, hidden: Tensor) -> Tensor:
     """tanh(W x + U h), Elman 1990. The state enters by its share of the gates alone."""
-    return torch.tanh(input_gate + state_gate)
+    return torch.tanh(raised(input_gate) + raised(state_gate))
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class Layer(nn.Module):
         """Outputs (N, T, U), and the state after the last input (N, Z)."""
         if is_plain():
             return self._step_by_step(vectors_NTE, state_NZ)
+        if vectors_NTE.device.type == "cpu" and product_dtype(vectors_NTE) == torch.float16:
+            wide = raised(vectors_NTE), raised(state_NZ)
+            with as_written(vectors_NTE):  # PyTorch has no long short-term memory in float16 for CPUs
+                return self._kernel(*wide)
+        return self._kernel(vectors_NTE, state_NZ)
+
+    def _kernel(self, vectors_NTE: Tensor, state_NZ: Tensor) -> tuple[Tensor, Tensor]:
+        """PyTorch's fused loop."""
         parts = [part.contiguous() for part in state_NZ.unsqueeze(0).chunk(self.unit.parts, dim=2)]
         outputs, last = self.inner(vectors_NTE, parts[0] if len(parts) == 1 else tuple(parts))
         return outputs, (last if len(parts) == 1 else torch.cat(last, dim=2)).squeeze(0)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from nmtkit.models.attention import masked_softmax
+from nmtkit.models.autocast import lowered, raised
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fronts import Embeddings
@@ -77,9 +78,9 @@ class GatedConvolution(nn.Module):
 
     def forward(self, vectors_NTD: Tensor) -> Tensor:
         """The outputs where the kernel lies within the input: (N, T − K + 1, D)."""
-        vectors, length = self.dropout(vectors_NTD), vectors_NTD.shape[1] - self.kernel + 1
+        vectors, length = lowered(self.dropout(vectors_NTD)), vectors_NTD.shape[1] - self.kernel + 1
         windows = torch.cat([vectors[:, first : first + length] for first in range(self.kernel)], dim=2)
-        return nn.functional.glu(self.linear(windows), dim=2)
+        return raised(nn.functional.glu(self.linear(windows), dim=2))
 
 
 class EncoderBlock(nn.Module):
@@ -152,13 +153,14 @@ class Convolutional(Model):
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> ConvolutionalMemory:
         embedded_BSE = self._enter(self.front(source), self.source_positions, 0)
-        vectors_BSD, padding_BS1 = self.source_input(embedded_BSE), ~mask_BS.unsqueeze(2)
+        vectors_BSD, padding_BS1 = raised(self.source_input(embedded_BSE)), ~mask_BS.unsqueeze(2)
         for block in self.encoder:
             vectors_BSD = block(vectors_BSD, padding_BS1)
         keys_BSE = self._calmed(self.source_output(vectors_BSD))
         # A mean over m values has 1/m of their variance if the weights are even: hence m √(1/m) (section 3.4).
-        length_B11 = mask_BS.sum(1, dtype=keys_BSE.dtype)[:, None, None]
-        return ConvolutionalMemory(mask_BS, keys_BSE, (keys_BSE + embedded_BSE) * (length_B11 / 2).sqrt())
+        length_B11 = mask_BS.sum(1, dtype=embedded_BSE.dtype)[:, None, None]
+        values_BSE = (keys_BSE + embedded_BSE) * (length_B11 / 2).sqrt()
+        return ConvolutionalMemory(mask_BS, keys_BSE, lowered(values_BSE))
 
     def _enter(self, vectors: Tensor, positions: nn.Module, start: int) -> Tensor:
         """Vectors plus positions, as small as embeddings: dot products of larger vectors would harden α at once."""
@@ -191,7 +193,7 @@ class Convolutional(Model):
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Read T tokens from position `start` on: hidden (N, T, E), and the new inputs and weights of each block."""
         embedded_NTE = self._enter(self.target_embedding(target_in_NT), self.target_positions, start)
-        vectors_NTD, last, weights = self.target_input(embedded_NTE), [], []
+        vectors_NTD, last, weights = raised(self.target_input(embedded_NTE)), [], []
         for block, past_NKD in zip(self.decoder, inputs, strict=True):
             vectors_NTD, past_NKD, weights_BQS = block(vectors_NTD, past_NKD, embedded_NTE, memory)
             last.append(past_NKD)

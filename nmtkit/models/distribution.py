@@ -37,10 +37,13 @@ class LogProbs(ABC):
         """All log-probabilities (…, V), −∞ at PAD and BOS."""
 
     @abstractmethod
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         """Sum over the positions whose target is not PAD of the label-smoothed cross-entropy, in nats.
 
         (1 − ε) · −log P(target) + ε · mean over the support of −log P (Szegedy et al. 2016, section 7).
+
+        Args:
+            scored_M: `scored(target)`, if it is known; to find it, the program must wait for a GPU.
         """
 
 
@@ -74,25 +77,35 @@ class ProjectedLogProbs(LogProbs):
         values, ids = (torch.cat(tensors).unflatten(0, self.hidden.shape[:-1]) for tensors in zip(*parts, strict=True))
         return values, ids + FIRST
 
-    def at(self, ids: Tensor) -> Tensor:
-        scored = ids != PAD
-        hidden_MD, ids_M = self.hidden[scored], ids[scored]
+    def at(self, ids: Tensor, scored_M: Tensor | None = None) -> Tensor:
+        """As in `LogProbs`; `scored_M` as in `loss`."""
+        places_M = scored(ids) if scored_M is None else scored_M
+        hidden_MD, ids_M = self._hidden(places_M), ids.flatten().index_select(0, places_M)
         parts = [
             _pick(self._logits(hidden), chunk)
             for hidden, chunk in zip(hidden_MD.split(self.CHUNK), ids_M.split(self.CHUNK), strict=True)
         ]
         picked_M = torch.cat(parts)
-        result = torch.zeros(ids.shape, dtype=picked_M.dtype, device=picked_M.device)
-        result[scored] = picked_M
-        return result
+        result = torch.zeros(ids.numel(), dtype=picked_M.dtype, device=picked_M.device)
+        return result.index_copy(0, places_M, picked_M).view(ids.shape)
+
+    def _hidden(self, places_M: Tensor) -> Tensor:
+        """The states at some positions, (M, D)."""
+        return self.hidden.flatten(0, -2).index_select(0, places_M)
 
     def dense(self) -> Tensor:
         log_probs = self._logits(self.hidden).log_softmax(-1)
         return nn.functional.pad(log_probs, (FIRST, 0), value=-math.inf)
 
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        scored = target != PAD
-        return projected_cross_entropy(self.hidden[scored], self._whole, target[scored], smoothing, FIRST)
+    def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
+        places_M = scored(target) if scored_M is None else scored_M
+        target_M = target.flatten().index_select(0, places_M)
+        return projected_cross_entropy(self._hidden(places_M), self._whole, target_M, smoothing, FIRST)
+
+
+def scored(target: Tensor) -> Tensor:
+    """The places of all targets that are not PAD, (M), in the flattened tensor."""
+    return (target.flatten() != PAD).nonzero().squeeze(1)
 
 
 def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:

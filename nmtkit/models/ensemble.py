@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmtkit.models.distribution import FIRST, LogProbs
+from nmtkit.models.distribution import FIRST, LogProbs, scored
 from nmtkit.models.interface import Maps, Model, Rows
 from nmtkit.models.modules import Modules
 from nmtkit.specials import PAD
@@ -46,9 +46,11 @@ class MeanLogProbs(LogProbs):
     def dense(self) -> Tensor:
         return self._mean([member.dense() for member in self.members])
 
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        log_probs_MV = self.dense()[target != PAD][:, FIRST:]
-        gold_M = log_probs_MV.gather(1, (target[target != PAD] - FIRST).unsqueeze(1))
+    def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
+        if scored_M is None:
+            scored_M = scored(target)
+        log_probs_MV = self.dense()[..., FIRST:].flatten(0, -2)[scored_M]
+        gold_M = log_probs_MV.gather(1, (target.flatten()[scored_M] - FIRST).unsqueeze(1))
         return -((1 - smoothing) * gold_M.sum() + smoothing * log_probs_MV.mean(-1).sum())
 
 

@@ -12,6 +12,8 @@ import entmax
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import raised
+
 
 @dataclass(frozen=True)
 class Place:
@@ -136,7 +138,8 @@ class Predictive(Extent):
 
     def window(self, place: Place, mask_BS: Tensor) -> Window:
         length_B1 = mask_BS.sum(1, keepdim=True)
-        centre_BW = length_B1 * self.vector(torch.tanh(self.inner(place.state_BWU))).sigmoid().squeeze(2)
+        share_BW = raised(self.vector(torch.tanh(self.inner(place.state_BWU)))).sigmoid().squeeze(2)
+        centre_BW = length_B1 * share_BW
         source_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
         distance_BWS = source_S - centre_BW.unsqueeze(2)
         allowed_BWS = (distance_BWS.abs() <= self.reach) & mask_BS.unsqueeze(1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import raised
 from nmtkit.specials import PAD
 
 
@@ -47,8 +48,7 @@ class FeatureFront(nn.Module):
         nn.init.normal_(self.linear.weight, std=std * features**-0.5)
 
     def forward(self, source_BSF: Tensor) -> Tensor:
-        vectors: Tensor = self.linear(source_BSF)
-        return vectors
+        return raised(self.linear(source_BSF))
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,21 @@ class HardChoice(nn.Module):
         """Weights in the shape of `p_BHWS`, and in training the draws."""
         if not self.training:
             return nn.functional.one_hot(p_BHWS.argmax(-1), p_BHWS.shape[-1]).to(p_BHWS.dtype), None
-        drawn_BHW1 = torch.multinomial(p_BHWS.detach().flatten(0, 2), 1).view(*p_BHWS.shape[:3], 1)
+        drawn_BHW1 = draw(p_BHWS.detach().flatten(0, 2)).view(*p_BHWS.shape[:3], 1)
         expected_B1W1 = torch.rand_like(p_BHWS[:, :1, :, :1]) < self.expected_share
         chosen_BHWS = torch.where(expected_B1W1, p_BHWS, torch.zeros_like(p_BHWS).scatter_(3, drawn_BHW1, 1.0))
         log_p_BW = p_BHWS.gather(3, drawn_BHW1).squeeze(3).log().sum(1) * ~expected_B1W1[:, 0, :, 0]
         logs_BHWS = p_BHWS.masked_fill(p_BHWS == 0, 1.0).log()  # 0 log 0 is 0, and so is its gradient
         return chosen_BHWS, Draws(log_p_BW, -(p_BHWS * logs_BHWS).sum(3).sum(1))
+
+
+def draw(p_RS: Tensor) -> Tensor:
+    """One position of each row, drawn with the probabilities p, (R, 1).
+
+    The draws are those of `torch.multinomial`, whose check of p makes the program wait for a GPU: of exponential
+    variables with the rates p_s, the one at s is the smallest with the probability p_s.
+    """
+    return (p_RS / torch.empty_like(p_RS).exponential_()).argmax(1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,15 @@ class SampledLogProbs(ProjectedLogProbs):
         super().__init__(hidden, weight_VD)
         self.draws, self.rewards, self.lasting = draws, rewards, lasting
 
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         """The value is that of the cross-entropy; the gradient adds that of the draws."""
         piece_NT = target != PAD
         with torch.no_grad():
-            advantage_NT = advantages(self.at(target), piece_NT, self.lasting)
+            advantage_NT = advantages(self.at(target, scored_M), piece_NT, self.lasting)
         drawn = (advantage_NT * self.draws.log_p * piece_NT).sum()
         undecided = (self.draws.entropy * piece_NT).sum()
         extra = -(self.rewards.draws * drawn + self.rewards.entropy * undecided)
-        return super().loss(target, smoothing) + extra - extra.detach()
+        return super().loss(target, smoothing, scored_M) + extra - extra.detach()
 
 
 def advantages(log_p_NT: Tensor, piece_NT: Tensor, lasting: bool) -> Tensor:

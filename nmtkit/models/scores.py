@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import raised
+
 
 class Score(nn.Module, ABC):
     """Energies of queries against keys.
@@ -98,10 +100,10 @@ class ContentScore(Score):
         self.log_strength = None if strength is None else nn.Parameter(torch.tensor(strength).log())
 
     def prepare(self, annotations: Tensor) -> Tensor:
-        return nn.functional.normalize(annotations, dim=-1)
+        return nn.functional.normalize(raised(annotations), dim=-1)
 
     def score(self, query: Tensor, keys: Tensor) -> Tensor:
-        cosines = nn.functional.normalize(query, dim=-1) @ keys.transpose(-1, -2)
+        cosines = raised(nn.functional.normalize(raised(query), dim=-1) @ keys.transpose(-1, -2))
         return cosines if self.log_strength is None else cosines * self.log_strength.exp()
 
 

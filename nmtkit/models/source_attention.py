@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nmtkit.models.autocast import lowered, raised
 from nmtkit.models.focus import Extent, Normaliser, Place
 from nmtkit.models.fused.shared_matrix import SharedMatrix
 from nmtkit.models.hard import Draws, HardChoice
@@ -76,7 +77,7 @@ class SourceAttention(nn.Module):
         """Keys (B, H, S, K) and values (B, H, S, C)."""
         read_BSD = annotations_BSD if self.key is None else self.key(annotations_BSD)
         summed_BSD = annotations_BSD if self.value is None else self.value(annotations_BSD)
-        return self.score.prepare(self._split(read_BSD)), self._split(summed_BSD)
+        return lowered(self.score.prepare(self._split(read_BSD))), lowered(self._split(summed_BSD))
 
     def _split(self, vectors_BTD: Tensor) -> Tensor:
         heads: Tensor = vectors_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -94,7 +95,7 @@ class SourceAttention(nn.Module):
             mask_BS: True where there is a source position.
         """
         window = self.extent.window(place, self.score.known(mask_BS))
-        energies_BHWS = self.score.score(self._split(query_BWQ), keys_BHSK)
+        energies_BHWS = raised(self.score.score(self._split(query_BWQ), keys_BHSK))
         allowed_BHWS = window.allowed_BWS.unsqueeze(1).expand_as(energies_BHWS)
         weights_BHWS = self.normaliser.normalise(energies_BHWS, allowed_BHWS)
         if window.factor_BWS is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from nmtkit.models.attention import MultiHeadAttention
+from nmtkit.models.autocast import lowered
 from nmtkit.models.cache import Cache
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fused.linear import rectified_network
@@ -47,8 +48,9 @@ class FeedForward(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        mask = self.dropout.scaled_mask(vectors, *vectors.shape[:-1], self.inner.out_features)
-        return rectified_network(vectors, self.inner, self.outer, mask)
+        factors = lowered(vectors)
+        mask = self.dropout.scaled_mask(factors, *vectors.shape[:-1], self.inner.out_features)
+        return rectified_network(factors, self.inner, self.outer, mask)
 
 
 class EncoderLayer(nn.Module):

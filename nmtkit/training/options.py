@@ -10,6 +10,7 @@ from nmtkit.settings import SEED, Within, bounds, check_bounds
 
 UPDATES, SHARE = Within(1, 100_000_000), Within(0, 1, below=True)
 BEST_BY = ("bleu", "loss")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class TrainingOptions:
         valid_length_alpha: length exponent of the validation; both become the defaults of the model folder.
         save_every: updates between saves of the state from which an interrupted run goes on.
         log_every: updates between lines of progress.
+        precision: of the factors of products: "float32", "bfloat16", "float16" or "auto" (bfloat16 where it is faster).
+        tf32: a GPU may round the factors of float32 products to 11 bits.
         seed: seed seed of all random choices.
     """
 
@@ -62,12 +65,17 @@ class TrainingOptions:
     valid_length_alpha: Annotated[float, bounds(SearchSettings, "length_alpha")] = 0.7
     save_every: Annotated[int, UPDATES] = 500
     log_every: Annotated[int, UPDATES] = 100
+    precision: str = "auto"
+    tf32: bool = False
     seed: Annotated[int, SEED] = 1
 
     def __post_init__(self) -> None:
         check_bounds(self)
         if self.best_by not in BEST_BY:
             raise ValueError(f"best_by = {self.best_by!r} is not known: choose one of {', '.join(BEST_BY)}")
+        if self.precision not in ("auto", *PRECISIONS):
+            choices = ", ".join(("auto", *PRECISIONS))
+            raise ValueError(f"precision = {self.precision!r} is not known: choose one of {choices}")
 
 
 CONTINUABLE = ("updates", "patience", "log_every", "save_every")

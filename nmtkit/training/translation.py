@@ -61,7 +61,8 @@ class TranslationTask:
     def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
         pairs = content.to(model.device)
         memory = model.encode(pairs.source_BS, pairs.mask_BS)
-        loss = model.decode(memory, pairs.target_in_BT).loss(pairs.target_out_BT, self.options.label_smoothing)
+        log_probs = model.decode(memory, pairs.target_in_BT)
+        loss = log_probs.loss(pairs.target_out_BT, self.options.label_smoothing, pairs.scored_M)
         return loss, content.predicted
 
     def validate(self, model: Model, share: Share) -> Validation:

@@ -61,7 +61,8 @@ def dev_loss(model: Stepper[Any, Any], corpus: Corpus, chosen: Iterable[int], ba
     for indices in group(source, target, order, batch_tokens):
         batch = make_batch(corpus, indices).to(model.device)
         memory = model.encode(batch.source_BS, batch.mask_BS)
-        total += model.decode(memory, batch.target_in_BT).loss(batch.target_out_BT).item()
+        log_probs = model.decode(memory, batch.target_in_BT)
+        total += log_probs.loss(batch.target_out_BT, scored_M=batch.scored_M).item()
     return total
 
 

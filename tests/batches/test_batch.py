@@ -139,6 +139,8 @@ def test_padding_masks_and_shifts(lengths: Lengths, rng: random.Random) -> None:
         assert batch.mask_BS[row].tolist() == [True] * len(source) + [False] * (longest_source - len(source))
         assert batch.target_out_BT[row].tolist() == target + [PAD] * (longest_target - len(target))
         assert batch.target_in_BT[row].tolist()[: len(target)] == [BOS, *target[:-1]]
+    everything = [word for index in indices for word in corpus.target[index].tolist()]
+    assert batch.target_out_BT.flatten()[batch.scored_M].tolist() == everything
 
 
 def test_to_moves_every_tensor() -> None:

@@ -40,7 +40,8 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     flags = ["--source-lang", "french", "--target-lang", "english", "--preset", "rnn-tiny", "--dropout", 0.25]
     flags += ["--vocab-size", 390, "--tokenizer-kind", "bpe", "--separate-vocab"]
     flags += ["--updates", 2, "--batch-tokens", 400, "--learning-rate", 0.002, "--warmup", 5, "--label-smoothing", 0.2]
-    flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu", "--accumulate", 2]
+    flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu"]
+    flags += ["--accumulate", 2, "--precision", "float32"]
     outcome = run_here("train", *files, *flags, "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
     found = facts(tmp_path / "run")
@@ -51,7 +52,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     made = {"vocab_size": 390, "kind": "bpe", "joint": False, "max_lines": None}
     assert found["tokenizer"]["made_by"] == made
     expected = {"updates": 2, "batch_tokens": 400, "learning_rate": 0.002, "warmup": 5, "label_smoothing": 0.2}
-    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9, "accumulate": 2}
+    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9, "accumulate": 2, "precision": "float32"}
     assert {key: found["training"][key] for key in expected} == expected
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]
@@ -109,6 +110,7 @@ def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) 
         (["--seed", -1], ["'--seed'", "-1 is not possible: choose from 0 to"], 2),
         (["--dropout", 1], ["'--dropout'", "choose from 0 to 0.99"], 2),
         (["--preset", "transformer-tny"], ["'transformer-tny'", "'transformer-tiny'"], 2),
+        (["--precision", "bf16"], ["'bf16'", "bfloat16"], 2),
         (["--vocab-size", 99999], ["99999", "lower"], 1),
         (["--vocab-size", 0], ["'--vocab-size'", "0 is not possible: choose from 1 to"], 2),
         (["--tokenizer-kind", "bep"], ["'bep'", "'bpe'"], 2),

@@ -442,6 +442,8 @@ def assert_speaks_of_one_distribution(
         expected = -((1 - smoothing) * picked[wanted].sum() + smoothing * dense[..., UNK:].mean(-1)[wanted].sum())
         loss = log_probs.loss(target_NT, smoothing)
         close(loss / wanted.sum(), (expected / wanted.sum()).to(loss.dtype))
+        places_M = torch.tensor([place for place, want in enumerate(wanted.flatten().tolist()) if want])
+        assert torch.equal(log_probs.loss(target_NT, smoothing, places_M), loss)
     nothing = torch.full_like(target_NT, PAD)
     assert log_probs.loss(nothing, 0.1) == 0 and not log_probs.at(nothing).any()
 

@@ -35,3 +35,23 @@ def test_dropout_added_to_a_residual(shape: tuple[int, ...]) -> None:
     theirs = torch.autograd.grad(expected, (residual, vectors), weights)
     torch.testing.assert_close(ours, theirs)
     assert torch.equal(dropout.eval().add(residual, vectors), residual + vectors)
+
+
+def test_a_residual_keeps_its_precision() -> None:
+    """Under autocast a float32 residual meets vectors of 8 bits."""
+    dropout = Dropout(0.5)
+    residual, vectors = torch.full((64,), 1 + 2.0**-20), torch.ones(64, dtype=torch.bfloat16)
+    assert torch.equal(dropout.eval().add(residual, vectors), residual + 1)
+    added = dropout.train().add(residual, vectors)
+    assert added.dtype == torch.float32 and set(added.tolist()) == {1 + 2.0**-20, 3 + 2.0**-20}
+
+
+def test_the_mask_has_the_precision_that_is_asked_for_and_the_same_draws() -> None:
+    dropout, masks = Dropout(0.3).train(), []
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(2)
+        mask = dropout.scaled_mask(torch.empty(0, dtype=dtype), 5, 7)
+        assert mask is not None and mask.dtype == dtype
+        masks.append(mask)
+    assert torch.equal(masks[0] == 0, masks[1] == 0)
+    torch.testing.assert_close(masks[1].float(), masks[0], rtol=2**-8, atol=0)

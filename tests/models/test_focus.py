@@ -201,3 +201,18 @@ def test_local_p_is_learned() -> None:
             assert parameter.grad is not None and parameter.grad.isfinite().all()
             parameter.sub_(0.1 * parameter.grad / parameter.grad.norm())
     assert centre() > before
+
+
+def test_a_predicted_position_is_float32_under_autocast() -> None:
+    """8 bits would move a window at position 40 by up to a fifth of a position, and its edge over a word."""
+    torch.manual_seed(3)
+    extent, mask_BS = Predictive(3, units=4), torch.ones(5, 60, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        state_BWU = torch.randn(5, 2, 4)
+        energy_BW = extent.vector(torch.tanh(extent.inner(state_BWU))).squeeze(2)
+        window = extent.window(Place(state_BWU, torch.zeros(1)), mask_BS)
+    assert energy_BW.dtype == torch.bfloat16
+    centre_BW1 = 60 * energy_BW.double().sigmoid().unsqueeze(2)
+    distance = torch.arange(60) - centre_BW1
+    assert window.factor_BWS is not None and window.factor_BWS.dtype == torch.float32
+    torch.testing.assert_close(window.factor_BWS.double(), torch.exp(-2 * (distance / 3) ** 2), atol=1e-5, rtol=0)

@@ -19,6 +19,7 @@ from support.recurrent_reference import Reference, numpy
 from support.toys import stack_targets
 from torch import Tensor
 
+from nmtkit.models import hard
 from nmtkit.models.build import build
 from nmtkit.models.distribution import ProjectedLogProbs
 from nmtkit.models.hard import SampledLogProbs, advantages
@@ -96,19 +97,19 @@ class Tiny:
 
 @contextmanager
 def forced(draws: Draws | None) -> Iterator[list[Tensor]]:
-    """`torch.multinomial` gives these draws, or its own; the list gets the probabilities p[b, t, h] afterwards.
+    """`draw` gives these draws, or its own; the list gets the probabilities p[b, t, h] afterwards.
 
     A model asks once for all steps in the order b, h, t, or step after step in the order b, h.
     """
     asked: list[Tensor] = []
-    real = torch.multinomial
+    real = hard.draw
 
-    def multinomial(p: Tensor, number: int) -> Tensor:
-        assert number == 1 and not p.requires_grad
+    def draw(p: Tensor) -> Tensor:
+        assert not p.requires_grad
         start = sum(len(one) for one in asked)
         asked.append(p.clone())
         if draws is None:
-            return real(p, number)
+            return real(p)
         sentences, steps, heads = len(draws), len(draws[0]), len(draws[0][0])
         if len(p) == sentences * steps * heads:
             order = [draws[b][t][h] for b in range(sentences) for h in range(heads) for t in range(steps)]
@@ -117,7 +118,7 @@ def forced(draws: Draws | None) -> Iterator[list[Tensor]]:
             order = [draws[b][start // len(p)][h] for b in range(sentences) for h in range(heads)]
         return torch.tensor(order).unsqueeze(1)
 
-    with mock.patch.object(torch, "multinomial", multinomial):
+    with mock.patch.object(hard, "draw", draw):
         yield asked
 
 
@@ -468,3 +469,13 @@ def test_a_batch_without_targets_has_no_loss() -> None:
     tiny = Tiny(OPTIONS, *BOTH)
     log_probs, target = tiny.decode(tiny.build())
     assert log_probs.loss(torch.full_like(target, PAD)).item() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_draw_is_pytorchs(dtype: torch.dtype) -> None:
+    p = torch.rand(500, 7, dtype=dtype).masked_fill(torch.rand(500, 7) < 0.4, 0.0)
+    p[:, 3] += 0.01
+    torch.manual_seed(6)
+    found, after = hard.draw(p), torch.rand(1)
+    torch.manual_seed(6)
+    assert torch.equal(found, torch.multinomial(p, 1)) and torch.equal(after, torch.rand(1))

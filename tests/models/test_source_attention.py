@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmtkit.models.focus import Extent, Global, Monotonic, Normaliser, Place, Predictive, Sigmoid, Softmax, Window
+from nmtkit.models.focus import (
+    Extent,
+    Global,
+    Monotonic,
+    Normaliser,
+    Place,
+    Predictive,
+    Sigmoid,
+    Softmax,
+    Sparse,
+    Window,
+)
 from nmtkit.models.fused.shared_matrix import SharedMatrix
 from nmtkit.models.hard import HardChoice
 from nmtkit.models.scores import AdditiveScore, DotScore, LocationScore
@@ -147,3 +158,16 @@ def test_columns_of_the_projected_query(heads: int, columns: int) -> None:
     """What the score wants, for each head."""
     attention = SourceAttention(AdditiveScore(6, 7), Global(), Softmax(), None, HeadSizes(heads, 6, 12))
     assert attention.columns == columns
+
+
+@pytest.mark.parametrize("normaliser", [Softmax(), Sparse(2.0), Sparse(1.5)])
+def test_weights_are_float32_under_autocast(normaliser: Normaliser) -> None:
+    """They sum to one as float32 does, not as 8 bits do; keys and values are kept as products read them."""
+    torch.manual_seed(1)
+    attention = SourceAttention(DotScore(1.0), Global(), normaliser, None, HeadSizes(1, 4, 4))
+    mask_BS, query_BWQ = torch.ones(3, 7, dtype=torch.bool), torch.randn(3, 2, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        keys, values = attention.prepare(torch.randn(3, 7, 4))
+        look = attention.look(query_BWQ, Place(query_BWQ, torch.zeros(1)), keys, values, mask_BS)
+    assert keys.dtype == values.dtype == torch.bfloat16 and look.weights_BHWS.dtype == torch.float32
+    torch.testing.assert_close(look.weights_BHWS.sum(3), torch.ones(3, 1, 2), atol=1e-6, rtol=0)

@@ -53,7 +53,7 @@ class TableLogProbs(LogProbs):
     def dense(self) -> Tensor:
         return self._dense
 
-    def loss(self, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         wanted = target != PAD
         uniform = self._dense[..., SUPPORT:].mean(-1)[wanted]
         return -((1 - smoothing) * self.at(target)[wanted] + smoothing * uniform).sum()

@@ -76,7 +76,7 @@ def test_what_stands_behind_a_hash_can_be_read_without_it() -> None:
 
 
 CHANGED: dict[type, Any] = {int: lambda n: n + 1, float: lambda x: x / 2 + 0.01, bool: lambda b: not b}
-WORDS = {"best_by": "loss", "kind": "bpe", "norm": "post", "device": "cpu"}
+WORDS = {"best_by": "loss", "precision": "float16", "kind": "bpe", "norm": "post", "device": "cpu"}
 TOGETHER = {"heads", "position_width", "max_positions", "positions", "symbols", "family", "width"}
 """Keys that cannot change alone."""
 ALONE = [line for line in re.findall(r"(?m)^\w+ = .*$", TEXT) if line.split()[0] not in TOGETHER]

@@ -19,6 +19,7 @@ from torch import Tensor
 from nmtkit.batches.batch import Batch, epoch_batches, make_batch
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.checkpoint import unique_weights
+from nmtkit.models.distribution import scored
 from nmtkit.models.interface import Model
 from nmtkit.specials import PAD
 from nmtkit.training.feed import Work
@@ -134,7 +135,9 @@ def test_padding_changes_neither_loss_nor_gradient(family: str, monkeypatch: pyt
     for more in (0, 3):
 
         def padded(pairs: Corpus, batch: Sequence[int], more: int = more) -> Batch:
-            return Batch(*(torch.nn.functional.pad(one, (0, more)) for one in vars(make_batch(pairs, batch)).values()))
+            *rows, _ = vars(make_batch(pairs, batch)).values()
+            longer = [torch.nn.functional.pad(one, (0, more)) for one in rows]
+            return Batch(*longer, scored(longer[-1]))
 
         monkeypatch.setattr("nmtkit.training.translation.make_batch", padded)
         made = exact(family)

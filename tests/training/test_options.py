@@ -27,6 +27,7 @@ NUMBERS = ["learning_rate", "clip_norm", "weight_decay", "valid_length_alpha", *
     + [(name, value) for name in BELOW_ONE for value in (-0.1, 1.0, 1.5)]
     + [("learning_rate", value) for value in (0.0, -0.001)]
     + [("best_by", value) for value in ("chrf", "", "BLEU")]
+    + [("precision", value) for value in ("bf16", "", "Float32", "float64")]
     + [(name, math.nan) for name in NUMBERS]
     + [(name, value) for name in NUMBERS for value in (math.inf, 1e308)]
     + [(name, value) for name in [*AT_LEAST_ONE, *AT_LEAST_ZERO] for value in (math.inf, 10**23, 1e308)]
@@ -45,6 +46,7 @@ def test_what_is_impossible_is_refused(name: str, value: Any) -> None:
     + [(name, 0) for name in AT_LEAST_ZERO]
     + [(name, 0.0) for name in BELOW_ONE]
     + [("best_by", "loss"), ("best_by", "bleu"), ("learning_rate", 1e-9), ("label_smoothing", 0.999)]
+    + [("precision", value) for value in ("auto", "float32", "bfloat16", "float16")]
     + [("learning_rate", 1.0), ("updates", 10**8), ("batch_tokens", 10**6), ("seed", 2**32 - 1), ("average", 1000)],
 )
 def test_the_edge_of_the_possible_is_accepted(name: str, value: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmtkit.models.autocast import lowered
 from nmtkit.models.fused.switch import is_plain
 
 
@@ -27,7 +28,7 @@ def split_linear(vectors: Tensor, weight: Tensor, bias: Tensor, parts: int) -> t
     """
     if is_plain() or not torch.is_grad_enabled():
         return torch.nn.functional.linear(vectors, weight, bias).chunk(parts, -1)
-    outputs: tuple[Tensor, ...] = _SplitLinear.apply(vectors, weight, bias, parts)  # type: ignore[no-untyped-call]
+    outputs: tuple[Tensor, ...] = _SplitLinear.apply(*map(lowered, (vectors, weight, bias)), parts)  # type: ignore[no-untyped-call]
     return outputs
 
 
@@ -71,9 +72,8 @@ def rectified_network(
         return outer(hidden if scaled_mask is None else hidden * scaled_mask)  # type: ignore[no-any-return]
     if not torch.is_grad_enabled() and scaled_mask is None:
         return outer(torch.relu_(inner(vectors)))  # type: ignore[no-any-return]
-    result: Tensor = _RectifiedNetwork.apply(  # type: ignore[no-untyped-call]
-        vectors, inner.weight, inner.bias, outer.weight, outer.bias, scaled_mask
-    )
+    factors = map(lowered, (vectors, inner.weight, inner.bias, outer.weight, outer.bias))
+    result: Tensor = _RectifiedNetwork.apply(*factors, scaled_mask)  # type: ignore[no-untyped-call]
     return result
 
 

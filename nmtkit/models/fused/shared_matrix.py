@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmtkit.models.autocast import lowered
 from nmtkit.models.fused.switch import is_plain
 
 
@@ -28,13 +29,14 @@ class SharedMatrix:
     def __init__(self, matrix: Tensor) -> None:
         self._noted: list[tuple[int, Tensor, Tensor]] = []
         self._plain = is_plain()
-        self._matrix: Tensor = matrix if self._plain else _Collected.apply(matrix, self._noted)  # type: ignore[no-untyped-call]
+        self._matrix: Tensor = matrix if self._plain else _Collected.apply(lowered(matrix), self._noted)  # type: ignore[no-untyped-call]
 
     def times(self, vectors: Tensor, bias: Tensor | None = None) -> Tensor:
         """vectors (…, N, K) @ matrix (…, K, F) + bias (F)."""
         if self._plain:
             return vectors @ self._matrix if bias is None else vectors @ self._matrix + bias
-        result: Tensor = _StepProduct.apply(vectors, self._matrix, bias, self._noted)  # type: ignore[no-untyped-call]
+        lowest = None if bias is None else lowered(bias)
+        result: Tensor = _StepProduct.apply(lowered(vectors), self._matrix, lowest, self._noted)  # type: ignore[no-untyped-call]
         return result
 
     def __rmatmul__(self, vectors: Tensor) -> Tensor:

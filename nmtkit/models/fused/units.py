@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmtkit.models.autocast import raised
 from nmtkit.models.fused.switch import is_plain
 
 
@@ -28,6 +29,7 @@ def gated_unit(input_gates: Tensor, state_gates: Tensor, hidden: Tensor) -> Tens
     Returns:
         The next state, (N, U).
     """
+    input_gates, state_gates, hidden = map(raised, (input_gates, state_gates, hidden))
     if is_plain():
         i_r, i_z, i_n = input_gates.chunk(3, dim=1)
         s_r, s_z, s_n = state_gates.chunk(3, dim=1)
@@ -79,6 +81,7 @@ def long_short_term_unit(input_gates: Tensor, state_gates: Tensor, state: Tensor
     Returns:
         The next state, (N, 2U).
     """
+    input_gates, state_gates, state = map(raised, (input_gates, state_gates, state))
     if is_plain():
         enter, keep, proposed, out = (input_gates + state_gates).chunk(4, dim=1)
         before = state.chunk(2, dim=1)[1]

@@ -46,6 +46,11 @@ class ModelOptions:
         DROPOUT.check("dropout", self.dropout)
 
     @property
+    def width(self) -> int:
+        """Width of the hidden states, between which the large products lie."""
+        raise NotImplementedError
+
+    @property
     def embedding(self) -> int:
         """Width of the embeddings."""
         raise NotImplementedError

@@ -143,6 +143,10 @@ class RecurrentOptions(ModelOptions):
                 )
 
     @property
+    def width(self) -> int:
+        return self.units
+
+    @property
     def annotation(self) -> int:
         """Width of the annotations."""
         return (self.encoder_units or self.units) * (1 + self.bidirectional)

@@ -1,4 +1,7 @@
-"""The loss against its plain formula, against PyTorch's cross-entropy, and finite differences."""
+"""The loss against its plain formula, against PyTorch's cross-entropy, and finite differences.
+
+Every test runs twice: with the passes for CPUs, and with those for GPUs in their place.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,13 @@ import torch
 from support.gradients import plainly, same_gradients
 from torch import Tensor
 
-from nmtkit.models.fused.loss import CHUNK, projected_cross_entropy
+from nmtkit.models.fused import loss as module
+from nmtkit.models.fused.loss import CHUNK, by_log_softmax, by_softmax, projected_cross_entropy
+
+
+@pytest.fixture(autouse=True, params=[by_softmax, by_log_softmax], ids=["cpu", "gpu"])
+def _passes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "by_softmax", request.param)
 
 
 def problem(positions: int, width: int, size: int, seed: int = 0, spread: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,3 +153,59 @@ def test_inputs_are_left_as_they_were() -> None:
     before = hidden.detach().clone(), weight.detach().clone(), target.clone()
     projected_cross_entropy(hidden, weight, target, 0.1).backward()
     assert all(torch.equal(one, other) for one, other in zip(before, (hidden, weight, target), strict=True))
+
+
+# --- under autocast ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("formula", [False, True])
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_only_the_products_are_low(smoothing: float, formula: bool, low: torch.dtype) -> None:
+    """Small whole numbers have exact products in 8 bits, so the loss must be exact to float32's rounding."""
+    generator = torch.Generator().manual_seed(5)
+    hidden = torch.randint(1, 3, (40, 6), generator=generator).float()
+    weight = torch.randint(-2, 3, (30, 6), generator=generator).float()
+    target = torch.randint(0, 30, (40,), generator=generator)
+    expected = oracle(hidden.double(), weight.double(), target, smoothing)
+    with torch.autocast("cpu", low):
+        compute = plainly if formula else lambda operation, *arguments: operation(*arguments)
+        found = compute(projected_cross_entropy, hidden, weight, target, smoothing)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected.item(), rel=2e-6)
+
+
+def test_a_low_state_and_a_target_too_unlikely() -> None:
+    """A state in 8 bits, as behind a linear map, gets its gradient in 8 bits; the weight in float32."""
+    hidden = torch.tensor([[1.0], [0.5]], dtype=torch.bfloat16, requires_grad=True)
+    weight = torch.tensor([[0.0], [300.0]], requires_grad=True)
+    target = torch.tensor([0, 1])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = projected_cross_entropy(hidden, weight, target, 0.0)
+    assert loss.item() == pytest.approx(300.0)
+    loss.backward()
+    assert hidden.grad is not None and hidden.grad.dtype == torch.bfloat16 and hidden.grad.tolist() == [[300.0], [0.0]]
+    assert weight.grad is not None and weight.grad.dtype == torch.float32
+    torch.testing.assert_close(weight.grad, torch.tensor([[-1.0], [1.0]]))
+
+
+def test_the_weights_gradient_is_summed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4,000 chunks of one position: 8 bits would stop to count at 256."""
+    monkeypatch.setattr("nmtkit.models.fused.loss.CHUNK", 1)
+    hidden, weight = torch.ones(4000, 1), torch.zeros(2, 1, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        projected_cross_entropy(hidden, weight, torch.zeros(4000, dtype=torch.int64), 0.0).backward()
+    assert weight.grad is not None and weight.grad.tolist() == [[-2000.0], [2000.0]]
+
+
+def test_gradients_of_low_products() -> None:
+    """Each p, and each product, is off by at most 2^-8 of itself."""
+    hidden, weight, target = (tensor.detach() for tensor in problem(50, 8, 20, seed=6))
+    hidden, weight = (tensor.bfloat16().double().requires_grad_() for tensor in (hidden, weight))
+    expected = torch.autograd.grad(oracle(hidden, weight, target, 0.1), (hidden, weight))
+    narrow = hidden.detach().float().requires_grad_(), weight.detach().float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = projected_cross_entropy(*narrow, target, 0.1)
+    for one, other in zip(torch.autograd.grad(loss, narrow), expected, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() < 2**-7 * other.norm()

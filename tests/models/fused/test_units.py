@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from support.gradients import doubles, plainly, same_gradients
 from torch import Tensor
 
+from nmtkit.models.cells import tanh_unit
 from nmtkit.models.fused.units import gated_unit, long_short_term_unit
 
 
@@ -50,3 +52,18 @@ def test_gradients_of_both_shares_of_the_gates_are_apart() -> None:
     before = other.clone()
     (3 * inputs[0]).sum().backward()
     assert torch.equal(other, before) and torch.allclose(inputs[0].grad, before + 3)
+
+
+@pytest.mark.parametrize("formula", [False, True])
+@pytest.mark.parametrize(
+    ("unit", "gates", "parts"), [(gated_unit, 3, 1), (long_short_term_unit, 4, 2), (tanh_unit, 1, 1)]
+)
+def test_units_are_float32_under_autocast(unit: Any, gates: int, parts: int, formula: bool) -> None:
+    """Gates that a product left in 8 bits, a state in float32: all that follows is as if the gates were float32."""
+    inputs, states = (torch.randn(4, gates * 3).bfloat16() for _ in range(2))
+    state = torch.randn(4, parts * 3)
+    compute = plainly if formula else lambda operation, *arguments: operation(*arguments)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = compute(unit, inputs, states, state)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, compute(unit, inputs.float(), states.float(), state))
