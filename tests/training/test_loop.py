@@ -204,6 +204,9 @@ class Told(TranslationTask):
     def score(self, facts: Any) -> dict[str, float]:
         return self.say(facts)
 
+    def samples(self, facts: Any) -> Sequence[str]:
+        return []
+
 
 class Watch:
     """A trainer with a written sequence of validation scores, and a record of all that it does."""
@@ -425,7 +428,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 ) -> None:
     watch = Watch(tmp_path, updates=4)
     told = iter(scores)
-    watch.trainer.validate = lambda weights, ranks=ALONE: dict(zip(("bleu", "loss"), next(told), strict=True))
+    watch.trainer.validate = lambda weights, ranks=ALONE: (dict(zip(("bleu", "loss"), next(told), strict=True)), [])
     kept: list[tuple[int, bool]] = []
     watch.trainer.keep = lambda weights, scores, step, better: kept.append((step, better))
     watch.trainer.run()
@@ -436,7 +439,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 def test_a_falling_loss_at_bleu_0_does_not_end_a_run(tmp_path: Path) -> None:
     watch = Watch(tmp_path, updates=6, patience=2)
     losses = iter([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
-    watch.trainer.validate = lambda weights, ranks=ALONE: {"bleu": 0.0, "loss": next(losses)}
+    watch.trainer.validate = lambda weights, ranks=ALONE: ({"bleu": 0.0, "loss": next(losses)}, [])
     watch.trainer.keep = lambda *_: None
     watch.trainer.run()
     assert watch.trainer.position.step == 6
