@@ -27,6 +27,7 @@ from nmtkit.models.interface import Model
 from nmtkit.training.feed import Feed, Work
 from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.overfitting import begins
 from nmtkit.training.position import Meter, Position
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.state import RunState
@@ -200,6 +201,8 @@ class Trainer:
         progress.line(f"validation at update {position.step}: {self.task.shown(scores)} ({verdict}; {spent})")
         for text in samples:
             progress.excerpt(text)
+        if found := begins([json.loads(line) for line in position.history]):
+            progress.line(f"hint: {found}")
 
     def _better(self, scores: Scores) -> bool:
         """Whether a validation is better than the best so far; the lower loss decides between equal scores."""

@@ -507,6 +507,24 @@ def test_progress_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"update 2/4  loss {mean:.3f}" in shown and "validation at update 4: dev loss 7.000" in shown
 
 
+def test_overfitting_is_told_once_and_not_again_when_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model learns, whatever its dev losses are said to be."""
+    losses = [3.0, 2.5, 2.25, 2.125, 2.0625, 2.125, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.0]
+    few: dict[str, Any] = {"validate_every": 5, "log_every": 1, "learning_rate": 0.01, "patience": 0}
+    Watch(tmp_path, losses[:12], updates=60, **few).trainer.run()
+    before = capsys.readouterr().err.splitlines()
+    (place,) = [number for number, line in enumerate(before) if line.startswith("hint: ")]
+    assert "since update 25 the dev loss has risen from 2.062 to" in before[place]
+    assert before[place - 1].startswith("validation at update ")
+    again = Watch(tmp_path, losses[12:], updates=70, **few)
+    again.trainer.resume()
+    again.trainer.run()
+    after = capsys.readouterr().err
+    assert "validation at update 70" in after and "hint" not in after
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_learns_to_copy(family: str, tmp_path: Path) -> None:
     lines = sorted(set(parallel(40, seed=12, longest=4)[0]))[:30]
