@@ -81,6 +81,7 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
     "blame-compare": (["report.json", "report.json"], []),
     "attention": (["model"], ["--source", "s.fr", *SHORT]),
     "compare": (["model"], [*TEXT, *SHORT]),
+    "history": (["model"], []),
     "info": (["model"], []),
     "guide": (["search"], []),
 }
