@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 NARROWEST = 80
 """Columns that tables need; on a narrower terminal they wrap, but no digit is lost."""
 
+WIDEST = 120
+"""Columns of a line that is cut, where there is no terminal."""
+JOINERS = "\u200c\u200d"
+"""Invisible, but part of the spelling in Persian, Hindi and others, and of emoji."""
+
 _quiet = False
 _live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
 
@@ -57,6 +62,24 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning on standard error, even if quiet."""
     _say(f"warning: {text}", style="yellow")
+
+
+def printable(text: str) -> str:
+    """A text with control characters written as escapes."""
+    return "".join(
+        character
+        if character.isprintable() or character in JOINERS
+        else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for character in text
+    )
+
+
+def cropped(text: str, width: int) -> str:
+    """A text as one printable line of at most `width` columns, cut where it is longer."""
+    from rich.cells import cell_len, set_cell_size
+
+    text = printable(text)
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 class Progress:
@@ -99,6 +122,11 @@ class Progress:
     def line(self, text: str) -> None:
         """Print a line that stays: above the bar on a terminal, a plain line elsewhere; nothing if quiet."""
         note(text)
+
+    def excerpt(self, text: str) -> None:
+        """As `line`, but cut to the width of the terminal, or to `WIDEST` columns elsewhere."""
+        console = stderr_console()
+        self.line(cropped(text, console.width if console.is_terminal else WIDEST))
 
 
 def _say(text: str, style: str = "") -> None:

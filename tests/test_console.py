@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from nmtkit import console
 
@@ -100,6 +101,29 @@ def test_quiet_on_a_terminal_shows_no_bar():
         "with console.Progress(10, 'training') as progress:\n    progress.update(5)\n    progress.line('x')\n"
     )
     assert output == ""
+
+
+def test_an_excerpt_is_cut_where_the_terminal_ends_and_quiet_hides_it():
+    text = "  output  " + "y" * 200
+    code = f"with console.Progress(9, 'training') as progress:\n    progress.excerpt({text!r})\n"
+    assert "y" * 69 + "…" in on_a_terminal(code) and "y" * 70 not in on_a_terminal(code)
+    assert on_a_terminal(f"console.set_quiet(True)\n{code}") == ""
+
+
+def test_an_excerpt_without_a_terminal_has_120_columns(capfd):
+    with console.Progress(9, "training") as progress:
+        for text in ("y" * 120, "y" * 121, "a\x1b[31m\r b", "語" * 80):
+            progress.excerpt(text)
+    lines = ["y" * 120, "y" * 119 + "…", "a\\x1b[31m\\r b", "語" * 59 + "…"]
+    assert capfd.readouterr() == ("", "".join(f"{line}\n" for line in lines))
+
+
+@hypothesis_settings(deadline=None)
+@given(text=st.text(), width=st.integers(2, 40))
+def test_what_is_cropped_fits_and_begins_as_before(text, width):
+    whole, shown = console.printable(text), console.cropped(text, width)
+    assert cell_len(shown) <= width and "\n" not in shown and "\x1b" not in shown
+    assert shown == whole or (cell_len(whole) > width and shown.endswith("…") and whole.startswith(shown[:-1]))
 
 
 def test_a_progress_within_another_does_not_disturb_it():

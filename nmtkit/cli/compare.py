@@ -78,9 +78,7 @@ def compare(
             check(plot)
     sources, *references = read_sources(source, *reference)
     texts = list(zip([source, *reference], [sources, *references], strict=True))
-    groups = {_name(folder, folders or []): [folder] for folder in folders or []}
-    if len(groups) < len(folders or []):
-        raise typer.BadParameter("a folder is named twice: name each once")
+    groups = {name: [folder] for name, folder in paths.distinct(folders or []).items()}
     if grid and output:
         read = paths.named(grid=grid, source=source, reference=reference, config=config_of(context))
         groups = _trained(grid, output, search, read, paths.named(json=json_file, plot=plot))
@@ -105,11 +103,6 @@ def _write(comparison: ModelComparison, made_by: Mapping[str, Any], json_file: P
         console = stdout_console()
         for part in render(comparison):
             console.print(part)
-
-
-def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """The name of a folder, or its path if another folder has the same name."""
-    return folder.name if [path.name for path in folders].count(folder.name) == 1 else str(folder)
 
 
 def _trained(

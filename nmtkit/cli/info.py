@@ -19,7 +19,7 @@ def info(
     *,
     model: WeightsFlags,
 ) -> None:
-    """Show a model: architecture, sizes, steps, scores, defaults, provenance."""
+    """Show a model: architecture, sizes, steps, scores, defaults, provenance; nmtkit history shows its training."""
     from nmtkit import checkpoint
     from nmtkit.models.build import parameters
 

@@ -7,7 +7,7 @@ file that the command reads, another result, or a file that belongs to a model.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -117,6 +117,17 @@ def named(**values: Any) -> list[Named]:
         for path in _listed(value)
         if isinstance(path, Path) and path != STANDARD
     ]
+
+
+def distinct(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their names, or by their paths where names are equal; a folder that is named twice is refused."""
+    names = [folder.name or str(folder) for folder in folders]
+    named = {
+        name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
+    }
+    if len(named) < len(folders):
+        raise typer.BadParameter("a folder is named twice: name each once")
+    return named
 
 
 def uses(hints: Mapping[str, Any]) -> dict[str, tuple[str, Use]]:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nmtkit.files import replacing
-from nmtkit.report.plot import check
+from nmtkit.report.plot import save
 from nmtkit.report.svg import heat, scale
 from nmtkit.report.tables import shown
 from nmtkit.words import counted
@@ -106,9 +105,8 @@ def _framed(attention_map: AttentionMap) -> str:
 
 
 def draw(maps: Sequence[AttentionMap], path: Path) -> None:
-    """Write a picture of one sentence, whole or not at all; its format follows the ending of the file."""
-    with replacing(path) as temporary:
-        build(maps).savefig(temporary, format=check(path), dpi=160, bbox_inches="tight", pad_inches=0.1)
+    """Write a picture of one sentence."""
+    save(build(maps), path, bbox_inches="tight", pad_inches=0.1)
 
 
 def build(maps: Sequence[AttentionMap]) -> Figure:

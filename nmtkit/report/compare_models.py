@@ -14,9 +14,8 @@ from rich.text import Text
 from nmtkit.comparison.models import Bucket, ModelComparison, System
 from nmtkit.evaluation.bootstrap import CHANCE, Interval
 from nmtkit.evaluation.metric import Scale
-from nmtkit.files import replacing
 from nmtkit.report.evaluation import figure
-from nmtkit.report.plot import DASHES, MARKS, check
+from nmtkit.report.plot import DASHES, MARKS, save
 from nmtkit.report.tables import bullets, grid
 from nmtkit.words import counted
 
@@ -176,8 +175,7 @@ def _system(system: System, names: Sequence[str]) -> dict[str, Any]:
 
 def draw(comparison: ModelComparison, path: Path) -> None:
     """Write the figure of the lectures: the deciding score by source length, with a line for each model."""
-    with replacing(path) as temporary:
-        build(comparison).savefig(temporary, format=check(path), dpi=160)
+    save(build(comparison), path)
 
 
 MOST_WITH_INTERVALS = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmtkit.blame.sweep import Sweep
 from nmtkit.files import replacing
@@ -20,10 +20,18 @@ MARKS, DASHES = "os^Dx", ("-", "--", ":", "-.", (0, (8, 4)))
 
 
 def draw(sweep: Sweep, path: Path) -> None:
-    """Write the picture of a sweep, whole or not at all."""
-    figure = build(sweep)
+    """Write the picture of a sweep."""
+    save(build(sweep), path)
+
+
+def save(figure: Figure, path: Path, **how: Any) -> None:
+    """Write a figure, whole or not at all, in the format that the ending of the file names.
+
+    Args:
+        how: more arguments of `Figure.savefig`.
+    """
     with replacing(path) as temporary:
-        figure.savefig(temporary, format=check(path), dpi=160)
+        figure.savefig(temporary, format=check(path), dpi=160, **how)
 
 
 def check(path: Path) -> str:

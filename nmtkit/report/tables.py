@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from nmtkit.console import printable
+
 CONTEXT = 30
 """Characters shown before the first difference of two long texts."""
-JOINERS = "\u200c\u200d"
-"""Invisible, but part of the spelling in Persian, Hindi and others, and of emoji."""
 
 
 def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
@@ -29,9 +29,7 @@ def shown(text: str, most: int = 160, beside: str | None = None) -> Text:
         common = next((place for place, pair in pairs if pair[0] != pair[1]), min(len(text), len(beside)))
         start = text.rfind(" ", 0, max(0, common - CONTEXT)) + 1
         text = f"… {text[start:]}" if start else text
-    safe = "".join(
-        character if character.isprintable() or character in JOINERS else _escape(character) for character in text
-    )
+    safe = printable(text)
     return Text(safe if len(safe) <= most else safe[: most - 1] + "…")
 
 
@@ -66,7 +64,3 @@ def short_hash(model: str) -> str:
 def percent(share: float) -> str:
     """A share in per cent with one decimal: 21.8 %."""
     return f"{100 * share:.1f} %"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -95,7 +95,7 @@ def mend(options: FolderOptions, trainer: Trainer, tokenizer: Tokenizer) -> None
         return
     if best and (weights := trainer.state.best_again(position)) is not None:
         digest = options.model_hash(tokenizer, weights)
-        scores = trainer.validate(weights)
+        scores, _ = trainer.validate(weights)
         checkpoint.save_weights(folder / checkpoint.BEST, weights, digest, position.best_step, scores)
         warn(f"{best}; made again from the snapshots of update {position.best_step}")
         best = ""

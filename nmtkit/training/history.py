@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 from nmtkit.console import warn
 
 HISTORY = "history.jsonl"
+MOST = 1e100
+"""No finite number is as large."""
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -30,5 +34,9 @@ def _facts(text: str) -> dict[str, float] | None:
         line = json.loads(text)
     except ValueError:
         return None
-    numbers = isinstance(line, dict) and all(type(value) in (int, float) for value in line.values())
+    numbers = isinstance(line, dict) and all(map(_is_number, line.values()))
     return line if numbers and type(line.get("step")) is int else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and not MOST <= abs(value) < math.inf

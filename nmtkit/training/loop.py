@@ -11,7 +11,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -27,6 +27,7 @@ from nmtkit.models.interface import Model
 from nmtkit.training.feed import Feed, Work
 from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.overfitting import begins
 from nmtkit.training.position import Meter, Position
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.state import RunState
@@ -142,14 +143,14 @@ class Trainer:
                 if self.over():
                     return
 
-    def validate(self, weights: Weights, ranks: Ranks = ALONE) -> Scores:
-        """The scores of the task with the first process's weights; all processes share the work."""
+    def validate(self, weights: Weights, ranks: Ranks = ALONE) -> tuple[Scores, Sequence[str]]:
+        """Scores and samples of the task with the first process's weights; all processes share the work."""
         if ranks.first:
             load_weights(self.averaged, weights)
         ranks.copy_(list(unique_weights(self.averaged).values()))
-        facts = ranks.together(lambda: self.task.validate(self.averaged, ranks.share), list)
-        scores: Scores = ranks.together(lambda: self.task.score(reduce(add, facts)))
-        return scores
+        parts = ranks.together(lambda: self.task.validate(self.averaged, ranks.share), list)
+        facts = reduce(add, parts)
+        return ranks.together(lambda: self.task.score(facts)), self.task.samples(facts)
 
     def _open(self) -> None:
         """Write the first state, and the history as the state knows it."""
@@ -189,7 +190,7 @@ class Trainer:
         """Score the mean of the last snapshots, and count the validations since the best one."""
         position, started = self.position, time.perf_counter()
         weights = self.state.mean_of_snapshots(position) if self.ranks.first else {}
-        scores = self.validate(weights, self.ranks)
+        scores, samples = self.validate(weights, self.ranks)
         better = self._better(scores)
         position.stale = 0 if better else position.stale + 1
         self._keep(weights, scores, better)
@@ -198,6 +199,10 @@ class Trainer:
         verdict = "the best so far" if better else f"best was update {position.best_step}"
         spent = f"{position.seconds / 60:.1f} min"
         progress.line(f"validation at update {position.step}: {self.task.shown(scores)} ({verdict}; {spent})")
+        for text in samples:
+            progress.excerpt(text)
+        if found := begins([json.loads(line) for line in position.history]):
+            progress.line(f"hint: {found}")
 
     def _better(self, scores: Scores) -> bool:
         """Whether a validation is better than the best so far; the lower loss decides between equal scores."""
@@ -232,7 +237,7 @@ class Trainer:
         if not self.position.snapshots:
             self.state.take_snapshot(self.model, self.position, 1)
         weights = self.state.mean_of_snapshots(self.position)
-        self._keep(weights, self.validate(weights), self.position.best is None)
+        self._keep(weights, self.validate(weights)[0], self.position.best is None)
         self.state.save(self.model, self.optimizer, self.position)
 
     def _record(self, facts: dict[str, float]) -> None:

@@ -68,6 +68,9 @@ class Task(Protocol):
     def shown(self, scores: Scores) -> str:
         """The scores as people read them."""
 
+    def samples(self, facts: Any) -> Sequence[str]:
+        """Lines that show people what the model puts out, from the facts of a whole dev set; may be empty."""
+
 
 class TaskLoss(nn.Module):
     """Model and task as one module whose forward pass is the loss: what is wrapped to train on several devices."""

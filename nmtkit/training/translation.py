@@ -15,6 +15,7 @@ from nmtkit.models.interface import Model
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import Share
+from nmtkit.training.samples import samples
 from nmtkit.training.task import Scores, Size
 from nmtkit.training.validation import DevSet, Validation, validate, warn_of_guessing
 from nmtkit.translator import Translator
@@ -77,6 +78,9 @@ class TranslationTask:
 
     def shown(self, scores: Scores) -> str:
         return f"dev loss {scores['loss']:.3f} nats a piece, BLEU {scores['bleu']:.2f}"
+
+    def samples(self, facts: Validation) -> Sequence[str]:
+        return [*samples(self.dev, facts.outputs)]
 
 
 def validation_settings(options: TrainingOptions) -> SearchSettings:

@@ -213,6 +213,12 @@ WHERE: dict[str, dict[str, str]] = {
             "test_files_weights_device_threads_and_batches",
         ),
     },
+    "history": {
+        "FOLDERS": "test_several_trainings_go_into_one_picture_and_one_file",
+        "--axis": "test_the_screen_shows_every_quantity_of_a_training",
+        **dict.fromkeys(["--plot", "--json"], "test_several_trainings_go_into_one_picture_and_one_file"),
+        **dict.fromkeys(["--config", "--quiet"], "test_quiet_and_a_config_file_for_histories"),
+    },
     "info": {
         "FOLDER": "test_the_facts",
         "--json": "test_json_into_a_file_leaves_the_screen",

@@ -86,6 +86,7 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
     "blame-compare": (["report.json", "report.json"], []),
     "attention": (["model"], ["--source", "s.fr", *SHORT]),
     "compare": (["model"], [*TEXT, *SHORT]),
+    "history": (["model"], []),
     "info": (["model"], []),
     "guide": (["search"], []),
 }

@@ -29,6 +29,7 @@ COMMANDS = {
     "attention": f"{{folder}} --source {{text}} --html {{new}} {TINY}",
     "blame-analysis": f"{{folder}} --source {{text}} --reference {{text}} --train-sample 3 --json {{new}} {TINY}",
     "compare": f"{{folder}} {{whole}} --source {{text}} --reference {{text}} --json {{new}} {TINY}",
+    "history": "{folder} {whole} --json {new}",
     "info": "{folder} --json {new}",
 }
 

@@ -85,6 +85,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         **MACHINE,
     },
     "compare": {"--buckets": 5, **MACHINE},
+    "history": {"--axis": "updates"},
     "info": {"--weights": "best"},
     "guide": {},
 }

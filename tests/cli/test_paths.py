@@ -73,6 +73,7 @@ def test_the_outputs_are_known() -> None:
         "blame-compare": {"--json"},
         "attention": {"--html", "--plot", "--json", "--alignment"},
         "compare": {"--json", "--plot"},
+        "history": {"--json", "--plot"},
         "info": {"--json"},
         "inspect": {"--html"},
     }

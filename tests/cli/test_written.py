@@ -40,6 +40,7 @@ WRITTEN: dict[str, dict[str, str]] = {
         "--plot": "1 map",
     },
     "compare": {"--json": "1 model", "--plot": "1 model"},
+    "history": {"--json": "1 training", "--plot": "1 training"},
     "info": {"--json": "what is known of"},
     "guide": {},
 }
@@ -73,6 +74,7 @@ def files(model: Path, data: Data, tmp_path_factory: pytest.TempPathFactory) -> 
         "blame-compare": [report, report],
         "attention": [model, "--source", source, "--max-length", 6],
         "compare": [*translating, "--buckets", 1],
+        "history": [model],
         "info": [model],
     }
 
@@ -99,6 +101,6 @@ def test_what_is_written_is_said(command: str, flag: str, files: dict[str, list[
 
 
 def test_what_goes_to_standard_output_is_not_said(files: dict[str, list[object]]) -> None:
-    for command in ("info", "attention", "blame-analysis", "evaluate", "compare"):
+    for command in ("info", "attention", "blame-analysis", "evaluate", "compare", "history"):
         outcome = run_here(command, *files[command], "--json", "-")
         assert outcome.code == 0 and outcome.text.startswith(("{", "[")) and "-: " not in outcome.err

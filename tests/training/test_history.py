@@ -34,3 +34,11 @@ def test_a_flipped_bit_in_a_history_costs_no_more_than_its_line(place: int, bit:
     whole = json.loads(LINE)
     assert found[0] == whole == found[-1]
     assert all(type(value) in (int, float) for line in found for value in line.values())
+
+
+def test_a_number_beyond_all_bounds_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    huge = 10**400
+    lines = [f'{{"step": {huge}}}', f'{{"step": 1, "train_loss": {huge}}}', '{"step": 2, "dev_loss": 1e308}']
+    path.write_text("\n".join([*lines, '{"step": 3, "train_loss": 1e400}', ""]))
+    assert read_history(path) == [{"step": 3, "train_loss": float("inf")}]

@@ -207,6 +207,9 @@ class Told(TranslationTask):
     def score(self, facts: Any) -> dict[str, float]:
         return self.say(facts)
 
+    def samples(self, facts: Any) -> Sequence[str]:
+        return []
+
 
 class Watch:
     """A trainer with a written sequence of validation scores, and a record of all that it does."""
@@ -428,7 +431,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 ) -> None:
     watch = Watch(tmp_path, updates=4)
     told = iter(scores)
-    watch.trainer.validate = lambda weights, ranks=ALONE: dict(zip(("bleu", "loss"), next(told), strict=True))
+    watch.trainer.validate = lambda weights, ranks=ALONE: (dict(zip(("bleu", "loss"), next(told), strict=True)), [])
     kept: list[tuple[int, bool]] = []
     watch.trainer.keep = lambda weights, scores, step, better: kept.append((step, better))
     watch.trainer.run()
@@ -439,7 +442,7 @@ def test_of_equal_bleu_the_lower_loss_is_better(
 def test_a_falling_loss_at_bleu_0_does_not_end_a_run(tmp_path: Path) -> None:
     watch = Watch(tmp_path, updates=6, patience=2)
     losses = iter([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
-    watch.trainer.validate = lambda weights, ranks=ALONE: {"bleu": 0.0, "loss": next(losses)}
+    watch.trainer.validate = lambda weights, ranks=ALONE: ({"bleu": 0.0, "loss": next(losses)}, [])
     watch.trainer.keep = lambda *_: None
     watch.trainer.run()
     assert watch.trainer.position.step == 6
@@ -505,6 +508,24 @@ def test_progress_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert all(line["tokens_per_second"] > 0 for line in history[:2])
     shown = capsys.readouterr().err
     assert f"update 2/4  loss {mean:.3f}" in shown and "validation at update 4: dev loss 7.000" in shown
+
+
+def test_overfitting_is_told_once_and_not_again_when_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model learns, whatever its dev losses are said to be."""
+    losses = [3.0, 2.5, 2.25, 2.125, 2.0625, 2.125, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.0]
+    few: dict[str, Any] = {"validate_every": 5, "log_every": 1, "learning_rate": 0.01, "patience": 0}
+    Watch(tmp_path, losses[:12], updates=60, **few).trainer.run()
+    before = capsys.readouterr().err.splitlines()
+    (place,) = [number for number, line in enumerate(before) if line.startswith("hint: ")]
+    assert "since update 25 the dev loss has risen from 2.062 to" in before[place]
+    assert before[place - 1].startswith("validation at update ")
+    again = Watch(tmp_path, losses[12:], updates=70, **few)
+    again.trainer.resume()
+    again.trainer.run()
+    after = capsys.readouterr().err
+    assert "validation at update 70" in after and "hint" not in after
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -64,6 +64,9 @@ class Line:
     def shown(self, scores: Scores) -> str:
         return f"error {scores['loss']:.4f}"
 
+    def samples(self, facts: float) -> Sequence[str]:
+        return [f"  the errors add up to {facts:.4f}" + 200 * "!"]
+
 
 class Slope(nn.Linear):
     """The model: a slope and an intercept."""
@@ -94,7 +97,10 @@ def test_another_task_is_learned(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert {name for line in lines for name in line if name.startswith("dev_")} == {"dev_loss"}
     assert lines[-1]["epoch"] == 199 // 4, "two windows of two batches an epoch"
-    assert "validation at update 200: error 0.0000" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "validation at update 200: error 0.0000" in shown
+    assert shown.count("  the errors add up to ") == 10, "under each validation"
+    assert "  the errors add up to 0.0000!!" in shown and max(map(len, shown.splitlines())) == 120
 
 
 def test_another_task_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nmtkit.training.ranks import WHOLE, Share
 from nmtkit.training.task import Size, TaskLoss
 from nmtkit.training.translation import TranslationTask, validation_settings
 from nmtkit.training.validation import DevSet, Validation
+from nmtkit.translator import Translator
 
 PAIRS = corpus(12)
 OPTIONS = TrainingOptions(batch_tokens=40, seed=3, label_smoothing=0.2, valid_beam=2, valid_length_alpha=0.3)
@@ -71,6 +72,19 @@ def test_the_facts_of_all_shares_add_up_to_those_of_the_whole(size: int) -> None
     assert whole.references == tuple(TASK.dev.target_lines)
     assert TASK.score(added) == pytest.approx(TASK.score(whole))
     assert max(len(part.outputs) for part in facts) == -(-8 // size)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_samples_are_the_outputs_of_their_lines_however_the_work_was_shared(size: int) -> None:
+    made = model(shake=0.4).double().eval()
+    outputs = Translator(made, tokenizer()).translate(TASK.dev.source_lines, beam=2, length_alpha=0.3)
+    facts = [TASK.validate(made, Share(rank, size)) for rank in range(size)]
+    lines = [" ".join(line.split()) for line in TASK.samples(functools.reduce(operator.add, facts))]
+    expected = []
+    for number in (1, 4, 6):  # of eight: the middles of thirds
+        expected.append(f"line {number + 1} {TASK.dev.source_lines[number]}")
+        expected += [f"reference {TASK.dev.target_lines[number]}", f"output {' '.join(outputs[number].split())}"]
+    assert lines == expected
 
 
 def test_scores_are_a_mean_and_bleu() -> None:
