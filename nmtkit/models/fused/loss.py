@@ -48,10 +48,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, full: Tensor, target: Tensor, smoothing: float, first: int) -> Tensor:
-        wants_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        of_hidden, of_weight = ctx.needs_input_grad[:2]
         weight, target = full[first:], target - first
-        grad_hidden, grad_full = torch.empty_like(hidden), torch.zeros_like(full)
-        grad_weight = grad_full[first:]
+        grad_hidden, grad_full = torch.empty_like(hidden), torch.zeros_like(full) if of_weight else None
         chunk = hidden.new_empty(min(CHUNK, hidden.shape[0]), weight.shape[0])
         loss = hidden.new_zeros(())
         mean_weight = weight.mean(0)
@@ -64,18 +63,20 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             if (rare := p_gold < TINY).any():
                 normaliser[rare] = (h[rare] @ weight.T).logsumexp(1)
             loss += (normaliser - (1 - smoothing) * gold - smoothing * (h @ mean_weight)).sum()
-            if wants_gradient:
+            if of_hidden:
                 torch.mm(p, weight, out=grad)
-                grad_weight.addmm_(p.T, h)
-        if wants_gradient:
+            if grad_full is not None:
+                grad_full[first:].addmm_(p.T, h)
+        if of_hidden:
             grad_hidden.sub_((1 - smoothing) * weight[target]).sub_(smoothing * mean_weight)
-            grad_weight.index_add_(0, target, hidden, alpha=-(1 - smoothing))
-            grad_weight.sub_((smoothing / weight.shape[0]) * hidden.sum(0))
-            ctx.save_for_backward(grad_hidden, grad_full)
+        if grad_full is not None:
+            grad_full[first:].index_add_(0, target, hidden, alpha=-(1 - smoothing))
+            grad_full[first:].sub_((smoothing / weight.shape[0]) * hidden.sum(0))
+        ctx.save_for_backward(grad_hidden if of_hidden else None, grad_full)
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        scaled = (None if saved is None else saved * grads[0] for saved in ctx.saved_tensors)
+        return *scaled, None, None, None

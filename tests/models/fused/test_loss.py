@@ -144,3 +144,13 @@ def test_inputs_are_left_as_they_were() -> None:
     before = hidden.detach().clone(), weight.detach().clone(), target.clone()
     projected_cross_entropy(hidden, weight, target, 0.1).backward()
     assert all(torch.equal(one, other) for one, other in zip(before, (hidden, weight, target), strict=True))
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_one_gradient_without_the_other(frozen: int) -> None:
+    inputs = problem(CHUNK + 5, 4, 7)
+    inputs[frozen].requires_grad_(False)
+    trained = inputs[1 - frozen]
+    same_gradients((projected_cross_entropy(*inputs, 0.1),), (oracle(*inputs, 0.1),), (trained,))
+    slopes = projected_cross_entropy(*inputs, 0.1).grad_fn.apply(torch.ones(()))  # type: ignore[union-attr, attr-defined]
+    assert slopes[frozen] is None and slopes[1 - frozen] is not None
