@@ -31,6 +31,7 @@ VALUES: Mapping[str, Any] = {
     "target_lang": "en",
     "output": "runs/model",
     "tokenizer": "tokenizer.model",
+    "init_from": "runs/parent",
     "preset": PRESET,
     "tie_source": True,
 }

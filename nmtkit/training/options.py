@@ -32,13 +32,15 @@ class TrainingOptions:
         validate_every: updates between validations.
         snapshot_every: updates between snapshots of the weights.
         average: the mean of this many last snapshots is validated and kept; 1: no averaging.
+        ema: decay of a moving average of the weights, which takes the place of the mean of snapshots; 0: none.
         patience: validations without a better score after which training stops; 0: never.
         best_by: "bleu" (of beam output on the dev set) or "loss" (unsmoothed, on the dev set).
         valid_beam: beam size of the validation.
         valid_length_alpha: length exponent of the validation; both become the defaults of the model folder.
         save_every: updates between saves of the state from which an interrupted run goes on.
         log_every: updates between lines of progress.
-        seed: seed seed of all random choices.
+        freeze: names of parameters that are not trained, or patterns of names such as "encoder.*".
+        seed: seed of all random choices.
     """
 
     updates: Annotated[int, UPDATES] = 10_000
@@ -56,12 +58,14 @@ class TrainingOptions:
     validate_every: Annotated[int, UPDATES] = 500
     snapshot_every: Annotated[int, UPDATES] = 100
     average: Annotated[int, Within(1, 1000)] = 5
+    ema: Annotated[float, Within(0, 1, below=True, usual=0.999)] = 0.0
     patience: Annotated[int, Within(0, 100_000_000)] = 10
     best_by: str = "bleu"
     valid_beam: Annotated[int, bounds(SearchSettings, "beam")] = 5
     valid_length_alpha: Annotated[float, bounds(SearchSettings, "length_alpha")] = 0.7
     save_every: Annotated[int, UPDATES] = 500
     log_every: Annotated[int, UPDATES] = 100
+    freeze: tuple[str, ...] = ()
     seed: Annotated[int, SEED] = 1
 
     def __post_init__(self) -> None:

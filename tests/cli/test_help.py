@@ -37,7 +37,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "train": {
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("updates", "warmup", "validate_every", "average")},
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("learning_rate", "label_smoothing", "batch_tokens")},
-        **{f"--{name}": USUAL[name] for name in ("accumulate", "patience", "seed")},
+        **{f"--{name}": USUAL[name] for name in ("accumulate", "ema", "patience", "seed")},
         "--vocab-size": TokenizerOptions().vocab_size,
         "--tokenizer-kind": TokenizerOptions().kind,
         "--joint-vocab": "--joint-vocab",
@@ -90,6 +90,7 @@ WITHOUT = {
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
+    *("--init-from", "--freeze"),
 }
 """Options that do nothing where they are not given."""
 
