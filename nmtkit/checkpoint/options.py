@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from nmtkit.checkpoint.values import Call, ChosenOn, Configuration, Languages, Pairs, Provenance, TokenizerFacts
+from nmtkit.checkpoint.values import (
+    Call,
+    ChosenOn,
+    Configuration,
+    Languages,
+    Origin,
+    Pairs,
+    Provenance,
+    TokenizerFacts,
+)
 from nmtkit.checkpoint.weights import model_hash, read_weights
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.files import write_json
@@ -37,6 +46,7 @@ class FolderOptions:
         tokenizer, languages, provenance: the sections of these names, with defaults likewise.
         data: SHA-256 of the files of text by role ("train source" …).
         defaults: default settings of the search.
+        init_from: where the first weights come from; None: they were drawn.
         chosen_on: the text on which these defaults were chosen; None if training set them.
         written: the file as it is, with fewer keys if an older version wrote it; hashes are computed from it.
     """
@@ -50,6 +60,7 @@ class FolderOptions:
     chosen_on: ChosenOn | None
     provenance: Provenance
     written: Mapping[str, Any]
+    init_from: Origin | None = None
 
     def training(self, kind: type[T]) -> T:
         """The options of training as a dataclass of the caller; ValueError if they do not fit it."""
@@ -57,7 +68,8 @@ class FolderOptions:
 
     def configuration(self, kind: type[Any]) -> Configuration:
         """Everything that determines the weights; `kind` as for `training`."""
-        return Configuration(self.model, self.training(kind), self.tokenizer, self.languages, self.data)
+        training = self.training(kind)
+        return Configuration(self.model, training, self.tokenizer, self.languages, self.data, self.init_from)
 
     def model_hash(self, tokenizer: Tokenizer, weights: Mapping[str, Tensor]) -> str:
         """SHA-256 over everything that determines the distribution."""
@@ -70,6 +82,7 @@ class FolderOptions:
     def run_hash(self, free: Sequence[str]) -> str:
         """SHA-256 over everything that determines the weights, except options of training that may change (`free`)."""
         facts = {key: self.written.get(key) for key in ("model", "tokenizer", "languages", "data")}
+        facts |= {key: self.written[key] for key in ("init_from",) if key in self.written}
         training = {key: value for key, value in self.written.get("training", {}).items() if key not in free}
         return hashlib.sha256(json.dumps({**facts, "training": training}, sort_keys=True).encode()).hexdigest()
 
@@ -97,6 +110,7 @@ def read_options(folder: Path) -> FolderOptions:
         None if chosen_on is None else _record(ChosenOn, chosen_on, f"{path}: defaults_chosen_on"),
         _provenance(_section(written, "provenance", path), f"{path}: provenance"),
         written,
+        _record(Origin, written["init_from"], f"{path}: init_from") if "init_from" in written else None,
     )
 
 

@@ -132,12 +132,28 @@ class ChosenOn:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The model folder whose weights a run began with.
+
+    Attributes:
+        folder: its path, absolute.
+        hash: hash of its model.
+        updates: number of updates that led to the weights.
+    """
+
+    folder: str | None = None
+    hash: str | None = None
+    updates: int | None = None
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Everything that determines the weights of a model.
 
     Attributes:
         training: options of training, a dataclass of the caller.
         data: SHA-256 of the files of text, by role.
+        init_from: where the first weights come from; None: they are drawn.
     """
 
     model: ModelOptions
@@ -145,6 +161,7 @@ class Configuration:
     tokenizer: TokenizerFacts
     languages: Languages
     data: Mapping[str, str]
+    init_from: Origin | None = None
 
     def written(self) -> dict[str, dict[str, Any]]:
         """The sections of options.json that hold these values."""
@@ -154,4 +171,5 @@ class Configuration:
             "tokenizer": self.tokenizer.written(),
             "languages": to_mapping(self.languages),
             "data": dict(self.data),
+            **({"init_from": to_mapping(self.init_from)} if self.init_from else {}),
         }

@@ -118,6 +118,15 @@ class TokenizerFlags:
 class ModelFlags:
     """The architecture and size of the model."""
 
+    init_from: Annotated[
+        Path | None,
+        paths.option(
+            paths.PATH_TO_READ,
+            "Begin with the best weights of this model folder, and its model and tokenizer unless others are given.",
+            metavar="FOLDER",
+            panel=MODEL,
+        ),
+    ]
     preset: Annotated[
         str | None,
         typer.Option(help=f"One of {', '.join(PRESETS)}.", metavar="NAME", rich_help_panel=MODEL, show_default=PRESET),
@@ -148,6 +157,15 @@ class TrainingFlags:
     label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]
     validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
     average: Annotated[int | None, _count("average", "Keep the mean of the last N snapshots.")]
+    ema: Annotated[float | None, _real("ema", "Decay of a moving average of the weights to keep instead; 0: off.")]
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A parameter not to train, or a pattern such as 'encoder.*'; repeat for several.",
+            rich_help_panel=TRAINING,
+        ),
+    ]
     patience: Annotated[int | None, _count("patience", "Stop after N validations without a better score; 0: never.")]
     precision: Annotated[
         str | None,

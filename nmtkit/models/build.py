@@ -11,7 +11,7 @@ from torch import nn
 from nmtkit.models.bahdanau import BahdanauDecoder
 from nmtkit.models.convolutional import Convolutional
 from nmtkit.models.focus import Extent, Global, Monotonic, Normaliser, Predictive, Sigmoid, Softmax, Sparse
-from nmtkit.models.fronts import Embeddings, FeatureFront, TokenFront, embedding
+from nmtkit.models.fronts import Embeddings, FeatureFront, Front, TokenFront, embedding
 from nmtkit.models.hard import HardChoice
 from nmtkit.models.interface import Model
 from nmtkit.models.luong import LuongDecoder
@@ -119,7 +119,7 @@ def build(options: ModelOptions, *, source_size: int, target_size: int, features
     if features and options.tie_source:
         raise ValueError("tie_source needs a source of ids, but this one is feature vectors: set it to false")
     if features:
-        front: nn.Module = FeatureFront(source_size, width, std)
+        front: Front = FeatureFront(source_size, width, std)
     elif options.tie_source:
         if source_size != target_size:
             raise ValueError(

@@ -21,8 +21,8 @@ from nmtkit.models.attention import masked_softmax
 from nmtkit.models.autocast import lowered, raised
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.dropout import Dropout
-from nmtkit.models.fronts import Embeddings
-from nmtkit.models.interface import Maps, Model, Rows
+from nmtkit.models.fronts import EmbeddingModel, Embeddings
+from nmtkit.models.interface import Maps, Rows
 from nmtkit.models.modules import Modules
 from nmtkit.models.options import ConvolutionalOptions
 from nmtkit.models.positions import make_positions
@@ -135,13 +135,12 @@ class DecoderBlock(nn.Module):
         return self.context(context_NTE), weights_BQS
 
 
-class Convolutional(Model):
+class Convolutional(EmbeddingModel):
     """The convolutional model: encoder and decoder blocks."""
 
     def __init__(self, embeddings: Embeddings, options: ConvolutionalOptions) -> None:
-        super().__init__()
+        super().__init__(embeddings)
         width, embedding, kernel, dropout = options.width, options.embedding, options.kernel, options.dropout
-        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
         self.source_positions, self.target_positions = (
             make_positions(options.positions, embedding, embedding, options.max_positions) for _ in range(2)
         )

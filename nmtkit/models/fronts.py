@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.autocast import raised
+from nmtkit.models.interface import Model
 from nmtkit.specials import PAD
 
 
@@ -23,19 +24,30 @@ def embedding(size: int, width: int, std: float) -> nn.Embedding:
     return table
 
 
-class TokenFront(nn.Module):
+class Front(nn.Module):
+    """The entrance of a source to a model."""
+
+    def tables(self) -> tuple[Tensor, ...]:
+        """The tensors with a row for each piece of the source's vocabulary."""
+        return ()
+
+
+class TokenFront(Front):
     """Source ids (B, S) to vectors (B, S, D) by an embedding table, which may be shared."""
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()
         self.table = table
 
+    def tables(self) -> tuple[Tensor, ...]:
+        return (self.table.weight,)
+
     def forward(self, source_BS: Tensor) -> Tensor:
         vectors: Tensor = self.table(source_BS)
         return vectors
 
 
-class FeatureFront(nn.Module):
+class FeatureFront(Front):
     """Source feature vectors (B, S, F) to vectors (B, S, D) by a linear map: the source need not be words.
 
     Args:
@@ -61,6 +73,17 @@ class Embeddings:
         output: output embeddings, a V × E parameter: the same one as that of the table if they are tied.
     """
 
-    front: nn.Module
+    front: Front
     target: nn.Embedding
     output: Tensor
+
+
+class EmbeddingModel(Model):
+    """A model whose symbols enter and leave by embeddings."""
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        super().__init__()
+        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
+
+    def tables(self) -> dict[str, tuple[Tensor, ...]]:
+        return {"source": self.front.tables(), "target": (self.target_embedding.weight, self.output_weight)}

@@ -132,6 +132,13 @@ class Model(nn.Module, Stepper[Any, Any]):
         """The device of the weights."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
+    def tables(self) -> dict[str, tuple[Tensor, ...]]:
+        """The tensors with a row for each piece of a vocabulary, by side: "source" or "target".
+
+        Models of one kind list them in the same order; a shared tensor stands in several places.
+        """
+        return {"source": (), "target": ()}
+
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
         """As in `Stepper`; empty unless the family's encoder has self-attention."""
         return ()

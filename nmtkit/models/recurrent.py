@@ -17,20 +17,19 @@ from torch import Tensor, nn
 from nmtkit.models.cells import Encoder
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.dropout import Dropout
-from nmtkit.models.fronts import Embeddings
+from nmtkit.models.fronts import EmbeddingModel, Embeddings
 from nmtkit.models.hard import Rewards, SampledLogProbs
-from nmtkit.models.interface import Maps, Model
+from nmtkit.models.interface import Maps
 from nmtkit.models.modules import Modules
 from nmtkit.models.options import RecurrentOptions
 from nmtkit.models.recurrent_decoder import RecurrentDecoder, RecurrentMemory, RecurrentState
 
 
-class Recurrent(Model):
+class Recurrent(EmbeddingModel):
     """The recurrent model: encoder layers, bridge and decoder."""
 
     def __init__(self, embeddings: Embeddings, options: RecurrentOptions, decoder: RecurrentDecoder) -> None:
-        super().__init__()
-        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
+        super().__init__(embeddings)
         self.units, self.bidirectional = options.encoder_units or options.units, options.bidirectional
         self.whole = options.order == "none"
         """The bridge reads what both directions ended with; otherwise the one that ended at the first word, if there

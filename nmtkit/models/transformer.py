@@ -14,8 +14,8 @@ from nmtkit.models.attention import neighbours
 from nmtkit.models.cache import Cache
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.dropout import Dropout
-from nmtkit.models.fronts import Embeddings
-from nmtkit.models.interface import Maps, Model, Rows
+from nmtkit.models.fronts import EmbeddingModel, Embeddings
+from nmtkit.models.interface import Maps, Rows
 from nmtkit.models.modules import Modules
 from nmtkit.models.norms import NORMS
 from nmtkit.models.options import TransformerOptions
@@ -47,7 +47,7 @@ def readout(width: int, embedding: int) -> nn.Linear:
     return linear
 
 
-class Transformer(Model):
+class Transformer(EmbeddingModel):
     """The Transformer: encoder and decoder stacks.
 
     Args:
@@ -58,10 +58,9 @@ class Transformer(Model):
     attends = (frozenset({"cross", "decoder", "encoder"}),)
 
     def __init__(self, embeddings: Embeddings, options: TransformerOptions) -> None:
-        super().__init__()
+        super().__init__(embeddings)
         width, dropout = options.width, options.dropout
         around, last = NORMS[options.norm]
-        self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
         self.source_positions, self.target_positions = (
             make_positions(options.positions, options.embedding, options.position_width, options.max_positions)
             for _ in range(2)

@@ -30,7 +30,7 @@ PRESET = "transformer-small"
 TABLES = ("model", "training", "tokenizer")
 OF_TRAINING = (
     *("updates", "batch_tokens", "accumulate", "learning_rate", "warmup", "label_smoothing", "validate_every"),
-    *("average", "patience", "precision", "seed"),
+    *("average", "ema", "patience", "precision", "freeze", "seed"),
 )
 SHORT: Mapping[str, tuple[str, str]] = {
     "vocab_size": ("tokenizer", "vocab_size"),
@@ -57,6 +57,8 @@ class Place:
         target_lang: ending of the target files.
         output: model folder; an interrupted run in it goes on.
         tokenizer: a .model file, or a folder with one; the table [tokenizer], which makes one, must be left out then.
+        init_from: a model folder with whose best weights the training begins; without a tokenizer, a preset or a
+            family in the table [model], its tokenizer and its model are taken, which [model] may change.
         preset: a model by name, which the table [model] changes.
         device: where to run: auto, cpu, cuda or cuda:N.
         threads: CPU threads; left out: PyTorch's choice.
@@ -70,6 +72,7 @@ class Place:
     target_lang: str
     output: str
     tokenizer: str | None = None
+    init_from: str | None = None
     preset: str | None = None
     device: str = "auto"
     threads: Annotated[int | None, THREADS] = None
@@ -133,9 +136,10 @@ class Config:
                 tables[table][name] = self.keys[key]
         top = {key: value for key, value in self.keys.items() if key not in (*SHORT, *OF_THE_COMMAND)}
         place = from_mapping(Place, top, self.name or "the configuration")
-        model = _model(place.preset, tables["model"], f"{where}[model]")
+        model = _model(place, tables["model"], f"{where}[model]")
         training = from_mapping(TrainingOptions, tables["training"], f"{where}[training]")
         made_by = from_mapping(TokenizerOptions, tables["tokenizer"], f"{where}[tokenizer]")
+        inherited = place.init_from is not None and not tables["tokenizer"]
         asked = [name for key, (table, name) in SHORT.items() if table == "tokenizer" and key in self.keys]
         if place.tokenizer and asked:
             named = ", ".join(asked)
@@ -152,12 +156,13 @@ class Config:
             Path(place.output),
             model,
             training,
-            Path(place.tokenizer) if place.tokenizer else made_by,
+            Path(place.tokenizer) if place.tokenizer else None if inherited else made_by,
             place.device,
             place.threads,
             command,
             None if place.cache is None else Path(place.cache),
             place.verify_data,
+            Path(place.init_from) if place.init_from else None,
         )
 
 
@@ -217,10 +222,13 @@ def recipes() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def _model(preset_name: str | None, changes: Mapping[str, Any], where: str) -> ModelOptions:
-    """The preset with changes, or the family that the table names, with its own defaults."""
+def _model(place: Place, changes: Mapping[str, Any], where: str) -> ModelOptions | Mapping[str, Any]:
+    """The preset with changes, the family that the table names, with its own defaults, or changes to `init_from`'s."""
+    preset_name = place.preset
     if "family" in changes and preset_name is None:
         return options_from_mapping(changes, where)
+    if place.init_from is not None and preset_name is None:
+        return changes
     base = options_to_mapping(preset(preset_name or PRESET))
     if (family := changes.get("family", base["family"])) in FAMILIES and family != base["family"]:
         raise ValueError(

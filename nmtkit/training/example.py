@@ -32,6 +32,7 @@ VALUES: Mapping[str, Any] = {
     "output": "runs/model",
     "tokenizer": "tokenizer.model",
     "cache": "cache",
+    "init_from": "runs/parent",
     "preset": PRESET,
     "tie_source": True,
 }

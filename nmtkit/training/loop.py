@@ -24,6 +24,7 @@ from nmtkit.console import Progress, note, stderr_console
 from nmtkit.files import write_text
 from nmtkit.interrupts import INTERRUPTED
 from nmtkit.models.interface import Model
+from nmtkit.training.averaging import make_average
 from nmtkit.training.feed import Feed, Work
 from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
@@ -65,6 +66,7 @@ class Trainer:
         self.averaged = copy.deepcopy(model).eval()
         self.keep, self.history = keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
+        self.average = make_average(model, options, self.state, ranks.first)
         self.updater = Updater(TaskLoss(model, task), options, ranks)
         self.optimizer = self.updater.optimizer
         self.position = Position()
@@ -79,7 +81,7 @@ class Trainer:
         """
         if not self.state.exists():
             return
-        self.position = self.state.load(self.model, self.optimizer)
+        self.position = self.state.load(self.model, self.optimizer, self.average.tensors)
         if not self.position.history:  # the state of an older version does not hold it
             lines = (line for line in read_history(self.history) if line["step"] <= self.position.step)
             self.position.history = list(map(json.dumps, lines))
@@ -96,7 +98,7 @@ class Trainer:
                 f"{self.state.folder}: the processes find states of the updates {', '.join(map(str, steps))}: put the "
                 "model folder on a file system that all machines share"
             )
-        self.ranks.copy_(list(unique_weights(self.model).values()))
+        self.ranks.copy_([*unique_weights(self.model).values(), *self.average.tensors.values()])
         self.position = self.ranks.from_first(lambda: self.position)
 
     def over(self) -> str:
@@ -131,13 +133,12 @@ class Trainer:
                     progress.update(position.step, **position.meter.shown())
                 if logging:
                     self._log(progress)
-                if self.ranks.first and (position.step % options.snapshot_every == 0 or validating):
-                    self.state.take_snapshot(self.model, position, options.average)
+                self.average.add(position, self.updater.failed, validating)
                 if validating:
                     self._validate(progress)
                 stopping = position.step % self._every == 0 and self.ranks.any(interrupted())
                 if self.ranks.first and (saving or stopping):
-                    self.state.save(self.model, self.optimizer, position)
+                    self._save()
                 if stopping:
                     raise KeyboardInterrupt if self.ranks.first else SystemExit(INTERRUPTED)
                 if self.over():
@@ -155,7 +156,7 @@ class Trainer:
     def _open(self) -> None:
         """Write the first state, and the history as the state knows it."""
         if not self.state.exists():
-            self.state.save(self.model, self.optimizer, self.position)
+            self._save()
         lines = "".join(f"{line}\n" for line in self.position.history)
         if not self.history.exists() or self.history.read_bytes() != lines.encode():
             write_text(self.history, lines)
@@ -187,9 +188,9 @@ class Trainer:
         self._record(meter.facts())
 
     def _validate(self, progress: Progress) -> None:
-        """Score the mean of the last snapshots, and count the validations since the best one."""
+        """Score the average of the weights, and count the validations since the best one."""
         position, started = self.position, time.perf_counter()
-        weights = self.state.mean_of_snapshots(position) if self.ranks.first else {}
+        weights = self.average.weights(position) if self.ranks.first else {}
         scores, samples = self.validate(weights, self.ranks)
         better = self._better(scores)
         position.stale = 0 if better else position.stale + 1
@@ -234,11 +235,12 @@ class Trainer:
 
     def restore(self) -> None:
         """Validate and keep the current weights once more; they are the best if there is no other."""
-        if not self.position.snapshots:
-            self.state.take_snapshot(self.model, self.position, 1)
-        weights = self.state.mean_of_snapshots(self.position)
+        weights = self.average.weights(self.position)
         self._keep(weights, self.validate(weights)[0], self.position.best is None)
-        self.state.save(self.model, self.optimizer, self.position)
+        self._save()
+
+    def _save(self) -> None:
+        self.state.save(self.model, self.optimizer, self.position, self.average.tensors)
 
     def _record(self, facts: dict[str, float]) -> None:
         """Append a line to the history."""

@@ -33,6 +33,7 @@ class TrainingOptions:
         validate_every: updates between validations.
         snapshot_every: updates between snapshots of the weights.
         average: the mean of this many last snapshots is validated and kept; 1: no averaging.
+        ema: decay of a moving average of the weights, which takes the place of the mean of snapshots; 0: none.
         patience: validations without a better score after which training stops; 0: never.
         best_by: "bleu" (of beam output on the dev set) or "loss" (unsmoothed, on the dev set).
         valid_beam: beam size of the validation.
@@ -41,7 +42,8 @@ class TrainingOptions:
         log_every: updates between lines of progress.
         precision: of the factors of products: "float32", "bfloat16", "float16" or "auto" (bfloat16 where it is faster).
         tf32: a GPU may round the factors of float32 products to 11 bits.
-        seed: seed seed of all random choices.
+        freeze: names of parameters that are not trained, or patterns of names such as "encoder.*".
+        seed: seed of all random choices.
     """
 
     updates: Annotated[int, UPDATES] = 10_000
@@ -59,6 +61,7 @@ class TrainingOptions:
     validate_every: Annotated[int, UPDATES] = 500
     snapshot_every: Annotated[int, UPDATES] = 100
     average: Annotated[int, Within(1, 1000)] = 5
+    ema: Annotated[float, Within(0, 1, below=True, usual=0.999)] = 0.0
     patience: Annotated[int, Within(0, 100_000_000)] = 10
     best_by: str = "bleu"
     valid_beam: Annotated[int, bounds(SearchSettings, "beam")] = 5
@@ -67,6 +70,7 @@ class TrainingOptions:
     log_every: Annotated[int, UPDATES] = 100
     precision: str = "auto"
     tf32: bool = False
+    freeze: tuple[str, ...] = ()
     seed: Annotated[int, SEED] = 1
 
     def __post_init__(self) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from nmtkit import checkpoint
-from nmtkit.checkpoint import Configuration, FolderOptions, Languages, TokenizerFacts
+from nmtkit.checkpoint import Configuration, FolderOptions, Languages, Origin, TokenizerFacts
 from nmtkit.console import warn
 from nmtkit.features import read_features, width_of
 from nmtkit.files import open_text
-from nmtkit.models.build import build, parameters
+from nmtkit.models.build import build
+from nmtkit.models.interface import Model
 from nmtkit.models.options import ModelOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import ON_CPU
 from nmtkit.training.data import Data
+from nmtkit.training.freezing import counts, freeze
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
+from nmtkit.training.parent import Parent
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.run import Run
 from nmtkit.training.state import RunState
@@ -38,6 +42,7 @@ class Plan:
         stored: options of the folder that the run continues; None for a new run.
         updates: number of updates already made.
         processes: number of processes that train together.
+        parent: the model whose weights the run still has to take over, or None.
     """
 
     run: Run
@@ -49,6 +54,7 @@ class Plan:
     stored: FolderOptions | None
     updates: int
     processes: int = 1
+    parent: Parent | None = None
 
     def limits(self) -> tuple[int, int]:
         """The most source pieces (or vectors) and target pieces of a pair, EOS not counted, which vectors lack."""
@@ -56,18 +62,21 @@ class Plan:
 
     def configuration(self, tokenizer: Tokenizer) -> Configuration:
         """Everything that determines the weights, once there is a tokenizer."""
-        return _configuration(self.run, self.model, tokenizer)
+        origin = self.parent.origin if self.parent else self.stored.init_from if self.stored else None
+        return _configuration(self.run, self.model, tokenizer, origin)
 
-    def parameters(self) -> int:
-        """The number of parameters."""
+    def outline(self) -> Model:
+        """The model without its numbers, its frozen parameters marked."""
         with torch.device("meta"):
             source, target = self.sizes
             vectors = self.features is not None
-            return parameters(build(self.model, source_size=source, target_size=target, features=vectors))
+            model = build(self.model, source_size=source, target_size=target, features=vectors)
+        freeze(model, self.run.training.freeze)
+        return model
 
     def __str__(self) -> str:
         updates = counted(self.run.training.updates, "update") + (f", {self.updates} of them made" * bool(self.updates))
-        return f"{self.run.output}: {self.model.family}, {self.parameters():,} parameters, {updates}"
+        return f"{self.run.output}: {self.model.family}, {counts(self.outline())}, {updates}"
 
 
 def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
@@ -89,23 +98,31 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     run = settled(run, stored, device)
     features = _features(run.data) if run.data.vectors else None
     ready = run.ready(features)
-    tokenizer = ready
+    state = RunState(run.output / folder.TRAINING)
+    parent = Parent.read(run.init_from) if run.init_from and not state.exists() else None
+    tokenizer: Tokenizer | None
     if stored:
         tokenizer = folder.own_tokenizer(stored)
-        given = ready or tokenizer
-        refuse_changes(stored, _configuration(run, _tied(run.model, given.joint), given))
+        given, options = ready or tokenizer, run.options(stored.model)
+        refuse_changes(stored, _configuration(run, _tied(options, given.joint), given, _origin(run, stored)))
         _warn_of_threads(stored, run.threads or torch.get_num_threads())
     else:
-        folder.refuse_new(run.output, ready)
+        tokenizer = parent.tokenizer if parent and run.tokenizer is None else ready
+        options = run.options(parent.child() if parent else None)
+        folder.refuse_new(run.output, tokenizer)
     joint, sizes = _vocabulary(run, tokenizer, features)
-    model = _tied(run.model, joint)
+    model = _tied(options, joint)
     if model.tie_source and not joint:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
     for part in run.data.parts:
         if part.prepared and tokenizer is not None:
             run.data.own(part, tokenizer, _limits(run, model))
-    updates = RunState(run.output / folder.TRAINING).step()
-    return Plan(run, device, model, tokenizer, features, sizes, stored, updates, ranks.share.size)
+    plan = Plan(run, device, model, tokenizer, features, sizes, stored, state.step(), ranks.share.size, parent)
+    outline = plan.outline()
+    if parent:
+        parent.check(outline, model, features)
+        _refuse_other_weights(stored, parent)
+    return plan
 
 
 def _stored(run: Run) -> FolderOptions | None:
@@ -136,10 +153,11 @@ def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
     """
     before, now = stored.configuration(TrainingOptions).written(), wanted.written()
     differences = [
-        f"{section} {key} was {_short(before[section].get(key))}, now {_short(now[section].get(key))}"
-        for section in now
-        for key in sorted({*now[section], *before[section]})
-        if before[section].get(key) != now[section].get(key) and not (section == "training" and key in CONTINUABLE)
+        f"{section} {key} was {_short(was.get(key))}, now {_short(becomes.get(key))}"
+        for section in {**now, **before}
+        for was, becomes in [(before.get(section, {}), now.get(section, {}))]
+        for key in sorted({*becomes, *was})
+        if was.get(key) != becomes.get(key) and not (section == "training" and key in CONTINUABLE)
     ]
     if differences:
         raise ValueError(
@@ -162,13 +180,31 @@ def _warn_of_idle(processes: int, accumulate: int) -> None:
         )
 
 
-def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer) -> Configuration:
+def _origin(run: Run, stored: FolderOptions) -> Origin | None:
+    """The origin that a run asks for; the one that the folder records if that is the same folder, which is not read."""
+    if run.init_from is None:
+        return None
+    folder, known = os.path.abspath(run.init_from), stored.init_from or Origin()
+    return replace(known, folder=folder)
+
+
+def _refuse_other_weights(stored: FolderOptions | None, parent: Parent) -> None:
+    """Refuse a run that was begun, but stopped before its first state, if the weights to begin with are others now."""
+    if stored and stored.init_from != parent.origin:
+        raise ValueError(
+            f"{parent.origin.folder}: has other weights than when {stored.path.parent} was begun with them; choose "
+            "another --output"
+        )
+
+
+def _configuration(run: Run, model: ModelOptions, tokenizer: Tokenizer, origin: Origin | None) -> Configuration:
     return Configuration(
         model,
         run.training,
         TokenizerFacts.of(tokenizer, run.made_by),
         Languages(run.data.source_lang, run.data.target_lang),
         run.data.identity(tokenizer, _limits(run, model), run.store),
+        origin,
     )
 
 

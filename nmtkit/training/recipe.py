@@ -26,13 +26,13 @@ from nmtkit.checkpoint import FolderOptions, Pairs, Provenance
 from nmtkit.console import note
 from nmtkit.devices import set_threads
 from nmtkit.memory import keep_freed_memory
-from nmtkit.models.build import parameters
 from nmtkit.models.interface import Model
 from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import largest_batch
 from nmtkit.training.data import Data, Texts, encode, prepare_large
+from nmtkit.training.freezing import counts
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
@@ -63,6 +63,8 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
         plan = _with_batch_tokens(plan, model, ranks)
+        if parent := plan.parent:
+            ranks.from_first(lambda: parent.give(model, plan.model, tokenizer))
         training = plan.run.training
         task = TranslationTask(corpus, dev, tokenizer, training)
         pairs = Pairs(len(corpus), len(dev.corpus))
@@ -74,7 +76,7 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
             ranks.together(trainer.resume)
             ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))
             trainer.agree()
-            _say_where(plan, trainer, parameters(model))
+            _say_where(plan, trainer)
             trainer.run()
     if trainer.position.step:
         note(f"done: {trainer.over()}; best at update {trainer.position.best_step}; the model is in {run.output}")
@@ -183,7 +185,7 @@ def _keeper(options: FolderOptions, tokenizer: Tokenizer) -> Callable[[Weights, 
     return keep
 
 
-def _say_where(plan: Plan, trainer: Trainer, size: int) -> None:
+def _say_where(plan: Plan, trainer: Trainer) -> None:
     """Note in one line that training begins, goes on, or is finished."""
     position, updates = trainer.position, plan.run.training.updates
     if reason := trainer.over():
@@ -196,6 +198,6 @@ def _say_where(plan: Plan, trainer: Trainer, size: int) -> None:
     else:
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         note(
-            f"training {plan.model.family}, {size:,} parameters, {counted(updates, 'update')}, "
+            f"training {plan.model.family}, {counts(trainer.model)}, {counted(updates, 'update')}, "
             f"on {trainer.model.device}{processes}"
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nmtkit.batches.cache import Cache, default_root
-from nmtkit.models.options import ModelOptions
+from nmtkit.models.options import ModelOptions, options_from_mapping, options_to_mapping
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.tokenizer.vectors import VectorSide
@@ -21,24 +23,31 @@ class Run:
     Attributes:
         data: the parallel text.
         output: the model folder.
-        tokenizer: a ready tokenizer or its path, or the options to make one.
+        model: options of the model, or changes to those of the model in `init_from`.
+        tokenizer: a ready tokenizer or its path, or the options to make one; None: that of `init_from`.
         device: as for `Translator.load`.
         threads: CPU threads; None: torch's default.
         command: the command line, for the provenance.
         cache: folder for prepared texts; None: the usual one.
         verify_data: compare the content of prepared texts, not only size and time.
+        init_from: a model folder whose best weights the training begins with.
     """
 
     data: Data
     output: Path
-    model: ModelOptions
+    model: ModelOptions | Mapping[str, Any]
     training: TrainingOptions
-    tokenizer: Tokenizer | Path | TokenizerOptions
+    tokenizer: Tokenizer | Path | TokenizerOptions | None
     device: str = "auto"
     threads: int | None = None
     command: str = ""
     cache: Path | None = None
     verify_data: bool = False
+    init_from: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.init_from is None and (isinstance(self.model, Mapping) or self.tokenizer is None):
+            raise ValueError("without init_from, the options of a model and a tokenizer are needed")
 
     @property
     def store(self) -> Cache:
@@ -52,13 +61,24 @@ class Run:
             return self.tokenizer
         return None
 
+    def options(self, base: ModelOptions | None) -> ModelOptions:
+        """The options of the model.
+
+        Args:
+            base: those of the model in `init_from`, or of the folder that the run continues.
+        """
+        if not isinstance(self.model, Mapping):
+            return self.model
+        assert base is not None
+        return options_from_mapping({**options_to_mapping(base), **self.model}, "[model]")
+
     def ready(self, features: int | None = None) -> Tokenizer | None:
-        """The tokenizer, loaded if necessary; None if it is still to be made.
+        """The tokenizer, loaded if necessary; None if it is still to be made, or that of `init_from`.
 
         Args:
             features: features per position if the source is vectors; then only the target side is used.
         """
-        if self.made_by is not None:
+        if self.tokenizer is None or self.made_by is not None:
             return None
         own = self._folders()[0] if isinstance(self.tokenizer, TokenizerOptions) else self.tokenizer
         tokenizer = Tokenizer.load(own) if isinstance(own, Path) else own

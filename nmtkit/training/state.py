@@ -1,6 +1,6 @@
 """The state of a run: all that an interrupted training needs to end with the same weights, in one file.
 
-Tensors (weights, both Adam moments) are in a safetensors file, plain values are JSON in its header,
+Tensors (weights, both Adam moments, a moving average) are in a safetensors file, plain values are JSON in its header,
 so one rename replaces all of it. The file is named after its step, and the last two are kept. Snapshots for averaging
 are separate files, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and is
 checked before it is used: the state before replaces a damaged state, and a damaged snapshot is left out.
@@ -9,6 +9,7 @@ checked before it is used: the state before replaces a damaged state, and a dama
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from nmtkit.training.position import Position
 KIND, SNAPSHOT = "the state of a training run", "a snapshot of weights"
 KEPT = 2
 """Number of states kept: the newest, and the one before in case the newest is damaged."""
+NOTHING: Mapping[str, Tensor] = {}
 
 
 class RunState:
@@ -54,9 +56,16 @@ class RunState:
                 continue
         return 0
 
-    def save(self, model: Model, optimizer: torch.optim.Optimizer, position: Position) -> None:
-        """Write everything, whole or not at all; then drop older states, and snapshots that no kept state needs."""
+    def save(
+        self, model: Model, optimizer: torch.optim.Optimizer, position: Position, moving: Mapping[str, Tensor] = NOTHING
+    ) -> None:
+        """Write everything, whole or not at all; then drop older states, and snapshots that no kept state needs.
+
+        Args:
+            moving: a moving average of the weights, if there is one.
+        """
         tensors = {f"model.{name}": tensor for name, tensor in unique_weights(model).items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in moving.items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         self._write(self.path(position.step), tensors, KIND, position=position.header())
@@ -68,7 +77,7 @@ class RunState:
             if path not in states | snapshots:
                 path.unlink()
 
-    def load(self, model: Model, optimizer: torch.optim.Optimizer) -> Position:
+    def load(self, model: Model, optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor] = NOTHING) -> Position:
         """Restore everything that `save` saved from the newest undamaged state; writes nothing.
 
         Warns of a damaged state, and of damaged snapshots, which are then left out.
@@ -79,7 +88,7 @@ class RunState:
         damaged: list[ValueError] = []
         for path in self.paths():
             try:
-                position = self._read(path, model, optimizer)
+                position = self._read(path, model, optimizer, moving)
             except ValueError as error:
                 damaged.append(error)
                 continue
@@ -139,22 +148,26 @@ class RunState:
             raise ValueError(f"{path}: belongs to another run; put back the file of this one")
         return tensors, header
 
-    def _read(self, path: Path, model: Model, optimizer: torch.optim.Optimizer) -> Position:
+    def _read(
+        self, path: Path, model: Model, optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor]
+    ) -> Position:
         tensors, header = self._own(path, KIND)
-        weights = _part(tensors, "model.")
+        weights, averages = _part(tensors, "model."), _part(tensors, "average.")
         slots: dict[int, dict[str, Any]] = {}
         for name, tensor in _part(tensors, "optimizer.").items():
             index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = tensor
-        shapes = {index: tuple(parameter.shape) for index, parameter in enumerate(model.parameters())}
+        shapes = {index: tuple(parameter.shape) for index, parameter in enumerate(_trained(optimizer))}
         moments = all(
             index in shapes and (slot == "step" or tuple(tensor.shape) == shapes[index])
             for index, own in slots.items()
             for slot, tensor in own.items()
         )
-        if not _fits(weights, model) or not moments:
+        if not _same(weights, unique_weights(model)) or not _same(averages, moving) or not moments:
             raise ValueError(f"{path}: holds the state of another model; restore a copy")
         load_weights(model, weights)
+        for name, tensor in moving.items():
+            tensor.copy_(averages[name])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
         return Position.from_header(header["position"])
 
@@ -163,7 +176,7 @@ class RunState:
         path = self._snapshot(step)
         reason = f"{path}: {'holds the weights of another model' if path.exists() else 'is gone'}"
         try:
-            if path.exists() and _fits(self._own(path, SNAPSHOT)[0], model):
+            if path.exists() and _same(self._own(path, SNAPSHOT)[0], unique_weights(model)):
                 return True
         except ValueError as error:
             reason = str(error)
@@ -176,10 +189,14 @@ def _step_of(path: Path) -> int:
     return int(number[1]) if number else -1
 
 
-def _fits(weights: dict[str, Tensor], model: Model) -> bool:
-    """Whether weights have the names and shapes of a model's weights."""
-    own = unique_weights(model)
-    return own.keys() == weights.keys() and all(own[name].shape == weights[name].shape for name in own)
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The parameters in the order in which the optimiser numbers them."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _same(tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    """Whether tensors have the same names and shapes as others."""
+    return tensors.keys() == others.keys() and all(tensors[name].shape == others[name].shape for name in others)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from nmtkit.console import warn
 from nmtkit.models.interface import Model
 from nmtkit.training.feed import Loaded, Work
+from nmtkit.training.freezing import freeze
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import Ranks
 from nmtkit.training.schedule import learning_rate
@@ -44,16 +45,21 @@ class Reading:
 
 
 class Updater:
-    """Makes the updates of a run.
+    """Makes the updates of a run, but not of its frozen parameters.
 
     Args:
         loss: model and task.
+
+    Attributes:
+        failed: whether the last update was left out, on the model's device.
     """
 
     def __init__(self, loss: TaskLoss, options: TrainingOptions, ranks: Ranks) -> None:
         self.loss, self.options, self.ranks = loss, options, ranks
+        freeze(loss.model, options.freeze)
         self.optimizer = make_optimizer(loss.model, options)
         self._sums = torch.zeros(4, dtype=torch.float64, device=loss.model.device)
+        self.failed = torch.zeros((), dtype=torch.bool, device=loss.model.device)
         self._in_a_row = torch.zeros((), dtype=torch.int64, device=loss.model.device)
 
     def update(self, work: Work, step: int) -> float:
@@ -63,7 +69,7 @@ class Updater:
         loss = self._gradients(work, pieces, step)
         limit = options.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit, foreach=True)
-        failed = ~(torch.isfinite(norm) & torch.isfinite(loss))
+        self.failed = failed = ~(torch.isfinite(norm) & torch.isfinite(loss))
         rate = learning_rate(step, options.learning_rate, options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -95,7 +101,7 @@ class Updater:
         """The mean loss per piece of an update, whose gradient the parameters get; the same in all processes."""
         loss = add_gradients(self.loss, work, pieces, (self.options.seed, step))
         if self.ranks.several:
-            parameters = list(self.loss.model.parameters())
+            parameters = trained(self.loss.model)
             used = torch.tensor([int(parameter.grad is not None) for parameter in parameters])
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             self.ranks.sum_([*gradients, loss, used])
@@ -108,8 +114,13 @@ def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimi
     """Adam with decoupled weight decay, in one fused kernel."""
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(
-        model.parameters(), options.learning_rate, betas, eps=1e-9, weight_decay=options.weight_decay, fused=True
+        trained(model), options.learning_rate, betas, eps=1e-9, weight_decay=options.weight_decay, fused=True
     )
+
+
+def trained(model: Model) -> list[Tensor]:
+    """The parameters that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]) -> Tensor:

@@ -52,6 +52,7 @@ WHERE: dict[str, dict[str, str]] = {
             ],
             "test_every_flag_is_in_the_folder",
         ),
+        **dict.fromkeys(["--init-from", "--freeze", "--ema"], "test_a_run_that_begins_with_another"),
         "--tokenizer": "test_a_joint_one_for_train",
         "--symbols": "test_train_makes_a_tokenizer_with_symbols",
         "--write-config": "test_write_config_needs_nothing_else_and_changes_nothing",

@@ -44,7 +44,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--cache": "$NMTKIT_CACHE or ~/.cache/nmtkit",
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("updates", "warmup", "validate_every", "average")},
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("learning_rate", "label_smoothing", "batch_tokens")},
-        **{f"--{name}": USUAL[name] for name in ("accumulate", "patience", "precision", "seed")},
+        **{f"--{name}": USUAL[name] for name in ("accumulate", "ema", "patience", "precision", "seed")},
         "--vocab-size": TokenizerOptions().vocab_size,
         "--tokenizer-kind": TokenizerOptions().kind,
         "--joint-vocab": "--joint-vocab",
@@ -99,6 +99,7 @@ WITHOUT = {
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
     *("--dev", "--test", "--tokenizer", "--write-clean"),
+    *("--init-from", "--freeze"),
 }
 """Options that do nothing where they are not given."""
 

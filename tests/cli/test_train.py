@@ -315,3 +315,20 @@ def test_a_preset_of_another_family_than_the_table_says(data: Data, tmp_path: Pa
     flags = [*data.flags(tmp_path / "run"), "--preset", "bahdanau", "--quiet"]
     line = refused(run_here("train", *flags), 2)
     assert "family = 'transformer', but the preset 'bahdanau' is recurrent: leave out one of them" in line
+
+
+def test_a_run_that_begins_with_another(data: Data, model: Path, tmp_path: Path) -> None:
+    flags = [*data.flags(tmp_path / "run")[:-2], "--init-from", model, "--freeze", "encoder.*", "--freeze", "*bias*"]
+    flags += ["--ema", 0.5, "--updates", 2, "--batch-tokens", 2000, "--device", "cpu"]
+    assert "of them trained, 2 updates" in " ".join(run_here("train", *flags, "--check").err.split())
+    outcome = run_here("train", *flags)
+    assert outcome.code == 0, outcome.err
+    assert f"beginning with the weights of {model}, of update 24" in outcome.err
+    found, parent = facts(tmp_path / "run"), facts(model)
+    assert found["model"] == parent["model"] and found["tokenizer"]["sha256"] == parent["tokenizer"]["sha256"]
+    assert found["init_from"] == {"folder": str(model), "hash": parent["hash"], "updates": parent["steps"]}
+    assert found["training"]["freeze"] == ["encoder.*", "*bias*"] and found["training"]["ema"] == 0.5
+    assert run_here("train", *flags, "--updates", 3).code == 0, "the same goes on"
+    assert "init_from folder was" in refused(run_here("train", *flags, "--init-from", tmp_path / "run"))
+    line = refused(run_here("train", *flags, "--output", tmp_path / "new", "--preset", "rnn-tiny"))
+    assert "its family is transformer, not recurrent" in line and not (tmp_path / "new").exists()

@@ -14,6 +14,7 @@ from conftest import ROOT
 from nmtkit.cli.main import COMMANDS, app
 from nmtkit.guide.pages import NAMES, read, read_all
 from nmtkit.models.options import PRESETS
+from nmtkit.settings import to_mapping
 from nmtkit.training.options import TrainingOptions
 
 GUIDE = ROOT / "nmtkit" / "guide"
@@ -96,7 +97,7 @@ def test_what_the_pages_list_is_what_there_is() -> None:
     assert tomllib.loads(recipe) == tomllib.loads(text_of(shipped))
     section = configuration[configuration.index("| `updates`") : configuration.index("Those of `[tokenizer]`")]
     shown = {name: tomllib.loads(f"x = {value}")["x"] for name, value in re.findall(r"`(\w+)` = ([^\s,|]+)", section)}
-    assert shown == vars(TrainingOptions())
+    assert shown == to_mapping(TrainingOptions())
 
 
 def test_the_page_of_files_lists_the_columns_of_a_report() -> None:

@@ -37,7 +37,7 @@ from nmtkit.models.options import (
     options_from_mapping,
     options_to_mapping,
 )
-from nmtkit.settings import to_mapping
+from nmtkit.settings import from_mapping, to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions, train_tokenizer
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.data import Data
@@ -191,7 +191,8 @@ class Trainings:
         order = {
             "data": {key: str(value) for key, value in vars(run.data).items()},
             "output": str(run.output),
-            "model": options_to_mapping(run.model),
+            "model": run.model if isinstance(run.model, Mapping) else options_to_mapping(run.model),
+            "init_from": None if run.init_from is None else str(run.init_from),
             "training": to_mapping(run.training),
             "tokenizer": str(run.data.train.parent / "joint.model"),
             "log": str(run.data.train.parent / "log.txt"),
@@ -226,11 +227,10 @@ def _obey(order: Mapping[str, Any]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     data = {key: Path(value) if key in ("train", "dev") else value for key, value in order["data"].items()}
-    options = options_from_mapping(order["model"], "order")
-    training = TrainingOptions(**order["training"])
-    run = Run(
-        Data(**data), Path(order["output"]), options, training, Tokenizer.load(order["tokenizer"]), "cpu", threads=1
-    )
+    options = options_from_mapping(order["model"], "order") if "family" in order["model"] else order["model"]
+    training = from_mapping(TrainingOptions, order["training"], "order")
+    made, init = Tokenizer.load(order["tokenizer"]), order["init_from"] and Path(order["init_from"])
+    run = Run(Data(**data), Path(order["output"]), options, training, made, "cpu", threads=1, init_from=init)
     if order["number"]:
         _arrange(order["event"], order["number"], order["signal"])
     status = 1

@@ -77,7 +77,7 @@ def test_short_keys_are_those_of_a_table_and_win_over_it(tmp_path: Path) -> None
 def test_every_short_key_has_its_home(key: str) -> None:
     table, name = SHORT[key]
     values: dict[str, Any] = {"tokenizer_kind": "bpe", "joint_vocab": False, "learning_rate": 0.5, "dropout": 0.5}
-    values |= {"label_smoothing": 0.5, "symbols": ["<x>"], "precision": "float16"}
+    values |= {"label_smoothing": 0.5, "symbols": ["<x>"], "precision": "float16", "ema": 0.5, "freeze": ["encoder.*"]}
     value = values.get(key, 17)
     short, long = load_values({key: value}), load_values({table: {name: value}})
     assert short == long != load_values({})
@@ -155,3 +155,16 @@ def test_a_file_is_the_same_run_for_python_and_the_command_line(data: Data, tmp_
     path = write(tmp_path, text)
     outcome = run_here("train", "--config", path, "--check")
     assert outcome.code == 0 and outcome.err == check(load(path)) + "\n"
+
+
+def test_with_init_from_the_model_and_the_tokenizer_are_that_folders_unless_they_are_named() -> None:
+    run = load_values({"init_from": "runs/old"})
+    assert (run.init_from, run.model, run.tokenizer) == (Path("runs/old"), {}, None)
+    assert load_values({"init_from": "runs/old", "dropout": 0.5}).model == {"dropout": 0.5}
+    assert load_values({"init_from": "runs/old", "preset": "bahdanau"}).model == preset("bahdanau")
+    named = {"init_from": "runs/old", "model": {"family": "recurrent", "units": 8}}
+    assert load_values(named).model == RecurrentOptions(units=8)
+    assert load_values({"init_from": "runs/old", "vocab_size": 300}).tokenizer == TokenizerOptions(300)
+    assert load_values({"init_from": "runs/old", "tokenizer": "x.model"}).tokenizer == Path("x.model")
+    with pytest.raises(ValueError, match="without init_from"):
+        replace(run, init_from=None)

@@ -77,8 +77,8 @@ def test_what_stands_behind_a_hash_can_be_read_without_it() -> None:
 
 CHANGED: dict[type, Any] = {int: lambda n: n + 1, float: lambda x: x / 2 + 0.01, bool: lambda b: not b}
 WORDS = {"best_by": "loss", "precision": "float16", "kind": "bpe", "norm": "post", "device": "cpu"}
-TOGETHER = {"heads", "position_width", "max_positions", "positions", "symbols", "family", "width"}
-"""Keys that cannot change alone."""
+TOGETHER = {"heads", "position_width", "max_positions", "positions", "symbols", "freeze", "family", "width"}
+"""Keys that cannot change alone, and lists."""
 ALONE = [line for line in re.findall(r"(?m)^\w+ = .*$", TEXT) if line.split()[0] not in TOGETHER]
 
 
@@ -102,6 +102,7 @@ def test_a_changed_key_is_honoured(line: str, file: Path) -> None:
 def test_keys_that_change_together(file: Path) -> None:
     text = TEXT.replace("\nwidth = 256\n", "\nwidth = 240\n").replace("\nheads = 4\n", "\nheads = 5\n")
     text = text.replace('\npositions = "sinusoidal"\n', '\npositions = "learned"\n').replace("= 1024", "= 99")
+    text = text.replace("\nfreeze = []\n", '\nfreeze = ["encoder.*"]\n')
     file.write_text(text.replace("\nsymbols = []\n", '\nsymbols = ["<x>"]\n'), encoding="utf-8")
     run = load(file, **FILES)
     model: Any = run.model
@@ -110,6 +111,7 @@ def test_keys_that_change_together(file: Path) -> None:
         99,
     )
     assert run.made_by is not None and run.made_by.symbols == ("<x>",)
+    assert run.training.freeze == ("encoder.*",)
 
 
 def test_every_key_has_its_meaning_and_bounds_above_it() -> None:

@@ -20,6 +20,7 @@ import nmtkit
 from nmtkit import checkpoint
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.options import RecurrentOptions
+from nmtkit.settings import to_mapping
 from nmtkit.tokenizer.build import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import recipe
@@ -216,7 +217,7 @@ def test_what_is_written_down(tmp_path: Path) -> None:
     assert provenance["command"] == "nmtkit train --some thing"
     assert begun <= datetime.fromisoformat(provenance["started"]) <= datetime.now(UTC)
     assert options["languages"] == {"source": "en", "target": "de"}
-    assert options["training"] == vars(run.training)
+    assert options["training"] == to_mapping(run.training)
     size = tokenizer().source.size
     assert options["tokenizer"] == {
         "sha256": hashlib.sha256((run.output / "tokenizer.model").read_bytes()).hexdigest(),

@@ -326,3 +326,24 @@ def test_other_threads_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     train(run)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1 and "7 threads, now 1" in warnings[0]
+
+
+def test_kills_with_a_moving_average_and_frozen_parameters(trainings: Trainings, tmp_path: Path) -> None:
+    """From a parent, too, so that all that a run may begin with comes back."""
+    parent = toy_run(tmp_path, "parent", updates=4)
+    train(parent)
+    own = {"ema": 0.8, "freeze": ("encoder.*", "*.bias"), "updates": 60, "weight_decay": 0.1}
+    whole, again = (eventful(tmp_path, output, **own) for output in ("whole", "again"))
+    whole, again = (replace(run, model={"dropout": 0.2}, init_from=parent.output) for run in (whole, again))
+    status, log = trainings(whole)
+    assert status == 0, log
+    moments = ["after replacing options.json", "before update", "writing state", "after replacing last", "after update"]
+    for number, moment in enumerate(moments, start=1):
+        assert trainings(again, moment, 4 * number if "update" in moment else 1)[0] == KILLED
+    for number in (7, 19):
+        assert trainings(again, "after update", number)[0] == KILLED
+    status, log = trainings(again)
+    assert status == 0, log
+    assert "resuming at update" in log
+    assert_equal(again, whole)
+    assert not list((again.output / "training").glob("snapshot-*"))

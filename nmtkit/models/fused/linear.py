@@ -40,10 +40,12 @@ class _SplitLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         vectors, weight = ctx.saved_tensors
         flat = vectors.reshape(-1, vectors.shape[-1])
-        grad_weight, grad_bias = torch.empty_like(weight), weight.new_empty(weight.shape[0])
+        of_weight, of_bias = ctx.needs_input_grad[1:3]
+        grad_weight = torch.empty_like(weight) if of_weight else None
+        grad_bias = weight.new_empty(weight.shape[0]) if of_bias else None
         grad_flat = torch.empty_like(flat)
         size = weight.shape[0] // len(grads)
         for part, grad in enumerate(grads):
@@ -53,8 +55,10 @@ class _SplitLinear(torch.autograd.Function):
                 torch.mm(grad_MF, weight[rows], out=grad_flat)
             else:
                 grad_flat.addmm_(grad_MF, weight[rows])
-            torch.mm(grad_MF.T, flat, out=grad_weight[rows])
-            torch.sum(grad_MF, 0, out=grad_bias[rows])
+            if grad_weight is not None:
+                torch.mm(grad_MF.T, flat, out=grad_weight[rows])
+            if grad_bias is not None:
+                torch.sum(grad_MF, 0, out=grad_bias[rows])
         return grad_flat.view(vectors.shape), grad_weight, grad_bias, None
 
 
@@ -95,5 +99,12 @@ class _RectifiedNetwork(torch.autograd.Function):
         if mask is not None:
             grad_inner.mul_(mask.view(grad_inner.shape))
         torch.ops.aten.threshold_backward.grad_input(grad_inner, inner_MF, 0, grad_input=grad_inner)
-        grad_vectors = (grad_inner @ w1).view(vectors.shape)
-        return grad_vectors, grad_inner.T @ flat, grad_inner.sum(0), grad_MD.T @ inner_MF, grad_MD.sum(0), None
+        of_w1, of_b1, of_w2, of_b2 = ctx.needs_input_grad[1:5]
+        return (
+            (grad_inner @ w1).view(vectors.shape),
+            grad_inner.T @ flat if of_w1 else None,
+            grad_inner.sum(0) if of_b1 else None,
+            grad_MD.T @ inner_MF if of_w2 else None,
+            grad_MD.sum(0) if of_b2 else None,
+            None,
+        )

@@ -54,37 +54,37 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, full: Tensor, target: Tensor, smoothing: float, first: int, low: torch.dtype
     ) -> Tensor:
-        wants_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        of_hidden, of_weight = ctx.needs_input_grad[:2]
         normalise = by_softmax if hidden.device.type == "cpu" else by_log_softmax
         vectors, wide, target = hidden.to(full.dtype), full[first:], target - first
         weight, mean_weight = wide.to(low), wide.mean(0)
-        grad_hidden, grad_full = torch.empty_like(vectors), torch.zeros_like(full)
-        grad_weight = grad_full[first:]
+        grad_hidden, grad_full = torch.empty_like(vectors), torch.zeros_like(full) if of_weight else None
         chunk = weight.new_empty(min(CHUNK, vectors.shape[0]), weight.shape[0])
         loss = vectors.new_zeros(())
         for h, t, grad in zip(vectors.split(CHUNK), target.split(CHUNK), grad_hidden.split(CHUNK), strict=True):
             factor = h.to(low)
             p, gold, normaliser = normalise(factor, weight, t.unsqueeze(1), h.dtype, chunk[: h.shape[0]])
             loss += (normaliser - (1 - smoothing) * gold - smoothing * (h @ mean_weight)).sum()
-            if wants_gradient and low == h.dtype:
-                torch.mm(p, weight, out=grad)
-                grad_weight.addmm_(p.T, h)
-            elif wants_gradient:
-                p = p.to(low)
-                grad.copy_(p @ weight)
-                grad_weight.add_(p.T @ factor)
-        if wants_gradient:
+            lowered = low != h.dtype
+            p = p.to(low)
+            if of_hidden:
+                grad.copy_(p @ weight) if lowered else torch.mm(p, weight, out=grad)
+            if grad_full is not None:
+                own = grad_full[first:]
+                own.add_(p.T @ factor) if lowered else own.addmm_(p.T, h)
+        if of_hidden:
             grad_hidden.sub_((1 - smoothing) * wide[target]).sub_(smoothing * mean_weight)
-            grad_weight.index_add_(0, target, vectors, alpha=-(1 - smoothing))
-            grad_weight.sub_((smoothing / weight.shape[0]) * vectors.sum(0))
-            ctx.save_for_backward(grad_hidden, grad_full)
+        if grad_full is not None:
+            grad_full[first:].index_add_(0, target, vectors, alpha=-(1 - smoothing))
+            grad_full[first:].sub_((smoothing / weight.shape[0]) * vectors.sum(0))
+        ctx.save_for_backward(grad_hidden if of_hidden else None, grad_full)
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_weight * grads[0], None, None, None, None
+        scaled = (None if saved is None else saved * grads[0] for saved in ctx.saved_tensors)
+        return *scaled, None, None, None, None
 
 
 def by_softmax(

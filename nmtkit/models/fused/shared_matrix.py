@@ -75,5 +75,6 @@ class _StepProduct(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor | None, None]:
         vectors, matrix = ctx.saved_tensors
-        ctx.noted.append((torch._C._current_graph_task_id(), vectors, grad))
+        if ctx.needs_input_grad[1]:
+            ctx.noted.append((torch._C._current_graph_task_id(), vectors, grad))
         return grad @ matrix.transpose(-1, -2), None, grad.sum(0) if ctx.needs_input_grad[2] else None, None

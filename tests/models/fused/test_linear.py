@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from support.gradients import doubles, plainly, same_gradients
@@ -46,3 +47,29 @@ def test_rectified_network(shape: tuple[int, ...], dropped: bool) -> None:
     torch.testing.assert_close(expected, hidden @ outer.weight.T + outer.bias)
     inputs = (vectors, *inner.parameters(), *outer.parameters())
     same_gradients((rectified_network(vectors, inner, outer, mask),), (expected,), inputs)
+
+
+@pytest.mark.parametrize("frozen", [1, 2, (1, 2)])
+def test_split_linear_of_frozen_weights(frozen: int | tuple[int, ...]) -> None:
+    kept = [index for index in range(3) if index not in np.atleast_1d(frozen)]
+    inputs = doubles(5, 4), doubles(8, 4), doubles(8)
+    expected = torch.autograd.grad(sum(part.exp().sum() for part in plainly(split_linear, *inputs, 2)), inputs)
+    for index in np.atleast_1d(frozen):
+        inputs[index].requires_grad_(False)
+    parts = split_linear(*inputs, 2)
+    found = parts[0].grad_fn.apply(*(part.exp() for part in parts))  # type: ignore[union-attr, attr-defined]
+    assert [index for index in range(3) if found[index] is not None] == kept
+    assert all(torch.allclose(found[index], expected[index], atol=1e-12) for index in kept)
+
+
+@pytest.mark.parametrize("frozen", range(4))
+def test_rectified_network_of_a_frozen_weight(frozen: int) -> None:
+    inner, outer = torch.nn.Linear(4, 6).double(), torch.nn.Linear(6, 3).double()
+    vectors, weights = doubles(5, 4), [*inner.parameters(), *outer.parameters()]
+    weights[frozen].requires_grad_(False)
+    trained = (vectors, *(weight for weight in weights if weight.requires_grad))
+    expected = plainly(rectified_network, vectors, inner, outer)
+    same_gradients((rectified_network(vectors, inner, outer),), (expected,), trained)
+    found = rectified_network(vectors, inner, outer)
+    slopes = found.grad_fn.apply(torch.ones_like(found))  # type: ignore[union-attr, attr-defined]
+    assert [slope is None for slope in slopes] == [*(index == frozen + 1 for index in range(5)), True]

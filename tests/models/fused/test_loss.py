@@ -209,3 +209,13 @@ def test_gradients_of_low_products() -> None:
     for one, other in zip(torch.autograd.grad(loss, narrow), expected, strict=True):
         assert one.dtype == torch.float32
         assert (one - other).norm() < 2**-7 * other.norm()
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_one_gradient_without_the_other(frozen: int) -> None:
+    inputs = problem(CHUNK + 5, 4, 7)
+    inputs[frozen].requires_grad_(False)
+    trained = inputs[1 - frozen]
+    same_gradients((projected_cross_entropy(*inputs, 0.1),), (oracle(*inputs, 0.1),), (trained,))
+    slopes = projected_cross_entropy(*inputs, 0.1).grad_fn.apply(torch.ones(()))  # type: ignore[union-attr, attr-defined]
+    assert slopes[frozen] is None and slopes[1 - frozen] is not None

@@ -51,3 +51,11 @@ def test_shared_matrix_whose_last_step_nobody_used() -> None:
     shared = SharedMatrix(matrix)
     found, _ = shared.times(vectors), shared.times(2 * vectors)
     same_gradients((found,), (vectors @ matrix,), inputs)
+
+
+def test_a_frozen_shared_matrix_notes_nothing() -> None:
+    matrix, vectors = doubles(3, 3).detach(), doubles(4, 3)
+    shared = SharedMatrix(matrix)
+    found, expected = shared.times(shared.times(vectors).tanh()), (vectors @ matrix).tanh() @ matrix
+    same_gradients((found,), (expected,), (vectors,))
+    assert not shared._noted
