@@ -33,6 +33,9 @@ FORMAT = 1
 """Version of the folder's layout; a folder of a newer version is refused."""
 OPTIONS = "options.json"
 
+OLDER = {"precision": "float32"}
+"""Options of training that folders of earlier versions lack, with what held then where it is not today's default."""
+
 T = TypeVar("T")
 
 
@@ -64,7 +67,7 @@ class FolderOptions:
 
     def training(self, kind: type[T]) -> T:
         """The options of training as a dataclass of the caller; ValueError if they do not fit it."""
-        return from_mapping(kind, self.written.get("training", {}), f"{self.path}: training")
+        return from_mapping(kind, {**OLDER, **self.written.get("training", {})}, f"{self.path}: training")
 
     def configuration(self, kind: type[Any]) -> Configuration:
         """Everything that determines the weights; `kind` as for `training`."""

@@ -30,6 +30,7 @@ from nmtkit.training.history import HISTORY, read_history
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.overfitting import begins
 from nmtkit.training.position import Meter, Position
+from nmtkit.training.precision import named
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.state import RunState
 from nmtkit.training.task import Scores, Task, TaskLoss
@@ -67,8 +68,10 @@ class Trainer:
         self.keep, self.history = keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
         self.average = make_average(model, options, self.state, ranks.first)
-        self.updater = Updater(TaskLoss(model, task), options, ranks)
+        self.updater = Updater(TaskLoss(model, task, named(options.precision)), options, ranks)
         self.optimizer = self.updater.optimizer
+        self._more = {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
+        self._more |= {f"loss_scale.{name}": tensor for name, tensor in self.updater.scale.tensors.items()}
         self.position = Position()
         self._unread = 0
         self._every = 1 if model.device.type == "cpu" else READ_EVERY
@@ -81,7 +84,7 @@ class Trainer:
         """
         if not self.state.exists():
             return
-        self.position = self.state.load(self.model, self.optimizer, self.average.tensors)
+        self.position = self.state.load(self.model, self.optimizer, self._more)
         if not self.position.history:  # the state of an older version does not hold it
             lines = (line for line in read_history(self.history) if line["step"] <= self.position.step)
             self.position.history = list(map(json.dumps, lines))
@@ -98,7 +101,7 @@ class Trainer:
                 f"{self.state.folder}: the processes find states of the updates {', '.join(map(str, steps))}: put the "
                 "model folder on a file system that all machines share"
             )
-        self.ranks.copy_([*unique_weights(self.model).values(), *self.average.tensors.values()])
+        self.ranks.copy_([*unique_weights(self.model).values(), *self._more.values()])
         self.position = self.ranks.from_first(lambda: self.position)
 
     def over(self) -> str:
@@ -240,7 +243,7 @@ class Trainer:
         self._save()
 
     def _save(self) -> None:
-        self.state.save(self.model, self.optimizer, self.position, self.average.tensors)
+        self.state.save(self.model, self.optimizer, self.position, self._more)
 
     def _record(self, facts: dict[str, float]) -> None:
         """Append a line to the history."""

@@ -23,6 +23,7 @@ from nmtkit.training.data import Data
 from nmtkit.training.freezing import counts, freeze
 from nmtkit.training.options import CONTINUABLE, TrainingOptions
 from nmtkit.training.parent import Parent
+from nmtkit.training.precision import default
 from nmtkit.training.ranks import ALONE, Ranks
 from nmtkit.training.run import Run
 from nmtkit.training.state import RunState
@@ -117,6 +118,8 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     for part in run.data.parts:
         if part.prepared and tokenizer is not None:
             run.data.own(part, tokenizer, _limits(run, model))
+    if run.training.precision == "auto":
+        run = replace(run, training=replace(run.training, precision=default(device, model)))
     plan = Plan(run, device, model, tokenizer, features, sizes, stored, state.step(), ranks.share.size, parent)
     outline = plan.outline()
     if parent:
@@ -143,6 +146,8 @@ def settled(run: Run, stored: FolderOptions | None, device: torch.device) -> Run
         open_tokens = ON_CPU if device.type == "cpu" else 0
         tokens = stored.training(TrainingOptions).batch_tokens if stored else open_tokens
         training = replace(training, batch_tokens=tokens)
+    if training.precision == "auto" and stored:
+        training = replace(training, precision=stored.training(TrainingOptions).precision)
     return replace(run, training=training)
 
 

@@ -34,6 +34,11 @@ def default(device: torch.device, model: ModelOptions) -> str:
     return "bfloat16" if model.width >= WIDE and _multiplies_bfloat16() else "float32"
 
 
+def named(precision: str) -> str:
+    """The precision; float32 in place of "auto", which the plan of a run replaces by `default`."""
+    return "float32" if precision == "auto" else precision
+
+
 def _multiplies_bfloat16() -> bool:
     """Whether this processor does; False if this version of torch cannot tell."""
     ask = getattr(torch.cpu, "get_capabilities", dict)
@@ -83,15 +88,16 @@ class LossScale:
     (Micikevicius et al. 2018, section 3.2; as `torch.amp.GradScaler`). All of it happens on the device, and the program
     never waits for it. In other precisions the factor is 1, and nothing is computed.
 
-        loss = scale.up(loss)
-        loss.backward()
+        scale.up(loss).backward()
         scale.down(model.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-        scale.step(optimizer, norm)
+        failed = ~torch.nn.utils.clip_grad_norm_(model.parameters(), limit).isfinite()
+        step_unless(failed, optimizer)
+        scale.update(failed)
 
     Attributes:
         factor: the factor, a float32 scalar.
         good: updates since it last changed, an int32 scalar.
+        tensors: both by name, to be saved and restored in place; none if no factor is used.
     """
 
     FIRST = 2.0**16
@@ -101,6 +107,7 @@ class LossScale:
         self.used = precision == "float16"
         self.factor = torch.tensor(self.FIRST if self.used else 1.0, device=device)
         self.good = torch.zeros((), dtype=torch.int32, device=device)
+        self.tensors = {"factor": self.factor, "good": self.good} if self.used else {}
 
     def up(self, loss: Tensor) -> Tensor:
         """The loss whose gradients are to be computed."""
@@ -113,38 +120,25 @@ class LossScale:
         if self.used and gradients:
             torch._foreach_mul_(gradients, self.factor.reciprocal())  # exact: the factor is a power of two
 
-    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> None:
-        """One step of a fused optimiser, if the norm of the gradient is finite.
-
-        If not, weights, moments and the optimiser's count of steps stay as they are, and the factor is halved.
-        """
-        if not self.used:
-            optimizer.step()
-            return
-        assert all(group["fused"] for group in optimizer.param_groups), "only fused optimisers can leave out a step"
-        bad = ~norm.isfinite()
-        optimizer.grad_scale, optimizer.found_inf = None, bad.float()  # type: ignore[attr-defined]
-        try:
-            optimizer.step()
-        finally:
-            del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]
-        self.update(bad)
-
     def update(self, bad: Tensor) -> None:
         """Halve or double the factor: `bad` is a bool scalar, whether a gradient was not finite."""
         if not self.used:
             return
         grown = (self.good + 1 >= self.GROWTH_INTERVAL) & ~bad
         doubled = (2 * self.factor).clamp(max=2.0**127)  # float32's greatest power of two
-        self.factor = torch.where(bad, self.factor / 2, torch.where(grown, doubled, self.factor))
-        self.good = torch.where(bad | grown, torch.zeros_like(self.good), self.good + 1)
+        self.factor.copy_(torch.where(bad, self.factor / 2, torch.where(grown, doubled, self.factor)))
+        self.good.copy_(torch.where(bad | grown, torch.zeros_like(self.good), self.good + 1))
 
-    def state(self) -> dict[str, Tensor]:
-        """What `restore` needs to go on exactly; empty if no factor is used."""
-        return {"factor": self.factor, "good": self.good} if self.used else {}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a state."""
-        if self.used:
-            self.factor = state["factor"].to(self.factor)
-            self.good = state["good"].to(self.good)
+def step_unless(failed: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """One step of a fused optimiser, or none, which is decided on the device.
+
+    Args:
+        failed: a bool scalar; if it is true, weights, moments and the optimiser's count of steps stay as they are.
+    """
+    assert all(group["fused"] for group in optimizer.param_groups), "only fused optimisers can leave out a step"
+    optimizer.grad_scale, optimizer.found_inf = None, failed.float()  # type: ignore[attr-defined]
+    try:
+        optimizer.step()
+    finally:
+        del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]

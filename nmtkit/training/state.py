@@ -1,9 +1,10 @@
 """The state of a run: all that an interrupted training needs to end with the same weights, in one file.
 
-Tensors (weights, both Adam moments, a moving average) are in a safetensors file, plain values are JSON in its header,
-so one rename replaces all of it. The file is named after its step, and the last two are kept. Snapshots for averaging
-are separate files, named likewise. Every file carries a SHA-256 over its content and the run that it belongs to, and is
-checked before it is used: the state before replaces a damaged state, and a damaged snapshot is left out.
+Tensors (weights, both Adam moments, and others that the trainer names) are in a safetensors file, plain values are JSON
+in its header, so one rename replaces all of it. The file is named after its step, and the last two are kept. Snapshots
+for averaging are separate files, named likewise. Every file carries a SHA-256 over its content and the run that it
+belongs to, and is checked before it is used: the state before replaces a damaged state, and a damaged snapshot is left
+out.
 """
 
 from __future__ import annotations
@@ -57,15 +58,15 @@ class RunState:
         return 0
 
     def save(
-        self, model: Model, optimizer: torch.optim.Optimizer, position: Position, moving: Mapping[str, Tensor] = NOTHING
+        self, model: Model, optimizer: torch.optim.Optimizer, position: Position, more: Mapping[str, Tensor] = NOTHING
     ) -> None:
         """Write everything, whole or not at all; then drop older states, and snapshots that no kept state needs.
 
         Args:
-            moving: a moving average of the weights, if there is one.
+            more: other tensors by name, which `load` restores in place.
         """
         tensors = {f"model.{name}": tensor for name, tensor in unique_weights(model).items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in moving.items()}
+        tensors |= {f"more.{name}": tensor for name, tensor in more.items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         self._write(self.path(position.step), tensors, KIND, position=position.header())
@@ -77,7 +78,7 @@ class RunState:
             if path not in states | snapshots:
                 path.unlink()
 
-    def load(self, model: Model, optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor] = NOTHING) -> Position:
+    def load(self, model: Model, optimizer: torch.optim.Optimizer, more: Mapping[str, Tensor] = NOTHING) -> Position:
         """Restore everything that `save` saved from the newest undamaged state; writes nothing.
 
         Warns of a damaged state, and of damaged snapshots, which are then left out.
@@ -88,7 +89,7 @@ class RunState:
         damaged: list[ValueError] = []
         for path in self.paths():
             try:
-                position = self._read(path, model, optimizer, moving)
+                position = self._read(path, model, optimizer, more)
             except ValueError as error:
                 damaged.append(error)
                 continue
@@ -98,8 +99,8 @@ class RunState:
             position.snapshots = [step for step in position.snapshots if self._usable(step, model)]
             return position
         others = ", ".join(path.name for path in self.paths()[1:])
-        more = f" ({others} cannot be used either)" if others else ""
-        raise ValueError(f"{damaged[0]}{more}, or choose another --output to start anew")
+        either = f" ({others} cannot be used either)" if others else ""
+        raise ValueError(f"{damaged[0]}{either}, or choose another --output to start anew")
 
     def _before(self, path: Path) -> dict[int, list[int]]:
         """The snapshots of the state before `path`, by its step; empty if its header cannot be read."""
@@ -148,11 +149,9 @@ class RunState:
             raise ValueError(f"{path}: belongs to another run; put back the file of this one")
         return tensors, header
 
-    def _read(
-        self, path: Path, model: Model, optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor]
-    ) -> Position:
+    def _read(self, path: Path, model: Model, optimizer: torch.optim.Optimizer, more: Mapping[str, Tensor]) -> Position:
         tensors, header = self._own(path, KIND)
-        weights, averages = _part(tensors, "model."), _part(tensors, "average.")
+        weights, others = _part(tensors, "model."), _part(tensors, "more.")
         slots: dict[int, dict[str, Any]] = {}
         for name, tensor in _part(tensors, "optimizer.").items():
             index, slot = name.split(".")
@@ -163,11 +162,11 @@ class RunState:
             for index, own in slots.items()
             for slot, tensor in own.items()
         )
-        if not _same(weights, unique_weights(model)) or not _same(averages, moving) or not moments:
+        if not _same(weights, unique_weights(model)) or not _same(others, more) or not moments:
             raise ValueError(f"{path}: holds the state of another model; restore a copy")
         load_weights(model, weights)
-        for name, tensor in moving.items():
-            tensor.copy_(averages[name])
+        for name, tensor in more.items():
+            tensor.copy_(others[name])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
         return Position.from_header(header["position"])
 

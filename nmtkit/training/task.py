@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from nmtkit.models.interface import Model
+from nmtkit.training.precision import reduced
 from nmtkit.training.ranks import Share
 
 Scores = Mapping[str, float]
@@ -73,11 +74,12 @@ class Task(Protocol):
 
 
 class TaskLoss(nn.Module):
-    """Model and task as one module whose forward pass is the loss: what is wrapped to train on several devices."""
+    """Model and task as one module whose forward pass is the loss, in some precision of the products."""
 
-    def __init__(self, model: Model, task: Task) -> None:
+    def __init__(self, model: Model, task: Task, precision: str = "float32") -> None:
         super().__init__()
-        self.model, self.task = model, task
+        self.model, self.task, self.precision = model, task, precision
 
     def forward(self, content: Any) -> tuple[Tensor, int]:
-        return self.task.loss(self.model, content)
+        with reduced(self.precision, self.model.device):
+            return self.task.loss(self.model, content)

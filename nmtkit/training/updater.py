@@ -7,6 +7,7 @@ computes it. What is measured stays on the device until `read`, so that a GPU ne
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from nmtkit.models.interface import Model
 from nmtkit.training.feed import Loaded, Work
 from nmtkit.training.freezing import freeze
 from nmtkit.training.options import TrainingOptions
+from nmtkit.training.precision import LossScale, step_unless, tf32
 from nmtkit.training.ranks import Ranks
 from nmtkit.training.schedule import learning_rate
 from nmtkit.training.task import TaskLoss
@@ -58,6 +60,7 @@ class Updater:
         self.loss, self.options, self.ranks = loss, options, ranks
         freeze(loss.model, options.freeze)
         self.optimizer = make_optimizer(loss.model, options)
+        self.scale = LossScale(loss.precision, loss.model.device)
         self._sums = torch.zeros(4, dtype=torch.float64, device=loss.model.device)
         self.failed = torch.zeros((), dtype=torch.bool, device=loss.model.device)
         self._in_a_row = torch.zeros((), dtype=torch.int64, device=loss.model.device)
@@ -66,15 +69,16 @@ class Updater:
         """Make update number `step`, or none if loss or gradient is not finite; returns the learning rate."""
         options, model = self.options, self.loss.model
         pieces = sum(self.loss.task.size(batch).predicted for batch in work.batches)
-        loss = self._gradients(work, pieces, step)
+        with tf32(options.tf32, model.device):
+            loss = self._gradients(work, pieces, step)
         limit = options.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit, foreach=True)
         self.failed = failed = ~(torch.isfinite(norm) & torch.isfinite(loss))
         rate = learning_rate(step, options.learning_rate, options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.found_inf = failed.float()  # type: ignore[attr-defined]  # a fused step then changes nothing
-        self.optimizer.step()
+        step_unless(failed, self.optimizer)
+        self.scale.update(failed)
         self.optimizer.zero_grad(set_to_none=True)
         good = (~failed).double()
         sums = torch.stack((loss.nan_to_num(0, 0, 0) * pieces, good * pieces, norm.double().nan_to_num(0, 0, 0), good))
@@ -99,7 +103,7 @@ class Updater:
 
     def _gradients(self, work: Work, pieces: int, step: int) -> Tensor:
         """The mean loss per piece of an update, whose gradient the parameters get; the same in all processes."""
-        loss = add_gradients(self.loss, work, pieces, (self.options.seed, step))
+        loss = add_gradients(self.loss, work, pieces, (self.options.seed, step), self.scale.up)
         if self.ranks.several:
             parameters = trained(self.loss.model)
             used = torch.tensor([int(parameter.grad is not None) for parameter in parameters])
@@ -107,6 +111,7 @@ class Updater:
             self.ranks.sum_([*gradients, loss, used])
             for parameter, gradient, users in zip(parameters, gradients, used.tolist(), strict=True):
                 parameter.grad = gradient if users else None
+        self.scale.down(trained(self.loss.model))
         return loss
 
 
@@ -123,7 +128,13 @@ def trained(model: Model) -> list[Tensor]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]) -> Tensor:
+def add_gradients(
+    loss: TaskLoss,
+    work: Work,
+    pieces: int,
+    seed: tuple[int, int],
+    scaled: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:
     """This process's share of the mean loss per piece, in nats, on the model's device; its gradient is added.
 
     If the GPU runs out of memory, the batches are split in two and tried again from the start.
@@ -131,6 +142,7 @@ def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]
     Args:
         pieces: number of pieces that the update predicts in all processes.
         seed: seed of the run, and number of the update.
+        scaled: multiplies a loss by the factor that its gradient is to have.
     """
     total = torch.zeros((), dtype=torch.float64, device=loss.model.device)
     try:
@@ -138,7 +150,7 @@ def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]
             seed_dropout(*seed, *part.number)
             summed, _ = loss(part.content)
             mean = summed / pieces
-            mean.backward()
+            scaled(mean).backward()
             total += mean.detach()
         return total
     except torch.OutOfMemoryError:
@@ -152,7 +164,7 @@ def add_gradients(loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int]
         for part in work.own
         for side, half in enumerate(loss.task.halves(part.batch))
     ]
-    return add_gradients(loss, replace(work, own=halves), pieces, seed)
+    return add_gradients(loss, replace(work, own=halves), pieces, seed, scaled)
 
 
 def seed_dropout(*numbers: int) -> None:

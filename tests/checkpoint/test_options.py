@@ -88,7 +88,7 @@ def test_a_folder_of_an_earlier_version_says_less(tmp_path: Path) -> None:
     assert (options.model.expected_share, options.model.reward_weight) == (0.0, 1.0)
     assert options.tokenizer == TokenizerFacts() and options.languages == Languages() and options.data == {}
     assert options.provenance == Provenance(command="x")
-    assert options.training(TrainingOptions) == TrainingOptions()
+    assert options.training(TrainingOptions) == TrainingOptions(precision="float32")
     assert options.run_hash(()) == options.run_hash(("updates",))
 
 

@@ -97,7 +97,7 @@ def test_it_is_what_is_validated_and_kept_and_no_snapshots_are_written(tmp_path:
     mine, _ = checkpoint.load_tensors(run.output / "training" / "state-6.safetensors", KIND)
     last, header = checkpoint.load_tensors(run.output / "last.safetensors", checkpoint.WEIGHTS)
     for name, tensor in last.items():
-        assert torch.equal(mine[f"average.{name}"], tensor)
+        assert torch.equal(mine[f"more.average.{name}"], tensor)
         assert torch.equal(mine[f"model.{name}"], states[6][f"model.{name}"]), "averaging changes no update"
     assert header["steps"] == 6 and any(not torch.equal(last[name], mine[f"model.{name}"]) for name in last)
     train(changed(run, updates=8))

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.training_toys import changed, fingerprint, fingerprints, state_of, toy_run
 from torch import Tensor, nn
 
+from nmtkit import checkpoint
+from nmtkit.checkpoint import load_tensors, save_tensors
 from nmtkit.models.options import PRESETS
-from nmtkit.training.precision import LossScale, default, reduced, tf32
+from nmtkit.models.transformer import Transformer
+from nmtkit.training.options import TrainingOptions
+from nmtkit.training.precision import LossScale, default, reduced, step_unless, tf32
+from nmtkit.training.recipe import train
+from nmtkit.training.state import KIND, SNAPSHOT
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 INF = float("inf")
@@ -111,7 +120,8 @@ def test_tf32_holds_within_its_block(on: bool, inside: tuple[str, bool]) -> None
 
 def scale_of(factor: float, good: int) -> LossScale:
     scale = LossScale("float16", CPU)
-    scale.restore({"factor": torch.tensor(factor), "good": torch.tensor(good, dtype=torch.int32)})
+    scale.tensors["factor"].fill_(factor)
+    scale.tensors["good"].fill_(good)
     return scale
 
 
@@ -151,7 +161,9 @@ def stepped(losses: Sequence[float], ours: bool) -> tuple[list[Tensor], list[flo
         if ours:
             scale.up(loss).backward()
             scale.down(layer.parameters())
-            scale.step(optimizer, torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0))
+            failed = ~torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0).isfinite()
+            step_unless(failed, optimizer)
+            scale.update(failed)
             factors.append(scale.factor.item())
         else:
             scale.scale(loss).backward()
@@ -188,23 +200,22 @@ def test_a_bad_step_changes_nothing_but_the_factor() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_other_precisions_have_no_factor(precision: str) -> None:
-    scale, layer = LossScale(precision, CPU), nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(layer.parameters(), 0.5)  # which could not leave out a step
-    loss = layer(torch.ones(2)).sum()
-    assert scale.up(loss) is loss and scale.state() == {} and scale.factor.item() == 1
+    scale, weight = LossScale(precision, CPU), torch.ones(2, requires_grad=True)
+    loss = weight.sum()
+    assert scale.up(loss) is loss and scale.tensors == {} and scale.factor.item() == 1
     loss.backward()
-    before = layer.weight.detach().clone()
-    scale.down(layer.parameters())
-    scale.step(optimizer, torch.tensor(INF))
-    assert torch.equal(layer.weight, before - 0.5) and scale.factor.item() == 1
+    scale.down([weight])
+    scale.update(torch.tensor(True))
+    assert weight.grad is not None and weight.grad.tolist() == [1.0, 1.0] and scale.factor.item() == 1
 
 
-def test_it_goes_on_from_its_state() -> None:
+def test_it_goes_on_from_its_tensors() -> None:
     first = LossScale("float16", CPU)
     for bad in (False, True, False, False):
         first.update(torch.tensor(bad))
     second = LossScale("float16", CPU)
-    second.restore(first.state())
+    for name, tensor in second.tensors.items():
+        tensor.copy_(first.tensors[name])
     for scale in (first, second):
         scale.update(torch.tensor(False))
     assert (second.factor.item(), second.good.item()) == (first.factor.item(), first.good.item()) == (2.0**15, 3)
@@ -223,3 +234,65 @@ def test_small_gradients_survive_float16() -> None:
         assert weight.grad is not None
         results.append(weight.grad.item())
     assert results == [2.0**-26, 0.0]
+
+
+# --- in a run ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_what_auto_came_to_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmtkit.training.plan.default", lambda device, model: "bfloat16")
+    run = toy_run(tmp_path, updates=2)
+    train(run)
+    monkeypatch.setattr("nmtkit.training.plan.default", lambda device, model: "float32")
+    train(changed(run, updates=4))
+    assert checkpoint.read_options(run.output).training(TrainingOptions).precision == "bfloat16"
+    with pytest.raises(ValueError, match="precision was bfloat16, now float16"):
+        train(changed(run, updates=4, precision="float16"))
+
+
+def test_an_older_run_goes_on_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, whole = toy_run(tmp_path, updates=2, precision="float32"), toy_run(tmp_path, "whole", updates=4)
+    monkeypatch.setattr("nmtkit.training.plan.default", lambda device, model: "float32")
+    train(whole)
+    train(run)
+    options = json.loads((run.output / "options.json").read_text(encoding="utf-8"))
+    del options["training"]["precision"], options["training"]["tf32"]
+    (run.output / "options.json").write_text(json.dumps(options), encoding="utf-8")
+    for path in (run.output / "training").iterdir():  # they name the run as it is written now
+        tensors, header = load_tensors(path, KIND if path.name.startswith("state") else SNAPSHOT)
+        save_tensors(path, tensors, {name: value for name, value in header.items() if name != "run"})
+    monkeypatch.setattr("nmtkit.training.plan.default", lambda device, model: "bfloat16")
+    train(changed(run, updates=4, precision="auto"))
+    assert fingerprints(run.output) == fingerprints(whole.output)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_an_interrupted_run_ends_with_the_same_weights(precision: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"precision": precision, "learning_rate": 0.01, "validate_every": 4}
+    whole, parts = toy_run(tmp_path, "whole", updates=12, **settings), toy_run(tmp_path, "parts", updates=4, **settings)
+    plain = toy_run(tmp_path, "plain", updates=12, **{**settings, "precision": "float32"})
+    for run in (whole, parts, plain, changed(parts, updates=8), changed(parts, updates=12)):
+        train(run)
+    assert fingerprints(parts.output) == fingerprints(whole.output)
+    assert fingerprint(whole.output / "last.safetensors") != fingerprint(plain.output / "last.safetensors")
+    losses = [checkpoint.load(run.output, weights="last").scores["loss"] for run in (whole, plain)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    tensors, _ = load_tensors(state_of(whole.output), KIND)
+    factors = {name: tensor.item() for name, tensor in tensors.items() if "loss_scale" in name}
+    assert factors == (
+        {"more.loss_scale.factor": 2.0**16, "more.loss_scale.good": 12} if precision == "float16" else {}
+    )
+
+
+def test_the_validation_stays_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = toy_run(tmp_path, updates=2, precision="bfloat16")
+    inside: list[tuple[bool, bool]] = []
+    decode = Transformer.decode
+
+    def watched(self: Transformer, *arguments: Any) -> Any:
+        inside.append((self.training, torch.is_autocast_enabled("cpu")))
+        return decode(self, *arguments)
+
+    monkeypatch.setattr(Transformer, "decode", watched)
+    train(run)
+    assert set(inside) == {(True, True), (False, False)}
