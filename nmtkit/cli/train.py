@@ -167,6 +167,14 @@ class TrainingFlags:
         ),
     ]
     patience: Annotated[int | None, _count("patience", "Stop after N validations without a better score; 0: never.")]
+    compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile",
+            help="Compile the model first: minutes before the first update; a gain on GPUs, a loss on CPUs.",
+            rich_help_panel=TRAINING,
+        ),
+    ]
     precision: Annotated[
         str | None,
         typer.Option(
@@ -194,13 +202,13 @@ class PreparedFlags:
         ),
     ] = None
     verify_data: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--verify-data",
             help="Compare the content of such texts, not only size and time.",
             rich_help_panel=MACHINE,
         ),
-    ] = False
+    ] = None
 
 
 @takes(

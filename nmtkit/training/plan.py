@@ -115,6 +115,8 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     model = _tied(options, joint)
     if model.tie_source and not joint:
         raise ValueError("tie_source needs one vocabulary for both sides: make a joint tokenizer or set it to false")
+    if run.training.compile and not model.compiles:
+        raise ValueError(f"compile = true: a {model.family} model is compiled anew for each length; leave it out")
     for part in run.data.parts:
         if part.prepared and tokenizer is not None:
             run.data.own(part, tokenizer, _limits(run, model))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from nmtkit.batches.batch import Batch, make_batch
@@ -60,11 +62,9 @@ class TranslationTask:
         return pairs.pinned() if pin else pairs
 
     def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
-        pairs = content.to(model.device)
-        memory = model.encode(pairs.source_BS, pairs.mask_BS)
-        log_probs = model.decode(memory, pairs.target_in_BT)
-        loss = log_probs.loss(pairs.target_out_BT, self.options.label_smoothing, pairs.scored_M)
-        return loss, content.predicted
+        compute = _compiled() if self.options.compile and model.training else pairs_loss
+        tensors = vars(content.to(model.device)).values()
+        return compute(model, self.options.label_smoothing, *tensors), content.predicted
 
     def validate(self, model: Model, share: Share) -> Validation:
         settings = validation_settings(self.options)
@@ -86,3 +86,23 @@ class TranslationTask:
 def validation_settings(options: TrainingOptions) -> SearchSettings:
     """The search of the validation, which becomes the model's default."""
     return SearchSettings(beam=options.valid_beam, length_alpha=options.valid_length_alpha)
+
+
+def pairs_loss(
+    model: Model,
+    smoothing: float,
+    source_BS: Tensor,
+    mask_BS: Tensor,
+    target_in_BT: Tensor,
+    target_out_BT: Tensor,
+    scored_M: Tensor,
+) -> Tensor:
+    """The summed label-smoothed cross-entropy of a batch, in nats; the tensors are those of `Batch`."""
+    log_probs = model.decode(model.encode(source_BS, mask_BS), target_in_BT)
+    return log_probs.loss(target_out_BT, smoothing, scored_M)
+
+
+@functools.cache
+def _compiled() -> Callable[..., Tensor]:
+    """`pairs_loss`, compiled once for batches of every shape."""
+    return torch.compile(pairs_loss, dynamic=True)

@@ -56,6 +56,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--tokenizer": "test_a_joint_one_for_train",
         "--symbols": "test_train_makes_a_tokenizer_with_symbols",
         "--write-config": "test_write_config_needs_nothing_else_and_changes_nothing",
+        "--compile": "test_compile_is_refused_where_it_does_not_pay",
         "--check": "test_check_says_what_would_be_trained_and_writes_nothing",
         "--threads": "test_impossible_values_are_refused_before_anything_is_written",
         "--config": "test_a_file_gives_all_that_train_needs",

@@ -77,6 +77,15 @@ def test_a_line_says_what_is_wrong_with_the_text(data: Data, tmp_path: Path) -> 
     assert "check-data" not in run_here(*command, "--updates", 2).err, "only when a run begins"
 
 
+def test_compile_is_refused_where_it_does_not_pay(data: Data, tmp_path: Path) -> None:
+    command = ["train", *data.flags(tmp_path / "run"), "--vocab-size", 390, "--preset", "rnn-tiny", "--check"]
+    assert "compile = true: a recurrent model" in refused(run_here(*command, "--compile"))
+    config = tmp_path / "fast.toml"
+    config.write_text('preset = "rnn-tiny"\n[training]\ncompile = true\n', encoding="utf-8")
+    command = ["train", *data.flags(tmp_path / "run"), "--vocab-size", 390, "--config", config, "--check"]
+    assert "compile = true" in refused(run_here(*command)), "without the flag the file decides"
+
+
 def test_auto_is_a_batch_size(data: Data, tmp_path: Path) -> None:
     flags = [*data.flags(tmp_path / "run"), *TRAINED, "--device", "cpu"]
     assert run_here("train", *flags, "--batch-tokens", "auto", "--check").code == 0

@@ -21,6 +21,11 @@ GUIDE = ROOT / "nmtkit" / "guide"
 BOOKS = [ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "data" / "results.md", *sorted(GUIDE.glob("*.md"))]
 OTHERS = {"--install-completion", "--help"}
 """Flags that all commands have, or nmtkit itself."""
+OF_LAUNCHERS = {
+    *("--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task", "--requeue", "--signal"),
+}
+"""Flags of torchrun and of Slurm's sbatch."""
 
 
 def text_of(path: Path) -> str:
@@ -71,7 +76,7 @@ def test_every_flag_and_target_exists(path: Path) -> None:
     }
     flags |= {name for option in group.params for name in option.opts}
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(path)))
-    assert mentioned <= flags | OTHERS, mentioned - flags
+    assert mentioned <= flags | OTHERS | OF_LAUNCHERS, mentioned - flags
     targets = set(re.findall(r"^([a-z0-9-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     called = set(re.findall(r"(?:`|^    )make ([a-z0-9-]+)", text_of(path), re.MULTILINE))
     assert called <= targets, called - targets

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from support.training_toys import corpus, model, parallel, tokenizer
+from support.training_toys import LEARNED, TRANSFORMER, corpus, model, only_line, parallel, tokenizer, toy_run
 
+from nmtkit import checkpoint
 from nmtkit.batches.batch import epoch_batches
 from nmtkit.batches.corpus import load_corpus
 from nmtkit.evaluation.metrics import bleu
+from nmtkit.models.options import ModelOptions
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import WHOLE, Share
+from nmtkit.training.recipe import train
 from nmtkit.training.task import Size, TaskLoss
-from nmtkit.training.translation import TranslationTask, validation_settings
+from nmtkit.training.translation import TranslationTask, _compiled, validation_settings
 from nmtkit.training.validation import DevSet, Validation
 from nmtkit.translator import Translator
 
@@ -104,3 +109,51 @@ def test_validation_leaves_the_weights_alone() -> None:
     before = [parameter.clone() for parameter in made.parameters()]
     TASK.validate(made, WHOLE)
     assert all(torch.equal(one, other) for one, other in zip(before, made.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "options", [TRANSFORMER, replace(LEARNED["convolutional"], max_positions=64)], ids=["transformer", "convolutional"]
+)
+def test_a_compiled_loss_is_the_loss(options: ModelOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced and differentiated as torch.compile does it, but not turned into machine code, which takes minutes."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
+    _compiled.cache_clear()
+    pairs = corpus(9)
+    results = []
+    for compiled in (False, True):
+        task = TranslationTask(pairs, dev(0, 8), tokenizer(), replace(OPTIONS, compile=compiled))
+        made = model(options, shake=0.3).double().train()
+        for batch in ([0, 3, 5], [1, 2], [4, 6, 7, 8]):
+            task.loss(made, task.load(batch, 0))[0].backward()
+        results.append([parameter.grad for parameter in made.parameters()])
+    _compiled.cache_clear()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
+
+
+def test_dropout_is_drawn_in_a_compiled_loss_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
+    _compiled.cache_clear()
+    task = TranslationTask(PAIRS, dev(0, 8), tokenizer(), replace(OPTIONS, compile=True))
+    made, losses = model(replace(TRANSFORMER, dropout=0.5), shake=0.3).train(), []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        losses.append(task.loss(made, task.load([0, 3, 5], 0))[0].item())
+    _compiled.cache_clear()
+    assert losses[0] == losses[2] != losses[1]
+
+
+@pytest.mark.slow
+def test_machine_code_trains(tmp_path: Path) -> None:
+    losses = []
+    for name, compiled in (("plain", False), ("compiled", True)):
+        run = toy_run(tmp_path, name, updates=6, compile=compiled)
+        train(run)
+        losses.append(checkpoint.load(run.output, weights="last").scores["loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_recurrent_model_is_not_compiled(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="compile = true: a recurrent model") as caught:
+        train(toy_run(tmp_path, family="recurrent", compile=True))
+    assert only_line(caught.value, "leave it out")

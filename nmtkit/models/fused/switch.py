@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
+
 _PLAIN = ContextVar("plain", default=False)
 
 
@@ -27,5 +29,5 @@ def plain() -> Iterator[None]:
 
 
 def is_plain() -> bool:
-    """Whether this is within `plain()`."""
-    return _PLAIN.get()
+    """Whether this is within `plain()`, or within torch.compile, which fuses the plain formulas itself."""
+    return torch.compiler.is_compiling() or _PLAIN.get()

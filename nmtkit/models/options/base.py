@@ -38,6 +38,8 @@ class ModelOptions:
     """
 
     family: ClassVar[str]
+    compiles: ClassVar[bool] = True
+    """Whether torch.compile can compile the loss once for sentences of every length."""
     dropout: Annotated[float, DROPOUT] = 0.1
     tie_source: bool | None = None
     tie_output: bool = True

@@ -52,6 +52,7 @@ class RecurrentOptions(ModelOptions):
     """
 
     family: ClassVar[str] = "recurrent"
+    compiles: ClassVar[bool] = False
     embedding: Annotated[int, UNITS] = 256
     units: Annotated[int, UNITS] = 256
     encoder_units: Annotated[int | None, UNITS] = None
