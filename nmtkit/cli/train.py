@@ -119,6 +119,9 @@ class TrainingFlags:
     learning_rate: Annotated[float | None, _real("learning_rate", "Peak learning rate, at the end of the warm-up.")]
     warmup: Annotated[int | None, _count("warmup", "Updates of linear growth.")]
     label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]
+    subword_regularization: Annotated[
+        float | None, _real("subword_regularization", "Draw other segmentations in every epoch; 0: never.")
+    ]
     validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
     average: Annotated[int | None, _count("average", "Keep the mean of the last N snapshots.")]
     patience: Annotated[int | None, _count("patience", "Stop after N validations without a better score; 0: never.")]

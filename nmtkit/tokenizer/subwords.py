@@ -134,6 +134,11 @@ class Subwords:
         best = max(scores)
         return rng.choices(candidates, [math.exp(alpha * (score - best)) for score in scores])[0]
 
+    def restores(self, ids: list[int]) -> bool:
+        """Whether the text of the ids has these ids again; for BPE also by the merges that `sample` leaves out."""
+        text = self.decode(ids)
+        return ids == (self._by_symbols(text, NO_SKIPS) if self.kind == "bpe" else self.encode(text))
+
     def segmentations(self, text: str, n: int) -> list[list[int]]:
         """Up to n different segmentations, at most 512, `encode(text)` first.
 

@@ -30,7 +30,7 @@ PRESET = "transformer-small"
 TABLES = ("model", "training", "tokenizer")
 OF_TRAINING = (
     *("updates", "batch_tokens", "learning_rate", "warmup", "label_smoothing", "validate_every", "average"),
-    *("patience", "seed"),
+    *("patience", "seed", "subword_regularization"),
 )
 SHORT: Mapping[str, tuple[str, str]] = {
     "vocab_size": ("tokenizer", "vocab_size"),

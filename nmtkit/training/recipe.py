@@ -35,6 +35,7 @@ from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
 from nmtkit.training.ranks import Ranks, joined
 from nmtkit.training.run import Run
+from nmtkit.training.segmentation import in_processes, make_sampler
 from nmtkit.training.task import Scores
 from nmtkit.training.translation import TranslationTask, validation_settings
 from nmtkit.words import counted
@@ -50,14 +51,16 @@ def train(run: Run) -> None:
         texts = ranks.together(lambda: Texts.read(run.data.paths()))
         tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
         corpus, dev = ranks.together(lambda: encode(texts, run.data.paths(), tokenizer, *plan.limits()))
-        task = TranslationTask(corpus, dev, tokenizer, run.training)
+        sampler = ranks.together(lambda: make_sampler(plan, tokenizer, corpus))
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
         pairs = Pairs(len(corpus), len(dev.corpus))
         ranks.from_first(lambda: _make_folder(plan, tokenizer))
-        with files.locked(run.output) if ranks.first else nullcontext():
+        alone = files.locked(run.output) if ranks.first else nullcontext()
+        with alone, in_processes(sampler, plan) as samplers:
             options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
             keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)
+            task = TranslationTask(corpus, dev, tokenizer, run.training, samplers)
             trainer = Trainer(model, task, run.training, run.output, keep, run_hash, ranks)
             ranks.together(trainer.resume)
             ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))

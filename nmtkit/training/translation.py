@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmtkit.batches.batch import Batch, epoch_batches, make_batch
+from nmtkit.batches.batch import Batch, epoch_batches
 from nmtkit.batches.corpus import Corpus
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
+from nmtkit.ragged import Ragged, shifted
+from nmtkit.tokenizer.samplers import Samplers
+from nmtkit.tokenizer.sampling import SOURCE, TARGET, Sampler
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import Share
@@ -28,16 +31,25 @@ class TranslationTask:
         dev: the text to validate on.
         tokenizer: the tokenizer of both texts.
         options: options of training; used are batch size, seed, smoothing and the search of the validation.
+        sampler: draws the segmentations of every epoch; None: they stay the same.
     """
 
     corpus: Corpus
     dev: DevSet
     tokenizer: Tokenizer
     options: TrainingOptions
+    sampler: Sampler | Samplers | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.sampler is None) == (not self.options.subword_regularization)
 
     @property
     def item(self) -> str:
         return "pair"
+
+    @property
+    def at_once(self) -> int:
+        return 1 if self.sampler is None else self.sampler.at_once
 
     def windows(self, epoch: int) -> int:
         return 1
@@ -54,8 +66,18 @@ class TranslationTask:
         return [batch[:middle], batch[middle:]] if middle else [batch]
 
     def load(self, batch: list[int], epoch: int, pin: bool = False) -> Batch:
-        pairs = make_batch(self.corpus, batch)
+        source_BS, mask_BS = self._rows(SOURCE, batch, epoch)
+        target_BT, _ = self._rows(TARGET, batch, epoch)
+        pairs = Batch(source_BS, mask_BS, shifted(target_BT), target_BT)
         return pairs.pinned() if pin else pairs
+
+    def _rows(self, side: int, batch: list[int], epoch: int) -> tuple[Tensor, Tensor]:
+        """One side of a batch as padded rows, and their mask."""
+        part = (self.corpus.source, self.corpus.target)[side]
+        if self.sampler is None or (side == SOURCE and self.tokenizer.features is not None):
+            return part.rows(batch)
+        drawn = self.sampler.draw(side, epoch, batch, [part[index].tolist() for index in batch])
+        return Ragged.of_ids(drawn).rows(range(len(batch)))
 
     def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
         pairs = content.to(model.device)

@@ -27,7 +27,7 @@ WHERE: dict[str, dict[str, str]] = {
                 *("--train", "--dev", "--source-lang", "--target-lang", "--output", "--device", "--quiet"),
                 *("--vocab-size", "--tokenizer-kind", "--separate-vocab", "--preset", "--dropout", "--seed"),
                 *("--updates", "--batch-tokens", "--learning-rate", "--warmup", "--label-smoothing"),
-                *("--validate-every", "--average", "--patience"),
+                *("--validate-every", "--average", "--patience", "--subword-regularization"),
             ],
             "test_every_flag_is_in_the_folder",
         ),

@@ -41,6 +41,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     flags += ["--vocab-size", 390, "--tokenizer-kind", "bpe", "--separate-vocab"]
     flags += ["--updates", 2, "--batch-tokens", 400, "--learning-rate", 0.002, "--warmup", 5, "--label-smoothing", 0.2]
     flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu"]
+    flags += ["--subword-regularization", 0.15]
     outcome = run_here("train", *files, *flags, "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
     found = facts(tmp_path / "run")
@@ -51,7 +52,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     made = {"vocab_size": 390, "kind": "bpe", "joint": False, "max_lines": None}
     assert found["tokenizer"]["made_by"] == made
     expected = {"updates": 2, "batch_tokens": 400, "learning_rate": 0.002, "warmup": 5, "label_smoothing": 0.2}
-    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9}
+    expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9, "subword_regularization": 0.15}
     assert {key: found["training"][key] for key in expected} == expected
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]

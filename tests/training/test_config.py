@@ -77,7 +77,7 @@ def test_short_keys_are_those_of_a_table_and_win_over_it(tmp_path: Path) -> None
 def test_every_short_key_has_its_home(key: str) -> None:
     table, name = SHORT[key]
     values: dict[str, Any] = {"tokenizer_kind": "bpe", "joint_vocab": False, "learning_rate": 0.5, "dropout": 0.5}
-    values |= {"label_smoothing": 0.5, "symbols": ["<x>"]}
+    values |= {"label_smoothing": 0.5, "subword_regularization": 0.5, "symbols": ["<x>"]}
     value = values.get(key, 17)
     short, long = load_values({key: value}), load_values({table: {name: value}})
     assert short == long != load_values({})

@@ -22,6 +22,7 @@ class Numbers:
     fails: int | None = None
     seconds: float = 0.0
     item: str = "number"
+    at_once: int = 1
 
     def windows(self, epoch: int) -> int:
         return 2

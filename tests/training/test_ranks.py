@@ -108,8 +108,7 @@ def first_gradient(ranks: Ranks, family: str, dropout: float) -> tuple[dict[str,
     trainer = Trainer(made, task(OPTIONS), OPTIONS, Path(), lambda *_: None, "", ranks)
     with Feed(trainer.task, Place(), OPTIONS.accumulate, ranks.share) as feed:
         work = next(iter(feed))
-    pieces = sum(trainer.task.size(batch).predicted for batch in work.batches)
-    loss = trainer.updater._gradients(work, pieces, 1)
+    loss, _ = trainer.updater._gradients(work, 1)
     return {name: parameter.grad for name, parameter in made.named_parameters()}, loss.item()  # type: ignore[misc]
 
 
