@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmtkit.batches.batch import Batch, epoch_batches
+from nmtkit.batches.batch import Batch, epoch_batches, make_batch
 from nmtkit.batches.corpus import Corpus
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
-from nmtkit.ragged import Ragged, shifted
+from nmtkit.ragged import Ragged
 from nmtkit.tokenizer.samplers import Samplers
 from nmtkit.tokenizer.sampling import SOURCE, TARGET, Sampler
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -66,18 +66,24 @@ class TranslationTask:
         return [batch[:middle], batch[middle:]] if middle else [batch]
 
     def load(self, batch: list[int], epoch: int, pin: bool = False) -> Batch:
-        source_BS, mask_BS = self._rows(SOURCE, batch, epoch)
-        target_BT, _ = self._rows(TARGET, batch, epoch)
-        pairs = Batch(source_BS, mask_BS, shifted(target_BT), target_BT)
+        if self.sampler is None:
+            pairs = make_batch(self.corpus, batch)
+        else:
+            pairs = make_batch(self._drawn(self.sampler, batch, epoch), range(len(batch)))
         return pairs.pinned() if pin else pairs
 
-    def _rows(self, side: int, batch: list[int], epoch: int) -> tuple[Tensor, Tensor]:
-        """One side of a batch as padded rows, and their mask."""
-        part = (self.corpus.source, self.corpus.target)[side]
-        if self.sampler is None or (side == SOURCE and self.tokenizer.features is not None):
-            return part.rows(batch)
-        drawn = self.sampler.draw(side, epoch, batch, [part[index].tolist() for index in batch])
-        return Ragged.of_ids(drawn).rows(range(len(batch)))
+    def _drawn(self, sampler: Sampler | Samplers, batch: list[int], epoch: int) -> Corpus:
+        """The pairs of a batch with segmentations of this epoch; vectors have none."""
+        source, target = ([part[index] for index in batch] for part in (self.corpus.source, self.corpus.target))
+
+        def draw(side: int, sequences: list[Tensor]) -> Ragged:
+            return Ragged.of_ids(sampler.draw(side, epoch, batch, [ids.tolist() for ids in sequences]))
+
+        if (width := self.tokenizer.features) is None:
+            read = draw(SOURCE, source)
+        else:
+            read = Ragged.of_vectors([matrix.numpy() for matrix in source], width)
+        return Corpus(read, draw(TARGET, target), self.corpus.counts)
 
     def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
         pairs = content.to(model.device)
