@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from nmtkit.settings import Within
@@ -36,3 +37,11 @@ def set_threads(threads: int) -> None:
 
     THREADS.check("threads", threads, whole=True)
     torch.set_num_threads(threads)
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

@@ -155,6 +155,9 @@ class TrainingFlags:
     learning_rate: Annotated[float | None, _real("learning_rate", "Peak learning rate, at the end of the warm-up.")]
     warmup: Annotated[int | None, _count("warmup", "Updates of linear growth.")]
     label_smoothing: Annotated[float | None, _real("label_smoothing", "Share of the target spread evenly.")]
+    subword_regularization: Annotated[
+        float | None, _real("subword_regularization", "Draw other segmentations in every epoch; 0: never.")
+    ]
     validate_every: Annotated[int | None, _count("validate_every", "Updates between validations.")]
     average: Annotated[int | None, _count("average", "Keep the mean of the last N snapshots.")]
     ema: Annotated[float | None, _real("ema", "Decay of a moving average of the weights to keep instead; 0: off.")]

@@ -9,19 +9,23 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import sentencepiece
 
 from nmtkit import files
 from nmtkit.specials import BOS, EOS, PAD, UNK
+from nmtkit.tokenizer.merges import Skips, merge
 from nmtkit.tokenizer.model_file import user_defined
 
 HINT = "make one with: nmtkit train-tokenizer"
 BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020) recommend
 SAMPLED_NBEST = 64  # as in Kudo (2018)
 LARGEST_NBEST = 512  # SentencePiece returns no more
+WORD = re.compile("▁[^▁]*|[^▁]+")
+NO_SKIPS = Skips(0.0, random.Random(0))
+WORDS_KEPT = 2**16  # words whose pieces are kept for `sample`
 
 
 class Subwords:
@@ -57,6 +61,7 @@ class Subwords:
         self._symbols = {processor.id_to_piece(i): i for i in user_defined(model)}
         longest_first = sorted(self._symbols, key=len, reverse=True)
         self._symbol = re.compile("|".join(map(re.escape, longest_first)))
+        self._merged = lru_cache(WORDS_KEPT)(self._merge)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -96,7 +101,7 @@ class Subwords:
     def encode(self, text: str) -> list[int]:
         """The ids of the best segmentation, without BOS and EOS."""
         ids: list[int] = self._processor.encode(text)
-        return ids if self._keeps_symbols(text, ids) else self._by_symbols(text, 0.0, random.Random(0))
+        return ids if self._keeps_symbols(text, ids) else self._by_symbols(text, NO_SKIPS)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """What `encode` gives for each of many texts, in one call of SentencePiece."""
@@ -131,10 +136,16 @@ class Subwords:
         """
         rng = random.Random(seed)
         if self.kind == "bpe":
-            return self._by_symbols(text, alpha, rng)
+            return self._by_symbols(text, Skips(alpha, rng))
         candidates = self._candidates(text, SAMPLED_NBEST)
-        scores = [alpha * sum(map(self._processor.get_score, ids)) for ids in candidates]
-        return rng.choices(candidates, [math.exp(score - max(scores)) for score in scores])[0]
+        scores = [sum(map(self._scores.__getitem__, ids)) for ids in candidates]
+        best = max(scores)
+        return rng.choices(candidates, [math.exp(alpha * (score - best)) for score in scores])[0]
+
+    def restores(self, ids: list[int]) -> bool:
+        """Whether the text of the ids has these ids again; for BPE also by the merges that `sample` leaves out."""
+        text = self.decode(ids)
+        return ids == (self._by_symbols(text, NO_SKIPS) if self.kind == "bpe" else self.encode(text))
 
     def segmentations(self, text: str, n: int) -> list[list[int]]:
         """Up to n different segmentations, at most 512, `encode(text)` first.
@@ -166,20 +177,28 @@ class Subwords:
         known = {*self._symbols.values()}
         return [i for i in ids if i in known] == [self._symbols[symbol] for symbol in self._symbol.findall(text)]
 
-    def _by_symbols(self, text: str, dropout: float, rng: random.Random) -> list[int]:
+    def _by_symbols(self, text: str, skips: Skips) -> list[int]:
         """The ids of a text, which is first cut at its symbols."""
         normalized, ids, start = self._processor.normalize(text), [], 0
         for match in self._symbol.finditer(normalized) if self._symbols else ():
-            ids += [*self._plain(normalized[start : match.start()], dropout, rng), self._symbols[match[0]]]
+            ids += [*self._plain(normalized[start : match.start()], skips), self._symbols[match[0]]]
             start = match.end()
-        return [*ids, *self._plain(normalized[start:], dropout, rng)]
+        return [*ids, *self._plain(normalized[start:], skips)]
 
-    def _plain(self, text: str, dropout: float, rng: random.Random) -> list[int]:
+    def _plain(self, text: str, skips: Skips) -> list[int]:
         """The ids of a text that has ▁ for spaces and no symbols."""
         if self.kind == "unigram":
             return [i for piece in self._most_probable(text) for i in self._ids(piece)]
-        words = re.findall("▁[^▁]*|[^▁]+", text)
-        return [i for word in words for piece in self._merge(list(word), dropout, rng) for i in self._ids(piece)]
+        ids: list[int] = []
+        for word in WORD.findall(text):
+            plain, merges = self._merged(word)
+            ids += plain if skips.none_among(merges) else self._merge(word, skips)[0]
+        return ids
+
+    def _merge(self, word: str, skips: Skips = NO_SKIPS) -> tuple[list[int], int]:
+        """The ids of a word, and the number of merges that make its pieces."""
+        pieces = merge(word, self._ranks, skips)
+        return [i for piece in pieces for i in self._ids(piece)], len(word) - len(pieces)
 
     def _most_probable(self, text: str) -> list[str]:
         """The unigram model's best segmentation of a text by Viterbi's algorithm; unknown characters cost most."""
@@ -199,22 +218,16 @@ class Subwords:
             end = best[end][1]
         return pieces[::-1]
 
-    def _merge(self, symbols: list[str], dropout: float, rng: random.Random) -> list[str]:
-        """Join neighbours, the best pair first and the leftmost of equals, until no candidate is left."""
-        while True:
-            pairs = [symbols[i] + symbols[i + 1] for i in range(len(symbols) - 1)]
-            candidates = [(i, self._ranks[pair]) for i, pair in enumerate(pairs) if pair in self._ranks]
-            kept = [candidate for candidate in candidates if rng.random() >= dropout]
-            if not kept:
-                return symbols
-            best, _ = max(kept, key=lambda candidate: candidate[1])
-            symbols[best : best + 2] = [pairs[best]]
-
     def _ids(self, symbol: str) -> list[int]:
         """The id of a piece, or those of its bytes if it is a character without one."""
         if symbol in self._ranks:
             return [self._processor.piece_to_id(symbol)]
         return [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in symbol.encode("utf-8")]
+
+    @cached_property
+    def _scores(self) -> list[float]:
+        """The score of every piece by id: a logarithm of its probability in a unigram model."""
+        return [self._processor.get_score(i) for i in range(self.size)]
 
     @cached_property
     def _ranks(self) -> dict[str, float]:
@@ -223,7 +236,7 @@ class Subwords:
         marks = (processor.is_control, processor.is_unknown, processor.is_byte, processor.is_unused)
         symbols = {*self._symbols.values()}
         texts = [i for i in range(self.size) if i not in symbols and not any(mark(i) for mark in marks)]
-        return {processor.id_to_piece(i): processor.get_score(i) for i in texts}
+        return {processor.id_to_piece(i): self._scores[i] for i in texts}
 
 
 def _kind(processor: sentencepiece.SentencePieceProcessor, name: str, fix: str) -> str:

@@ -64,6 +64,14 @@ class VectorSide:
         """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")
 
+    def sample(self, text: str, alpha: float, seed: int) -> NoReturn:
+        """ValueError: vectors have no pieces."""
+        raise ValueError("this model reads vectors, which have no pieces")
+
+    def restores(self, ids: list[int]) -> NoReturn:
+        """ValueError: vectors have no pieces."""
+        raise ValueError("this model reads vectors, which have no pieces")
+
     def hash(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self.to_bytes()).hexdigest()

@@ -36,6 +36,12 @@ class Vocabulary(Protocol):
     def segmentations(self, text: str, n: int) -> list[list[int]]:
         """Up to n different segmentations of the text, `encode(text)` first, always the same ones."""
 
+    def sample(self, text: str, alpha: float, seed: int) -> list[int]:
+        """A random segmentation of the text, always the same for the same seed; alpha says how random."""
+
+    def restores(self, ids: list[int]) -> bool:
+        """Whether the ids, from `encode`, are those of the text that `decode` makes of them, which `sample` needs."""
+
     def hash(self) -> str:
         """SHA-256 in hexadecimal: equal vocabularies have equal hashes."""
 

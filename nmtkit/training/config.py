@@ -30,7 +30,7 @@ PRESET = "transformer-small"
 TABLES = ("model", "training", "tokenizer")
 OF_TRAINING = (
     *("updates", "batch_tokens", "accumulate", "learning_rate", "warmup", "label_smoothing", "validate_every"),
-    *("average", "ema", "patience", "precision", "compile", "freeze", "seed"),
+    *("average", "ema", "patience", "precision", "compile", "freeze", "subword_regularization", "seed"),
 )
 SHORT: Mapping[str, tuple[str, str]] = {
     "vocab_size": ("tokenizer", "vocab_size"),

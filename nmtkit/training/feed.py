@@ -1,4 +1,4 @@
-"""The batches of every update, in order and without end, loaded by a thread while the updates before are made."""
+"""The batches of every update, in order and without end, loaded by threads while the updates before are made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -64,6 +64,10 @@ class Work:
     own: Sequence[Loaded]
 
 
+Planned = tuple[Place, Sequence[Any], Sequence[tuple[int, Future[Any]]]]
+"""The place after an update, its batches, and the content of this process's batches by their numbers."""
+
+
 class Feed:
     """The work of one update after another; which work, depends on the task and the place alone.
 
@@ -77,7 +81,7 @@ class Feed:
     def __init__(self, task: Task, start: Place, accumulate: int, share: Share = WHOLE, pin: bool = False) -> None:
         self.task, self.start, self.accumulate, self.share, self.pin = task, start, accumulate, share, pin
         self._waited = 0.0
-        self._queue: queue.Queue[Work | Exception] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[Planned | Exception] = queue.Queue(AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="feed", daemon=True)
 
@@ -94,11 +98,13 @@ class Feed:
     def __iter__(self) -> Iterator[Work]:
         while True:
             started = time.perf_counter()
-            work = self._queue.get()
+            planned = self._queue.get()
+            if isinstance(planned, Exception):
+                raise planned
+            after, batches, pending = planned
+            own = [Loaded((number,), batches[number], content.result()) for number, content in pending]
             self._waited += time.perf_counter() - started
-            if isinstance(work, Exception):
-                raise work
-            yield work
+            yield Work(after, batches, own)
 
     def take_waited(self) -> float:
         """The seconds that updates have waited for their data since the last call."""
@@ -106,22 +112,25 @@ class Feed:
         return waited
 
     def _fill(self) -> None:
-        """What the thread does: load work, or the error that prevents it, until the feed is closed."""
+        """What the thread does: have work loaded until the feed is closed, or pass on what prevents it."""
+        loaders = ThreadPoolExecutor(self.task.at_once)
         try:
-            for work in self._works():
-                self._put(work)
+            for planned in self._plan(loaders):
+                self._put(planned)
                 if self._closed.is_set():
                     return
         except Exception as error:
             self._put(error)
+        finally:
+            loaders.shutdown(cancel_futures=self._closed.is_set())
 
-    def _put(self, work: Work | Exception) -> None:
+    def _put(self, planned: Planned | Exception) -> None:
         while not self._closed.is_set():
             with suppress(queue.Full):
-                self._queue.put(work, timeout=0.1)
+                self._queue.put(planned, timeout=0.1)
                 return
 
-    def _works(self) -> Iterator[Work]:
+    def _plan(self, loaders: ThreadPoolExecutor) -> Iterator[Planned]:
         accumulate, share = self.accumulate, self.share
         with ThreadPoolExecutor(1) as pool:  # orders the next window while this one is used
             places = self._windows()
@@ -132,12 +141,11 @@ class Feed:
                 ordered = pool.submit(self.task.batches, following.epoch, following.window)
                 for start in range(place.batch, len(batches), accumulate):
                     chosen = batches[start : start + accumulate]
-                    after = Place(place.epoch, place.window, start + len(chosen))
-                    own = [
-                        Loaded((number,), chosen[number], self.task.load(chosen[number], place.epoch, self.pin))
+                    pending = [
+                        (number, loaders.submit(self.task.load, chosen[number], place.epoch, self.pin))
                         for number in range(share.rank, len(chosen), share.size)
                     ]
-                    yield Work(after, chosen, own)
+                    yield Place(place.epoch, place.window, start + len(chosen)), chosen, pending
                 place, batches = following, ordered.result()
 
     def _windows(self) -> Iterator[Place]:

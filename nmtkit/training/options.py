@@ -24,6 +24,9 @@ class TrainingOptions:
         learning_rate: peak learning rate, reached after the warm-up.
         warmup: updates of linear growth; from there on it falls with the inverse square root (Vaswani 2017, 5.3).
         label_smoothing: share of the target spread evenly (Szegedy 2016).
+        subword_regularization: other segmentations are drawn in every epoch; 0: never. For BPE the probability that a
+            merge is skipped, usually 0.1 (Provilkov 2020); for unigram the exponent of P with which one of the 64 best
+            is drawn, usually 0.1 to 0.5 (Kudo 2018).
         clip_norm: gradients are scaled down to this norm; 0 leaves them (Pascanu 2013).
         adam_beta1: decay of Adam's first moment (Kingma and Ba 2015).
         adam_beta2: decay of its second moment.
@@ -53,6 +56,7 @@ class TrainingOptions:
     learning_rate: Annotated[float, Within(0, 1, above=True, usual=0.001)] = 0.001
     warmup: Annotated[int, UPDATES] = 1000
     label_smoothing: Annotated[float, SHARE] = 0.1
+    subword_regularization: Annotated[float, SHARE] = 0.0
     clip_norm: Annotated[float, Within(0, 1_000_000)] = 1.0
     adam_beta1: Annotated[float, SHARE] = 0.9
     adam_beta2: Annotated[float, SHARE] = 0.98

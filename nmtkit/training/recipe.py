@@ -38,6 +38,7 @@ from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
 from nmtkit.training.ranks import Ranks, joined
 from nmtkit.training.run import Run
+from nmtkit.training.segmentation import in_processes, make_sampler
 from nmtkit.training.task import Scores
 from nmtkit.training.translation import TranslationTask, validation_settings
 from nmtkit.words import counted
@@ -60,18 +61,20 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         tokenizer = plan.tokenizer or _make_tokenizer(plan, texts, ranks)
         ranks.in_turn(lambda: prepare_large(run.data, tokenizer, plan.limits(), run.store))
         corpus, dev = ranks.together(lambda: encode(texts, run.data, tokenizer, plan.limits(), run.store))
+        sampler = ranks.together(lambda: make_sampler(plan, tokenizer, corpus))
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
         plan = _with_batch_tokens(plan, model, ranks)
         if parent := plan.parent:
             ranks.from_first(lambda: parent.give(model, plan.model, tokenizer))
         training = plan.run.training
-        task = TranslationTask(corpus, dev, tokenizer, training)
         pairs = Pairs(len(corpus), len(dev.corpus))
         ranks.from_first(lambda: _make_folder(plan, tokenizer))
-        with files.locked(run.output) if ranks.first else nullcontext():
+        alone = files.locked(run.output) if ranks.first else nullcontext()
+        with alone, in_processes(sampler, plan) as samplers:
             options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
             keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)
+            task = TranslationTask(corpus, dev, tokenizer, training, samplers)
             trainer = Trainer(model, task, training, run.output, keep, run_hash, ranks)
             ranks.together(trainer.resume)
             ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))

@@ -22,7 +22,7 @@ class Size:
 
     Attributes:
         items: number of items, between which the batch can be split.
-        predicted: number of pieces that the loss is a sum over.
+        predicted: number of pieces that the loss is a sum over; `load` may change it.
         read: number of pieces that also go through the model.
     """
 
@@ -38,6 +38,10 @@ class Task(Protocol):
     def item(self) -> str:
         """The name of an item of a batch, in the singular."""
 
+    @property
+    def at_once(self) -> int:
+        """The number of batches that are loaded faster at the same time than one after another."""
+
     def windows(self, epoch: int) -> int:
         """The number of windows, at least one, that an epoch is cut into so that their batches fit into memory."""
 
@@ -45,7 +49,7 @@ class Task(Protocol):
         """All batches of a window in the order of their use, always the same for the same epoch and window."""
 
     def size(self, batch: Any) -> Size:
-        """The size of a batch; `predicted` is the count that `loss` returns."""
+        """The size of a batch, before it is loaded."""
 
     def halves(self, batch: Any) -> Sequence[Any]:
         """The batch in two halves, for a GPU that cannot hold it whole; a batch of one item stays as it is."""

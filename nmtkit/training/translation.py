@@ -14,6 +14,9 @@ from nmtkit.batches.corpus import Corpus
 from nmtkit.batches.order import window_batches, windows
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.interface import Model
+from nmtkit.ragged import Ragged
+from nmtkit.tokenizer.samplers import Samplers
+from nmtkit.tokenizer.sampling import SOURCE, TARGET, Sampler
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import Share
@@ -32,16 +35,25 @@ class TranslationTask:
         dev: the text to validate on.
         tokenizer: the tokenizer of both texts.
         options: options of training; used are batch size, seed, smoothing and the search of the validation.
+        sampler: draws the segmentations of every epoch; None: they stay the same.
     """
 
     corpus: Corpus
     dev: DevSet
     tokenizer: Tokenizer
     options: TrainingOptions
+    sampler: Sampler | Samplers | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.sampler is None) == (not self.options.subword_regularization)
 
     @property
     def item(self) -> str:
         return "pair"
+
+    @property
+    def at_once(self) -> int:
+        return 1 if self.sampler is None else self.sampler.at_once
 
     def windows(self, epoch: int) -> int:
         return windows(self.corpus)
@@ -58,8 +70,24 @@ class TranslationTask:
         return [batch[:middle], batch[middle:]] if middle else [batch]
 
     def load(self, batch: list[int], epoch: int, pin: bool = False) -> Batch:
-        pairs = make_batch(self.corpus, batch)
+        if self.sampler is None:
+            pairs = make_batch(self.corpus, batch)
+        else:
+            pairs = make_batch(self._drawn(self.sampler, batch, epoch), range(len(batch)))
         return pairs.pinned() if pin else pairs
+
+    def _drawn(self, sampler: Sampler | Samplers, batch: list[int], epoch: int) -> Corpus:
+        """The pairs of a batch with segmentations of this epoch; vectors have none."""
+        source, target = ([part[index] for index in batch] for part in (self.corpus.source, self.corpus.target))
+
+        def draw(side: int, sequences: list[Tensor]) -> Ragged:
+            return Ragged.of_ids(sampler.draw(side, epoch, batch, [ids.tolist() for ids in sequences]))
+
+        if (width := self.tokenizer.features) is None:
+            read = draw(SOURCE, source)
+        else:
+            read = Ragged.of_vectors([matrix.numpy() for matrix in source], width)
+        return Corpus(read, draw(TARGET, target), self.corpus.counts)
 
     def loss(self, model: Model, content: Batch) -> tuple[Tensor, int]:
         compute = _compiled() if self.options.compile and model.training else pairs_loss

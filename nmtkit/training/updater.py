@@ -68,9 +68,8 @@ class Updater:
     def update(self, work: Work, step: int) -> float:
         """Make update number `step`, or none if loss or gradient is not finite; returns the learning rate."""
         options, model = self.options, self.loss.model
-        pieces = sum(self.loss.task.size(batch).predicted for batch in work.batches)
         with tf32(options.tf32, model.device):
-            loss = self._gradients(work, pieces, step)
+            loss, pieces = self._gradients(work, step)
         limit = options.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit, foreach=True)
         self.failed = failed = ~(torch.isfinite(norm) & torch.isfinite(loss))
@@ -101,18 +100,27 @@ class Updater:
             )
         return Reading(loss, int(predicted), norm, updates - int(good))
 
-    def _gradients(self, work: Work, pieces: int, step: int) -> Tensor:
-        """The mean loss per piece of an update, whose gradient the parameters get; the same in all processes."""
-        loss = add_gradients(self.loss, work, pieces, (self.options.seed, step), self.scale.up)
+    def _gradients(self, work: Work, step: int) -> tuple[Tensor, int]:
+        """The mean loss per piece of an update, whose gradient the parameters get, and the number of pieces.
+
+        Both are the same in all processes. The number that the sizes of the batches promise, which all know before, may
+        differ from that of the pieces predicted, which all know after.
+        """
+        planned = sum(self.loss.task.size(batch).predicted for batch in work.batches)
+        loss, count = add_gradients(self.loss, work, planned, (self.options.seed, step), self.scale.up)
+        parameters = trained(self.loss.model)
         if self.ranks.several:
-            parameters = trained(self.loss.model)
-            used = torch.tensor([int(parameter.grad is not None) for parameter in parameters])
+            numbers = torch.tensor([count, *(int(parameter.grad is not None) for parameter in parameters)])
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            self.ranks.sum_([*gradients, loss, used])
-            for parameter, gradient, users in zip(parameters, gradients, used.tolist(), strict=True):
+            self.ranks.sum_([*gradients, loss, numbers])
+            count, *used = numbers.tolist()
+            for parameter, gradient, users in zip(parameters, gradients, used, strict=True):
                 parameter.grad = gradient if users else None
-        self.scale.down(trained(self.loss.model))
-        return loss
+        self.scale.down(parameters)
+        if count != planned:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            torch._foreach_mul_([*gradients, loss], planned / count)
+        return loss, count
 
 
 def make_optimizer(model: Model, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -134,25 +142,29 @@ def add_gradients(
     pieces: int,
     seed: tuple[int, int],
     scaled: Callable[[Tensor], Tensor] = lambda loss: loss,
-) -> Tensor:
-    """This process's share of the mean loss per piece, in nats, on the model's device; its gradient is added.
+) -> tuple[Tensor, int]:
+    """This process's share of the loss in nats, divided by `pieces`, and the number of pieces that it is a sum over.
+
+    The loss is on the model's device; its gradient is added.
 
     If the GPU runs out of memory, the batches are split in two and tried again from the start.
 
     Args:
-        pieces: number of pieces that the update predicts in all processes.
+        pieces: number of pieces that the update predicts in all processes, by the sizes of the batches.
         seed: seed of the run, and number of the update.
         scaled: multiplies a loss by the factor that its gradient is to have.
     """
     total = torch.zeros((), dtype=torch.float64, device=loss.model.device)
+    count = 0
     try:
         for part in work.own:
             seed_dropout(*seed, *part.number)
-            summed, _ = loss(part.content)
+            summed, predicted = loss(part.content)
+            count += predicted
             mean = summed / pieces
             scaled(mean).backward()
             total += mean.detach()
-        return total
+        return total, count
     except torch.OutOfMemoryError:
         sizes = [loss.task.size(part.batch).items for part in work.own]
         if max(sizes) == 1:

@@ -49,6 +49,7 @@ WHERE: dict[str, dict[str, str]] = {
                 *("--vocab-size", "--tokenizer-kind", "--separate-vocab", "--preset", "--dropout", "--seed"),
                 *("--updates", "--batch-tokens", "--learning-rate", "--warmup", "--label-smoothing"),
                 *("--validate-every", "--average", "--patience", "--accumulate", "--precision"),
+                "--subword-regularization",
             ],
             "test_every_flag_is_in_the_folder",
         ),

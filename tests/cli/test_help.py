@@ -45,6 +45,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("updates", "warmup", "validate_every", "average")},
         **{f"--{name.replace('_', '-')}": USUAL[name] for name in ("learning_rate", "label_smoothing", "batch_tokens")},
         **{f"--{name}": USUAL[name] for name in ("accumulate", "ema", "patience", "precision", "seed")},
+        "--subword-regularization": USUAL["subword_regularization"],
         "--vocab-size": TokenizerOptions().vocab_size,
         "--tokenizer-kind": TokenizerOptions().kind,
         "--joint-vocab": "--joint-vocab",

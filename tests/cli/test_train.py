@@ -42,6 +42,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     flags += ["--updates", 2, "--batch-tokens", 400, "--learning-rate", 0.002, "--warmup", 5, "--label-smoothing", 0.2]
     flags += ["--validate-every", 1, "--average", 3, "--patience", 4, "--seed", 9, "--device", "cpu"]
     flags += ["--accumulate", 2, "--precision", "float32"]
+    flags += ["--subword-regularization", 0.15]
     outcome = run_here("train", *files, *flags, "--quiet")
     assert (outcome.code, outcome.out, outcome.err) == (0, b"", "")
     found = facts(tmp_path / "run")
@@ -53,6 +54,7 @@ def test_every_flag_is_in_the_folder(data: Data, tmp_path: Path) -> None:
     assert found["tokenizer"]["made_by"] == made
     expected = {"updates": 2, "batch_tokens": 400, "learning_rate": 0.002, "warmup": 5, "label_smoothing": 0.2}
     expected |= {"validate_every": 1, "average": 3, "patience": 4, "seed": 9, "accumulate": 2, "precision": "float32"}
+    expected |= {"subword_regularization": 0.15}
     assert {key: found["training"][key] for key in expected} == expected
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     assert [line["step"] for line in history if "dev_bleu" in line] == [1, 2]
@@ -78,12 +80,12 @@ def test_a_line_says_what_is_wrong_with_the_text(data: Data, tmp_path: Path) -> 
 
 
 def test_compile_is_refused_where_it_does_not_pay(data: Data, tmp_path: Path) -> None:
-    command = ["train", *data.flags(tmp_path / "run"), "--vocab-size", 390, "--preset", "rnn-tiny", "--check"]
-    assert "compile = true: a recurrent model" in refused(run_here(*command, "--compile"))
+    files = ["--train", data.folder / "train", "--dev", data.folder / "dev", "-s", "fr", "-t", "en"]
+    command = ["train", *files, "--output", tmp_path / "run", "--vocab-size", 390, "--check"]
+    assert "compile = true: a recurrent model" in refused(run_here(*command, "--preset", "rnn-tiny", "--compile"))
     config = tmp_path / "fast.toml"
     config.write_text('preset = "rnn-tiny"\n[training]\ncompile = true\n', encoding="utf-8")
-    command = ["train", *data.flags(tmp_path / "run"), "--vocab-size", 390, "--config", config, "--check"]
-    assert "compile = true" in refused(run_here(*command)), "without the flag the file decides"
+    assert "compile = true" in refused(run_here(*command, "--config", config)), "without the flag the file decides"
 
 
 def test_auto_is_a_batch_size(data: Data, tmp_path: Path) -> None:

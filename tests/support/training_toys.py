@@ -308,7 +308,7 @@ def work(task: Task, *batches: Any, epoch: int = 0) -> Work:
 def add(loss: TaskLoss, *batches: Any, seed: int = 1, step: int = 1) -> float:
     """The mean loss of batches as one update, whose gradient is added to the parameters'."""
     pieces = sum(loss.task.size(batch).predicted for batch in batches)
-    return add_gradients(loss, work(loss.task, *batches), pieces, (seed, step)).item()
+    return add_gradients(loss, work(loss.task, *batches), pieces, (seed, step))[0].item()
 
 
 def only_line(error: BaseException, *parts: Any) -> bool:

@@ -33,6 +33,8 @@ def test_a_damaged_file_is_refused_in_one_line(content: str, tmp_path: Path) -> 
 
 def test_it_has_no_pieces() -> None:
     side = VectorSide(3)
-    for ask in (lambda: side.encode("a"), lambda: side.decode([1]), lambda: side.pieces([1]), lambda: side.ids_of("a")):
+    asks = [lambda: side.encode("a"), lambda: side.decode([1]), lambda: side.pieces([1]), lambda: side.ids_of("a")]
+    asks += [lambda: side.segmentations("a", 2), lambda: side.sample("a", 0.1, 1), lambda: side.restores([1])]
+    for ask in asks:
         with pytest.raises(ValueError, match="this model reads vectors"):
             ask()

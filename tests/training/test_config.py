@@ -79,6 +79,7 @@ def test_every_short_key_has_its_home(key: str) -> None:
     values: dict[str, Any] = {"tokenizer_kind": "bpe", "joint_vocab": False, "learning_rate": 0.5, "dropout": 0.5}
     values |= {"label_smoothing": 0.5, "symbols": ["<x>"], "precision": "float16", "ema": 0.5, "freeze": ["encoder.*"]}
     values |= {"compile": True}
+    values |= {"label_smoothing": 0.5, "subword_regularization": 0.5, "symbols": ["<x>"]}
     value = values.get(key, 17)
     short, long = load_values({key: value}), load_values({table: {name: value}})
     assert short == long != load_values({})

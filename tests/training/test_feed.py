@@ -22,6 +22,7 @@ class Numbers:
     fails: int | None = None
     seconds: float = 0.0
     item: str = "number"
+    at_once: int = 1
 
     def windows(self, epoch: int) -> int:
         return 2
@@ -88,6 +89,39 @@ def test_an_error_of_the_thread_arrives_where_its_update_would_be() -> None:
         assert [list(next(found).batches) for _ in range(2)] == [[0, 1], [2]]
         with pytest.raises(ValueError, match="11 cannot be read"):
             next(found)
+
+
+@dataclass
+class Together(Numbers):
+    """Three loads wait for each other; the first of them takes longest."""
+
+    at_once: int = 3
+    barrier: threading.Barrier = field(default_factory=lambda: threading.Barrier(3, timeout=10))
+
+    def load(self, batch: int, epoch: int, pin: bool = False) -> str:
+        if self.barrier.wait() and batch % 10 == 0:
+            time.sleep(0.02)
+        return super().load(batch, epoch, pin)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_batches_of_several_updates_are_loaded_at_once_and_come_in_order(accumulate: int) -> None:
+    with feed(Numbers(), accumulate=accumulate) as works:
+        expected = [works for works, _ in zip(works, range(12), strict=False)]
+    with feed(Together(), accumulate=accumulate) as works:
+        found = [works for works, _ in zip(works, range(12), strict=False)]
+        works.task.barrier.abort()  # or those that are loaded ahead would wait for others
+    assert found == expected
+    assert all(part.content == str(part.batch) for work in found for part in work.own)
+
+
+def test_a_feed_is_closed_while_batches_are_loaded() -> None:
+    before, task = threads(), Numbers(seconds=0.3, at_once=2)
+    started = time.perf_counter()
+    with feed(task, accumulate=3):
+        time.sleep(0.1)
+    assert time.perf_counter() - started < 2 and threads() == before
+    assert len(task.loaded) == 2, "those that had begun"
 
 
 def test_a_closed_feed_leaves_no_thread_behind() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,7 @@ def test_a_single_pair_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyP
 class Told(TranslationTask):
     """The pairs, with scores that somebody else says; the facts are the weights."""
 
-    say: Callable[[dict[str, Tensor]], dict[str, float]]
+    say: Callable[[dict[str, Tensor]], dict[str, float]] = field(kw_only=True)
 
     def validate(self, made: Model, share: Share) -> Any:
         assert not made.training
@@ -231,7 +231,7 @@ class Watch:
         few: dict[str, Any] = {"updates": 6, "batch_tokens": 40, "warmup": 2, "average": 1, "snapshot_every": 100}
         self.options = TrainingOptions(**{**few, "validate_every": 1, "log_every": 1000, **options})
         self.model = made or model(seed=3)
-        told = Told(pairs, DevSet([], [], pairs), tokenizer(), self.options, self.say)
+        told = Told(pairs, DevSet([], [], pairs), tokenizer(), self.options, say=self.say)
         self.trainer = Trainer(self.model, told, self.options, folder, self.keep)
         step = self.trainer.optimizer.step
 

@@ -16,7 +16,7 @@ AT_LEAST_ONE = [
     "average", "valid_beam", "save_every", "log_every",
 ]  # fmt: skip
 AT_LEAST_ZERO = ["batch_tokens", "clip_norm", "weight_decay", "patience", "seed", "valid_length_alpha"]
-BELOW_ONE = ["label_smoothing", "adam_beta1", "adam_beta2"]
+BELOW_ONE = ["label_smoothing", "subword_regularization", "adam_beta1", "adam_beta2"]
 NUMBERS = ["learning_rate", "clip_norm", "weight_decay", "valid_length_alpha", *BELOW_ONE]
 
 

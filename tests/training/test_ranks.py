@@ -19,6 +19,7 @@ from support.ranks_toys import kill, together, torchrun, workers
 from support.training_toys import FAMILIES, corpus, fingerprints, model, only_line, tokenizer, write_data
 from torch import Tensor
 
+from nmtkit.tokenizer.sampling import Sampler
 from nmtkit.training.feed import Feed, Place
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
@@ -100,16 +101,19 @@ class InWindows(TranslationTask):
 
 
 def task(options: TrainingOptions) -> TranslationTask:
-    return InWindows(PAIRS, DevSet([], [], PAIRS), tokenizer(), options)
+    alpha = options.subword_regularization
+    sampler = Sampler(tokenizer(), alpha, options.seed, (99, 99)) if alpha else None
+    return InWindows(PAIRS, DevSet([], [], PAIRS), tokenizer(), options, sampler)
 
 
-def first_gradient(ranks: Ranks, family: str, dropout: float) -> tuple[dict[str, Tensor], float]:
+def first_gradient(ranks: Ranks, family: str, dropout: float, alpha: float = 0.0) -> tuple[dict[str, Tensor], float]:
+    options = replace(OPTIONS, subword_regularization=alpha)
     made = model(replace(FAMILIES[family], dropout=dropout), seed=2, shake=0.2).double().train()
-    trainer = Trainer(made, task(OPTIONS), OPTIONS, Path(), lambda *_: None, "", ranks)
+    trainer = Trainer(made, task(options), options, Path(), lambda *_: None, "", ranks)
     with Feed(trainer.task, Place(), OPTIONS.accumulate, ranks.share) as feed:
         work = next(iter(feed))
-    pieces = sum(trainer.task.size(batch).predicted for batch in work.batches)
-    loss = trainer.updater._gradients(work, pieces, 1)
+    loss, pieces = trainer.updater._gradients(work, 1)
+    assert (pieces > sum(trainer.task.size(batch).predicted for batch in work.batches)) == (alpha > 0)
     return {name: parameter.grad for name, parameter in made.named_parameters()}, loss.item()  # type: ignore[misc]
 
 
@@ -131,6 +135,7 @@ def everything(ranks: Ranks, folder: str) -> dict[str, Any]:
     return {
         "exchange": exchange(ranks),
         **{family: first_gradient(ranks, family, 0.3) for family in FAMILIES},
+        "drawn": first_gradient(ranks, "transformer", 0.3, alpha=0.3),
         **{precision: losses(ranks, folder, precision) for precision in ("float32", "float64")},
     }
 
@@ -141,7 +146,7 @@ def test_processes_do_together_what_one_does(tmp_path: Path) -> None:
     for size in (2, 3):
         results = together(size, everything, str(tmp_path))
         they_add_agree_and_fail_as_one([result["exchange"] for result in results])
-        for family in FAMILIES:
+        for family in (*FAMILIES, "drawn"):
             they_have_its_gradient([result[family] for result in results], *alone[family])
         they_have_its_losses(results, alone)
 

@@ -213,6 +213,23 @@ def test_ctrl_c_saves_the_state_and_the_run_goes_on(uninterrupted: Run, training
     assert_equal(run, uninterrupted)
 
 
+def test_segmentations_that_are_drawn_are_those_of_an_uninterrupted_run(trainings: Trainings, tmp_path: Path) -> None:
+    def run(output: str, **more: Any) -> Run:
+        return eventful(tmp_path, output, **{"subword_regularization": 0.2, "updates": 40, "patience": 0, **more})
+
+    assert trainings(run("whole"))[0] == trainings(run("plain", subword_regularization=0.0))[0] == 0
+    kills = (("before update", 9, signal.SIGKILL), ("recorded", 2, signal.SIGKILL), ("after update", 5, signal.SIGINT))
+    for moment, number, sign in kills:
+        assert trainings(run("whole again"), moment, number, sign)[0] in (KILLED, INTERRUPTED)
+    assert trainings(run("whole again"))[0] == 0
+    assert_equal(run("whole again"), run("whole"))
+    whole, plain = (facts_of(run(output)) for output in ("whole", "plain"))
+    assert [line["step"] for line in whole] == [line["step"] for line in plain]
+    assert all(
+        one["train_loss"] != two["train_loss"] for one, two in zip(whole, plain, strict=True) if "train_loss" in one
+    )
+
+
 def run_step(run: Run) -> int:
     """The step of the saved state."""
     return RunState(run.output / "training").step()

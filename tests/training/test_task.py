@@ -26,6 +26,7 @@ class Line:
     """A batch is a tensor of indices; the loss is the squared error."""
 
     seed: int = 1
+    at_once: int = 1
 
     @property
     def item(self) -> str:

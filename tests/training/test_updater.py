@@ -9,6 +9,8 @@ import pytest
 import torch
 from support.training_toys import TRANSFORMER, add, corpus, model, tokenizer, work
 
+from nmtkit.specials import BOS
+from nmtkit.tokenizer.sampling import Sampler
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import ALONE
 from nmtkit.training.task import TaskLoss
@@ -21,7 +23,10 @@ PAIRS = corpus(12)
 
 def loss(dropout: float = 0.5, **options: Any) -> TaskLoss:
     made = model(replace(TRANSFORMER, dropout=dropout), shake=0.3).double().train()
-    return TaskLoss(made, TranslationTask(PAIRS, DevSet([], [], PAIRS), tokenizer(), TrainingOptions(**options)))
+    chosen = TrainingOptions(**options)
+    alpha = chosen.subword_regularization
+    sampler = Sampler(tokenizer(), alpha, chosen.seed, (99, 99)) if alpha else None
+    return TaskLoss(made, TranslationTask(PAIRS, DevSet([], [], PAIRS), tokenizer(), chosen, sampler))
 
 
 def test_dropout_depends_on_seed_update_and_place_and_on_nothing_else() -> None:
@@ -42,6 +47,59 @@ def test_seeds_do_not_repeat() -> None:
                 seed_dropout(seed, step, number)
                 drawn.add(torch.randint(2**60, ()).item())
     assert len(drawn) == 2 * 40 * 4
+
+
+def drawing() -> TaskLoss:
+    """With segmentations drawn in every epoch."""
+    return loss(dropout=0.0, subword_regularization=0.3, seed=3, label_smoothing=0.2)
+
+
+def test_loss_and_gradient_are_means_over_the_pieces_that_were_drawn() -> None:
+    made, batches = drawing(), ([0, 1, 4], [2], [3, 5, 7])
+    task: Any = made.task
+    updater = Updater(made, task.options, ALONE)
+    mean, pieces = updater._gradients(work(task, *batches, epoch=2), 1)
+    slopes = {name: parameter.grad.clone() for name, parameter in made.model.named_parameters()}
+
+    drawn = [
+        task.sampler.draw(side, 2, range(12), [part[index].tolist() for index in range(12)])
+        for side, part in enumerate((PAIRS.source, PAIRS.target))
+    ]
+    count, total = 0, torch.zeros((), dtype=torch.float64)
+    made.zero_grad()
+    for index in [index for batch in batches for index in batch]:
+        source, target = (torch.tensor([side[index]]) for side in drawn)
+        memory = made.model.encode(source, torch.ones_like(source, dtype=torch.bool))
+        shifted = torch.cat((torch.tensor([[BOS]]), target[:, :-1]), dim=1)
+        total = total + made.model.decode(memory, shifted).loss(target, 0.2)
+        count += target.numel()
+    (total / count).backward()
+    planned = sum(len(PAIRS.target[index]) for batch in batches for index in batch)
+    assert pieces == count > planned
+    assert float(mean) == pytest.approx(float(total.detach()) / count, abs=1e-12)
+    for name, parameter in made.model.named_parameters():
+        torch.testing.assert_close(slopes[name], parameter.grad, atol=1e-12, rtol=0)
+
+
+def test_what_is_read_counts_the_pieces_that_were_drawn() -> None:
+    made = drawing()
+    updater = Updater(made, made.task.options, ALONE)  # type: ignore[attr-defined]
+    works = [work(made.task, [0, 1, 2, 3]), work(made.task, [4, 5])]
+    expected = sum(part.content.predicted for each in works for part in each.own)
+    for step, each in enumerate(works, start=1):
+        updater.update(each, step)
+    assert updater.read(2, 2).predicted == expected
+
+
+def test_planned_counts_that_hold_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = loss(dropout=0.0)
+    value = add(made, [0, 1], [2, 3], seed=1, step=4)
+    slopes = [parameter.grad.clone() for parameter in made.parameters()]  # type: ignore[union-attr]
+    made.zero_grad()
+    monkeypatch.setattr(torch, "_foreach_mul_", None)
+    mean, pieces = Updater(made, made.task.options, ALONE)._gradients(work(made.task, [0, 1], [2, 3]), 4)  # type: ignore[attr-defined]
+    assert float(mean) == value and pieces == made.task.size([0, 1, 2, 3]).predicted
+    assert all(torch.equal(one, two.grad) for one, two in zip(slopes, made.parameters(), strict=True))  # type: ignore[arg-type]
 
 
 def test_halves_of_a_batch_have_masks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
