@@ -9,7 +9,7 @@ DEMO ?= runs/demo
 MULTI30K ?= ../shared/multi30k
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench multi30k
+.PHONY: help demo test test-slow check format bench bench-gpu bench-corpora multi30k
 
 help: ## show this
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 18
@@ -40,10 +40,18 @@ format: $(READY) ## format the code
 	$(BIN)/ruff format .
 
 bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/multi30k the searches, too
-	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py
+	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --presets transformer-tiny,rnn-small
+	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --presets transformer-tiny,transformer-base --precisions float32,bfloat16 --updates 10
+	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/ranks.py
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/loops.py
 	KINETO_LOG_LEVEL=6 $(BIN)/python tests/benchmarks/layers.py 2> /dev/null
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/search.py --folder $(FOLDER) --source $(MULTI30K)/val.en --reference $(MULTI30K)/val.de
+
+bench-gpu: $(READY) ## measure training on a GPU: Transformer-big, precisions and batch sizes, and a profile
+	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --device cuda --presets transformer-base,transformer-big --precisions float32,bfloat16 --batch-tokens 4096,16384,65536 --profile
+
+bench-corpora: $(READY) ## measure memory and time of corpora of 0.2 to 20 million pairs (minutes, 5 GB of disk)
+	$(BIN)/python tests/benchmarks/corpora.py --pairs 200000 1000000 5000000 20000000
 
 multi30k: $(READY) ## train and evaluate the Multi30k recipe (MULTI30K=folder with train, val and test_2016_flickr)
 	$(BIN)/nmtkit train --config multi30k-tiny --train $(MULTI30K)/train --dev $(MULTI30K)/val --output runs/multi30k

@@ -1,5 +1,6 @@
 """Time and memory of large corpora: to prepare one, to begin an epoch of it, and to make batches.
 
+    make bench-corpora
     python tests/benchmarks/corpora.py --pairs 200000 1000000 --workers 1
 
 Pairs of Zipf-distributed words are generated into --folder and deleted afterwards. Each size is prepared and then
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,7 +32,7 @@ from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
 
-WORDS, CHUNK, BATCHES = 50_000, 100_000, 200
+WORDS, CHUNK, BATCHES, UPDATES = 50_000, 100_000, 200, 25
 
 
 def generate(folder: Path, pairs: int) -> tuple[Path, Path]:
@@ -86,6 +88,54 @@ def measure(folder: Path, tokens: int) -> dict[str, float]:
     }
 
 
+def own_memory_of(process: int) -> float:
+    """As `own_memory`, of another process; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text().split("\n")
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status if line.startswith("RssAnon:")), 0.0)
+
+
+def train(folder: Path, dev: list[list[str]]) -> dict[str, float]:
+    """Train on a prepared corpus as a user does: time to the first update, memory until the last, and speed."""
+    for lines, ending in zip(dev, ("xx", "yy"), strict=True):
+        (folder / f"dev.{ending}").write_text("".join(f"{line}\n" for line in lines[:50]))
+    config = folder / "bench.toml"
+    config.write_text(f'preset = "transformer-tiny"\n[training]\nupdates = {UPDATES}\nlog_every = 1\nvalid_beam = 1\n')
+    output, history = folder / "run", folder / "run" / "history.jsonl"
+    words = [
+        "--config",
+        str(config),
+        "--train",
+        str(folder / "ids"),
+        "--dev",
+        str(folder / "dev"),
+        "-s",
+        "xx",
+        "-t",
+        "yy",
+    ]
+    command = [sys.executable, "-m", "nmtkit", "train", *words, "--output", str(output), "--threads", "1", "--quiet"]
+    started, first, peak = time.perf_counter(), 0.0, 0.0
+    process = subprocess.Popen(command)
+    while process.poll() is None:
+        peak = max(peak, own_memory_of(process.pid))
+        if not first and history.exists() and history.stat().st_size:
+            first = time.perf_counter() - started
+        time.sleep(0.01)
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    speeds = [line["tokens_per_second"] for line in lines if "tokens_per_second" in line][5:]
+    waiting = [line["waiting"] for line in lines if "waiting" in line][5:]
+    shutil.rmtree(output)
+    return {
+        "train: first update after (s)": first,
+        "train: RssAnon peak (MB)": peak,
+        "train: pieces a second (median)": statistics.median(speeds),
+        "train: share of time without data (%)": 100 * statistics.mean(waiting),
+    }
+
+
 def run(folder: Path, pairs: int, workers: int, tokens: int) -> None:
     paths = generate(folder, pairs)
     size = sum(path.stat().st_size for path in paths) / 1e6
@@ -99,10 +149,12 @@ def run(folder: Path, pairs: int, workers: int, tokens: int) -> None:
     seconds = time.perf_counter() - started
     words = [sys.executable, __file__, "--measure", str(folder / "ids"), "--tokens", str(tokens)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
+    with paths[0].open() as source, paths[1].open() as target:
+        dev = [[next(text).rstrip("\n") for _ in range(50)] for text in (source, target)]
     facts = {"text (MB)": size, "ids (MB)": size_of(folder / "ids") / 1e6, "prepared in (s)": seconds}
     facts |= {"RssAnon of the preparing process (MB)": own_memory(), "pairs a second": pairs / seconds}
     print(f"{pairs:,} pairs, {workers} workers")
-    for name, value in {**facts, **json.loads(done.stdout)}.items():
+    for name, value in {**facts, **json.loads(done.stdout), **train(folder, dev)}.items():
         print(f"  {name:40} {value:12,.2f}")
     shutil.rmtree(folder / "ids")
     for path in paths:

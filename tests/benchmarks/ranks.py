@@ -1,6 +1,6 @@
 """Several processes against one, the exchange of gradients, and the thread that loads batches ahead.
 
-    make bench-ranks                             # Multi30k where MULTI30K names its folder, else the embedded corpus
+    make bench                                   # Multi30k where MULTI30K names its folder, else the embedded corpus
 
 Prints tokens/s of one process with all threads and of two with half of them each, for the same updates; then the same
 two processes with PyTorch's DistributedDataParallel (which sends gradients while the backward pass goes on) in place

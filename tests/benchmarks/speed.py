@@ -1,11 +1,13 @@
-"""Training speed, as ratio to the processor's fp32 matrix peak measured in the same run.
+"""Training speed, as ratio to the peak of matrix products measured in the same run.
 
     make bench                                   # Multi30k where MULTI30K names its folder, else the embedded corpus
-    python tests/benchmarks/speed.py --updates 40 --presets transformer-tiny
+    make bench-gpu                               # Transformer-big on a GPU: precisions, batch sizes, a profile
+    python tests/benchmarks/speed.py --updates 40 --presets transformer-tiny --precisions float32,bfloat16
 
 Utilisation = (6·P_enc·source pieces + 6·P_dec·target pieces) a second ÷ peak, padding not counted; P_enc and P_dec are
 the weights that a source or target piece passes through: matrices, the output projection among them, embedding look-ups
-not. Cross-attention keys and values belong to the source.
+not. Cross-attention keys and values belong to the source. The peak is that of float32 products, which bfloat16 can
+exceed; on a GPU it is that of the precision of the training.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import argparse
 import os
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from nmtkit.batches.batch import epoch_batches
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.files import read_parallel
 from nmtkit.memory import keep_freed_memory
@@ -39,25 +41,35 @@ OF_THE_SOURCE = ("encoder.", "decoder.attention.score.key.", "decoder.attention.
 
 
 class Peak:
-    """Floating-point operations a second of 2048³ fp32 matrix products: sustained, and the best single one."""
+    """Floating-point operations a second of square matrix products: sustained, and the best single one."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device, precision: str) -> None:
+        self.device, self.size = device, 2048 if device.type == "cpu" else 8192
+        self.dtype = torch.float32 if device.type == "cpu" else getattr(torch, precision)
         self.seconds: list[float] = []
 
     def measure(self, seconds: float = 1.5) -> None:
         """Multiply for so long; called before and after what is compared, since a processor's clock drifts."""
-        left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
+        left, right = (torch.randn(self.size, self.size, device=self.device, dtype=self.dtype) for _ in range(2))
         left @ right
+        finish(self.device)
         end = time.perf_counter() + seconds
         while (started := time.perf_counter()) < end:
             left @ right
+            finish(self.device)
             self.seconds.append(time.perf_counter() - started)
 
     def sustained(self) -> float:
-        return 2 * 2048**3 * len(self.seconds) / sum(self.seconds)
+        return 2 * self.size**3 * len(self.seconds) / sum(self.seconds)
 
     def best(self) -> float:
-        return 2 * 2048**3 / min(self.seconds)
+        return 2 * self.size**3 / min(self.seconds)
+
+
+def finish(device: torch.device) -> None:
+    """Wait until the device has done all that it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def weights_passed(model: nn.Module) -> tuple[int, int]:
@@ -89,7 +101,9 @@ def load(folder: Path | None) -> tuple[Corpus, Tokenizer, str]:
     return load_corpus(*texts, tokenizer, 256, 256), tokenizer, "data/jane"
 
 
-def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: int) -> None:
+def measure_training(
+    corpus: Corpus, tokenizer: Tokenizer, name: str, options: TrainingOptions, device: torch.device
+) -> None:
     """Print one line: speed of whole updates, optimiser and batching included, once the memory has been allocated.
 
     The same batches go through twice and the second time counts: the first pays for the growth of the heap, as the
@@ -97,31 +111,53 @@ def measure_training(name: str, corpus: Corpus, tokenizer: Tokenizer, updates: i
     """
     torch.manual_seed(1)
     size = tokenizer.source.size
-    model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train()
-    task = TranslationTask(corpus, DevSet([], [], corpus), tokenizer, TrainingOptions())
-    updater = Updater(TaskLoss(model, task), TrainingOptions(), ALONE)
-    batches = epoch_batches(corpus, 4096, seed=1, epoch=0)[:updates]
-    source = sum(corpus.source.lengths[index] for indices in batches for index in indices)
-    target = sum(corpus.target.lengths[index] for indices in batches for index in indices)
-    peak = Peak()
+    model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train().to(device)
+    task = TranslationTask(corpus, DevSet([], [], corpus), tokenizer, options)
+    updater = Updater(TaskLoss(model, task, options.precision), options, ALONE)
+    peak = Peak(device, options.precision)
     for _ in range(2):
         peak.measure()
+        source = target = 0
         started = time.perf_counter()
-        with Feed(task, Place(), accumulate=1) as feed:
-            for step, work in zip(range(1, updates + 1), feed, strict=False):
+        with Feed(task, Place(), accumulate=1, pin=device.type == "cuda") as feed:
+            for step, work in zip(range(1, options.updates + 1), feed, strict=False):
                 updater.update(work, step)
-    seconds = time.perf_counter() - started
+                sizes = [task.size(batch) for batch in work.batches]
+                source, target = source + sum(s.read for s in sizes), target + sum(s.predicted for s in sizes)
+            finish(device)
+            seconds = time.perf_counter() - started
+            waited = feed.take_waited()
     peak.measure()
     p_enc, p_dec = weights_passed(model)
     used = 6 * (p_enc * source + p_dec * target) / seconds
     print(
-        f"train {name}: {parameters(model):,} parameters, "
+        f"train {name}, {options.precision}, batches of {options.batch_tokens}: {parameters(model):,} parameters, "
         f"{(source + target) / seconds:,.0f} source+target pieces/s, "
-        f"{target / seconds:,.0f} target pieces/s, "
+        f"{target / seconds:,.0f} target pieces/s, {100 * waited / seconds:.1f} % without data, "
         f"{used / 1e9:.0f} GFLOP/s = {100 * used / peak.sustained():.1f} % of the sustained peak of "
         f"{peak.sustained() / 1e9:.0f} ({100 * used / peak.best():.1f} % of the best single product, "
         f"{peak.best() / 1e9:.0f})"
     )
+
+
+def profile(corpus: Corpus, tokenizer: Tokenizer, name: str, options: TrainingOptions, device: torch.device) -> None:
+    """Print where the time of ten updates goes."""
+    size = tokenizer.source.size
+    model = build(replace(preset(name), tie_source=True), source_size=size, target_size=size).train().to(device)
+    task = TranslationTask(corpus, DevSet([], [], corpus), tokenizer, options)
+    updater = Updater(TaskLoss(model, task, options.precision), options, ALONE)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    activities += [torch.profiler.ProfilerActivity.CUDA] if device.type == "cuda" else []
+    with Feed(task, Place(), accumulate=1, pin=device.type == "cuda") as feed:
+        works = [work for work, _ in zip(feed, range(15), strict=False)]
+    for step, work in enumerate(works[:5], start=1):
+        updater.update(work, step)
+    with torch.profiler.profile(activities=activities) as profiler:
+        for step, work in enumerate(works[5:], start=6):
+            updater.update(work, step)
+        finish(device)
+    key = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    print(profiler.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60))
 
 
 def main() -> None:
@@ -129,13 +165,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default="transformer-tiny,rnn-small")
     parser.add_argument("--updates", type=int, default=40)
+    parser.add_argument("--precisions", default="float32")
+    parser.add_argument("--batch-tokens", default="4096")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--profile", action="store_true", help="print a profile of the last of each")
     arguments = parser.parse_args()
     keep_freed_memory()
     multi30k = os.environ.get("MULTI30K")
     corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
-    print(f"{title}, torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
-    for name in arguments.presets.split(","):
-        measure_training(name, corpus, tokenizer, arguments.updates)
+    device = torch.device(arguments.device)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"{title}, torch {torch.__version__}, {where}, {time.strftime('%Y-%m-%d')}")
+    for name, precision, tokens in product(
+        arguments.presets.split(","), arguments.precisions.split(","), map(int, arguments.batch_tokens.split(","))
+    ):
+        options = TrainingOptions(updates=arguments.updates, batch_tokens=tokens, precision=precision)
+        measure_training(corpus, tokenizer, name, options, device)
+    if arguments.profile:
+        profile(corpus, tokenizer, name, options, device)
 
 
 if __name__ == "__main__":
