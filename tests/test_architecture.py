@@ -26,6 +26,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "encoding",
             "files",
             "packed",
+            "workers",
             "settings",
             "memory",
             "devices",

@@ -21,12 +21,13 @@ from nmtkit.batches.appending import Columns
 from nmtkit.batches.encoding import Counts
 from nmtkit.batches.hashes import duplicates
 from nmtkit.batches.shards import COLUMNS, FACTS, NAMES, Facts, TextFacts, dtypes, prepared, read_facts, write_facts
-from nmtkit.batches.workers import Block, InvalidBlockError, LostProcessError, Work, Workers
+from nmtkit.batches.workers import Block, InvalidBlockError, Work, Workers
 from nmtkit.console import Progress, note
 from nmtkit.files import STANDARD
 from nmtkit.packed import ENDINGS
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
 from nmtkit.words import counted
+from nmtkit.workers import LostWorkerError
 
 SECONDS = 10.0
 """Seconds between two lines of progress if there is no terminal."""
@@ -136,7 +137,7 @@ def _working_in(folder: Path) -> Iterator[None]:
     with files.locked(folder, "preparation"):
         try:
             yield
-        except LostProcessError:
+        except LostWorkerError:
             raise
         except ValueError:
             for name in NAMES:

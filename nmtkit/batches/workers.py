@@ -1,26 +1,18 @@
-"""Encodes blocks of lines in processes of their own: python -m nmtkit.batches.workers.
-
-A process reads pickled blocks from its standard input and answers each on its standard output. It ends when its input
-ends, so none outlives the process that started it.
-"""
+"""Encodes blocks of lines in several processes."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Self
 
 from nmtkit.batches.encoding import Encoded, encode_pairs
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.workers import Worker
 
 AHEAD = 2
 """Blocks that a process has at a time: one that it works on, and the next."""
@@ -50,10 +42,6 @@ class InvalidBlockError(ValueError):
         self.block = block
 
 
-class LostProcessError(ValueError):
-    """A process has ended before its work was done."""
-
-
 @dataclass(frozen=True)
 class Work:
     """How pairs are encoded.
@@ -77,10 +65,11 @@ class Workers:
 
     def __init__(self, work: Work, tokenizer: Tokenizer, processes: int) -> None:
         self._work, self._tokenizer = work, tokenizer
-        self._processes: list[_Process] = []
+        self._processes: list[Worker] = []
+        fix = "run the same command again, with fewer --workers if it happens again"
         try:
             for _ in range(processes if processes > 1 else 0):
-                self._processes.append(_Process(work))
+                self._processes.append(Worker("encodes text", fix, _encoder, work))
         except BaseException:
             self._stop()
             raise
@@ -98,7 +87,7 @@ class Workers:
 
         Raises:
             InvalidBlockError: if a line is not UTF-8.
-            LostProcessError: if a process has ended.
+            LostWorkerError: if a process has ended.
         """
         waiting: deque[tuple[Block, Callable[[], Encoded]]] = deque()
         most = max(1, AHEAD * len(self._processes))
@@ -122,59 +111,6 @@ class Workers:
             process.stop()
 
 
-class _Process:
-    """A process that encodes blocks."""
-
-    def __init__(self, work: Work) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        words = (work.folder, work.max_source, work.max_target)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nmtkit.batches.workers", *map(str, words)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # a Ctrl-C in the terminal is for the process that started this one
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._input: IO[bytes] = self._process.stdin
-        self._output: IO[bytes] = self._process.stdout
-
-    def send(self, block: Block) -> None:
-        try:
-            pickle.dump(block, self._input)
-            self._input.flush()
-        except OSError:
-            raise self._ended() from None
-
-    def receive(self) -> Encoded:
-        try:
-            answer = pickle.load(self._output)
-        except (EOFError, pickle.UnpicklingError):
-            raise self._ended() from None
-        if isinstance(answer, Exception):
-            raise answer
-        encoded: Encoded = answer
-        return encoded
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._input, self._output):
-            try:
-                stream.close()
-            except OSError:  # what it could not be sent any more
-                continue
-
-    def _ended(self) -> LostProcessError:
-        code = self._process.wait()
-        reason = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return LostProcessError(
-            f"a process that encodes text {reason}, perhaps for lack of memory: run the same command again, with fewer "
-            "--workers if it happens again"
-        )
-
-
 def _received(block: Block, result: Callable[[], Encoded]) -> tuple[Block, Encoded]:
     try:
         return block, result()
@@ -182,33 +118,6 @@ def _received(block: Block, result: Callable[[], Encoded]) -> tuple[Block, Encod
         raise InvalidBlockError(block) from None
 
 
-def main(folder: str, max_source: str, max_target: str) -> None:
-    """Answer blocks until the input ends."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing else gets between the answers
-    work, blocks = Work(Path(folder), int(max_source), int(max_target)), SimpleQueue[Any]()
-    tokenizer = Tokenizer.load(folder)
-
-    def read() -> None:
-        try:
-            while True:
-                blocks.put(pickle.load(sys.stdin.buffer))
-        except (EOFError, pickle.UnpicklingError):
-            blocks.put(None)
-
-    threading.Thread(target=read, daemon=True).start()  # so that the sender never waits for an answer to be taken
-    while (block := blocks.get()) is not None:
-        answer: Encoded | Exception
-        try:
-            answer = work.encode(block, tokenizer)
-        except (ValueError, MemoryError, RuntimeError) as error:
-            answer = error
-        try:
-            pickle.dump(answer, output)
-            output.flush()
-        except BrokenPipeError:
-            os._exit(1)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _encoder(work: Work) -> Callable[[Block], Encoded]:
+    """What a process does with each block."""
+    return partial(work.encode, tokenizer=Tokenizer.load(work.folder))

@@ -26,6 +26,7 @@ from nmtkit.batches.preparation import Job, prepare
 from nmtkit.batches.shards import COLUMNS, FACTS, JOURNAL, read_facts, verify
 from nmtkit.files import sha256
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.workers import Worker
 
 SOURCE, TARGET = parallel(60, seed=4)
 SOURCE[7] = TARGET[11] = " "
@@ -261,18 +262,18 @@ def test_sides_of_different_lengths(more: tuple[int, int], counts: tuple[int, in
 
 
 def test_a_process_that_dies_ends_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, sent = workers._Process.send, iter(range(99))
+    real, sent = Worker.send, iter(range(99))
 
-    def send(self: Any, block: workers.Block) -> None:
-        if next(sent) == 3:
-            self._process.kill()
-            self._process.wait()
-        real(self, block)
+    def send(self: Worker, order: Any) -> None:
+        if next(sent) == 5:  # two have begun with orders that say what they do
+            self.process.kill()
+            self.process.wait()
+        real(self, order)
 
-    monkeypatch.setattr(workers._Process, "send", send)
-    with pytest.raises(ValueError, match="a process that encodes text was killed by signal 9, perhaps for lack of"):
+    monkeypatch.setattr(Worker, "send", send)
+    with pytest.raises(ValueError, match=r"^a process that encodes text was killed by signal 9 .*--workers"):
         prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
-    monkeypatch.setattr(workers._Process, "send", real)
+    monkeypatch.setattr(Worker, "send", real)
     assert (tmp_path / "out" / JOURNAL).exists()
     facts = prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
     assert_same(open_corpus(tmp_path / "out", facts), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))

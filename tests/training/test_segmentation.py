@@ -159,8 +159,8 @@ def test_a_process_that_is_killed_ends_the_training_in_one_line(
 
     def killing(samplers: Samplers, side: int, epoch: int, numbers: Any, sequences: Any) -> list[list[int]]:
         if epoch == 1:
-            for process in samplers._processes:
-                process.kill()
+            for worker in samplers.workers:
+                worker.process.kill()
         return draw(samplers, side, epoch, numbers, sequences)
 
     with monkeypatch.context() as patch:
