@@ -80,7 +80,7 @@ def run_nmtkit(words: list[str], stdin: bytes) -> bytes:
         parse(words)
         return b""
     more = [] if "--hypotheses" in words else SHORTER.get(words[0], [])
-    if words[0] == "train" and not {"--tokenizer", "--init-from"} & {*words}:
+    if words[0] == "train" and not {"--tokenizer", "--init-from", "runs/ids"} & {*words}:
         more = [*more, "--vocab-size", "400"]
     outcome = run_here(*words, *more, stdin=stdin)
     assert outcome.code == 0, f"{shlex.join(words)}\n{outcome.err}"

@@ -23,6 +23,11 @@ NEVER_ONE = {
     "{step.prefixes * header.vocabulary} candidates",
     "{end} positions",  # refused beyond a limit of 1 or more
     "{max((batch.size() for batch in batches))} pairs",  # a batch that is split
+    "{side} pieces",  # the word of a side
+    "{total} lines",  # more than 2,000,000
+    "{LEAST} pieces",
+    "{tokens} target pieces",  # at least LEAST
+    "{failed} updates",  # at least IN_A_ROW
     "{long} words",  # the longest of several lengths
     "{flip.alpha} the same outputs",  # no number of outputs
     "{question.segmentations} reference segmentations",  # fewer than 1

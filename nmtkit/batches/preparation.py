@@ -26,7 +26,7 @@ from nmtkit.console import Progress, note
 from nmtkit.files import STANDARD
 from nmtkit.packed import ENDINGS
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
-from nmtkit.words import counted
+from nmtkit.words import counted, plural
 from nmtkit.workers import LostWorkerError
 
 SECONDS = 10.0
@@ -178,7 +178,7 @@ def _fill(columns: Columns, job: Job, folder: Path, workers: int, lines: int, su
     if job.streamed:
         note("standard input is read once: if this is stopped, it begins anew")
     if done.pairs:
-        note(f"{folder}: going on after {done.pairs:,} pairs")
+        note(f"{folder}: going on after {done.pairs:,} {plural(done.pairs, 'pair')}")
     with (
         ExitStack() as stack,
         Workers(work, job.tokenizer, workers) as pool,

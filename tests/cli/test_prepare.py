@@ -142,8 +142,8 @@ def test_ctrl_c_ends_it_in_one_line_and_it_goes_on(data: Data, model: Path, tmp_
     words = flags(Data(tmp_path), model, tmp_path / "ids")
     command = [sys.executable, "-m", "nmtkit", "prepare", *map(str, words), "--workers", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), start_new_session=True) as process:
-        column, deadline = tmp_path / "ids" / "source.ids", time.monotonic() + 60
-        while not (column.exists() and column.stat().st_size) and time.monotonic() < deadline:
+        column, deadline = tmp_path / "ids" / "pairs.hashes", time.monotonic() + 60  # the last that a block fills
+        while not (column.exists() and column.stat().st_size > 8 * 4096) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         assert process.stderr is not None

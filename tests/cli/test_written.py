@@ -20,6 +20,7 @@ READ = {
 WRITTEN: dict[str, dict[str, str]] = {
     "check-data": {"--json": "what was found in 2 pairs"},
     "train-tokenizer": {"--output": "400 pieces"},
+    "prepare": {},
     "train": {"--write-config": "every key of a configuration"},
     "translate": {"--output": "2 lines", "--trace": "3 lines", "--attention": "2 lines"},
     "inspect": {"--html": "2 sentences"},

@@ -217,7 +217,7 @@ def test_what_is_written_down(tmp_path: Path) -> None:
     assert provenance["command"] == "nmtkit train --some thing"
     assert begun <= datetime.fromisoformat(provenance["started"]) <= datetime.now(UTC)
     assert options["languages"] == {"source": "en", "target": "de"}
-    assert options["training"] == to_mapping(run.training)
+    assert options["training"] == {**to_mapping(run.training), "precision": "float32"}
     size = tokenizer().source.size
     assert options["tokenizer"] == {
         "sha256": hashlib.sha256((run.output / "tokenizer.model").read_bytes()).hexdigest(),
