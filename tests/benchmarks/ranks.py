@@ -27,7 +27,7 @@ from speed import load
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build
 from nmtkit.models.options import preset
-from nmtkit.training.feed import Feed, Place, Work
+from nmtkit.training.feed import Feed, Loaded, Place, Work
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import Ranks, joined
 from nmtkit.training.task import TaskLoss
@@ -45,7 +45,8 @@ class Overlapping(Updater):
         super().__init__(loss, options, ranks)
         self.wrapped = torch.nn.parallel.DistributedDataParallel(loss)
 
-    def _gradients(self, work: Work, pieces: int, step: int) -> torch.Tensor:
+    def _gradients(self, work: Work, step: int) -> tuple[torch.Tensor, int]:
+        pieces = sum(self.loss.task.size(batch).predicted for batch in work.batches)
         total = torch.zeros((), dtype=torch.float64)
         for part in work.own:
             last = part is work.own[-1]
@@ -56,7 +57,7 @@ class Overlapping(Updater):
                 mean.backward()
             total += mean.detach() / self.ranks.share.size
         self.ranks.sum_([total])
-        return total
+        return total, pieces
 
 
 def updates(
@@ -81,8 +82,16 @@ def updates(
     return tokens / seconds, feed.take_waited() / seconds
 
 
-def several(rank: int, size: int, port: int, folder: str, task: TranslationTask, arguments: Any) -> None:
+def load_task() -> tuple[TranslationTask, str]:
+    """The text as a task, and its name."""
+    multi30k = os.environ.get("MULTI30K")
+    corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
+    return TranslationTask(corpus, DevSet([], [], corpus), tokenizer, OPTIONS), title
+
+
+def several(rank: int, size: int, port: int, folder: str, arguments: Any) -> None:
     """What each process does."""
+    task, _ = load_task()
     torch.set_num_threads(max(1, arguments.threads // size))
     keep_freed_memory()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
@@ -94,13 +103,13 @@ def several(rank: int, size: int, port: int, folder: str, task: TranslationTask,
         Path(folder, "speeds").write_text(json.dumps(speeds))
 
 
-def measured(size: int, task: TranslationTask, arguments: Any) -> list[tuple[float, float]]:
+def measured(size: int, arguments: Any) -> list[tuple[float, float]]:
     """Speed and share of waiting with so many processes, for each kind of exchange."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
         server.close()
-        torch.multiprocessing.spawn(several, (size, port, folder, task, arguments), nprocs=size)
+        torch.multiprocessing.spawn(several, (size, port, folder, arguments), nprocs=size)
         return [(speed, waited) for speed, waited in json.loads(Path(folder, "speeds").read_text())]
 
 
@@ -114,12 +123,14 @@ class Inline(Feed):
         pass
 
     def __iter__(self) -> Any:
-        works = self._works()
-        while True:
-            started = time.perf_counter()
-            work = next(works)
-            self._waited += time.perf_counter() - started
-            yield work
+        for place in self._windows():
+            batches = self.task.batches(place.epoch, place.window)
+            for first in range(0, len(batches), self.accumulate):
+                started = time.perf_counter()
+                chosen = batches[first : first + self.accumulate]
+                own = [Loaded((n,), batch, self.task.load(batch, place.epoch)) for n, batch in enumerate(chosen)]
+                self._waited += time.perf_counter() - started
+                yield Work(Place(place.epoch, place.window, first + len(chosen)), chosen, own)
 
 
 def main() -> None:
@@ -129,12 +140,10 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=40)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
-    multi30k = os.environ.get("MULTI30K")
-    corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
-    task = TranslationTask(corpus, DevSet([], [], corpus), tokenizer, OPTIONS)
+    task, title = load_task()
     print(f"{title}, {arguments.preset}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
-    [(alone, _)] = measured(1, task, arguments)
-    (exchange, _), (overlapping, _) = measured(2, task, arguments)
+    [(alone, _)] = measured(1, arguments)
+    (exchange, _), (overlapping, _) = measured(2, arguments)
     half = max(1, arguments.threads // 2)
     print(f"1 process × {arguments.threads} threads: {alone:,.0f} source+target pieces/s")
     print(f"2 processes × {half} threads: {exchange:,.0f} ({exchange / alone:.2f} ×)")
