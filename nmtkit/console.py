@@ -23,7 +23,7 @@ WIDEST = 120
 JOINERS = "\u200c\u200d"
 """Invisible, but part of the spelling in Persian, Hindi and others, and of emoji."""
 
-_quiet = False
+_quiet = _silent = False
 _live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
 
 
@@ -31,6 +31,12 @@ def set_quiet(quiet: bool) -> None:
     """Turn notes and progress off or on; warnings and results always appear."""
     global _quiet
     _quiet = quiet
+
+
+def set_silent() -> None:
+    """Turn warnings off as well: another process says the same."""
+    global _quiet, _silent
+    _quiet = _silent = True
 
 
 def stdout_console() -> Console:
@@ -61,7 +67,8 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on standard error, even if quiet."""
-    _say(f"warning: {text}", style="yellow")
+    if not _silent:
+        _say(f"warning: {text}", style="yellow")
 
 
 def printable(text: str) -> str:

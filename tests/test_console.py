@@ -44,6 +44,15 @@ def test_quiet_silences_notes_and_progress_but_no_warning(capfd):
     assert capfd.readouterr() == ("", "warning: careful\n")
 
 
+def test_a_silent_process_does_not_even_warn(capfd, monkeypatch):
+    monkeypatch.setattr(console, "_silent", False)
+    console.set_silent()
+    console.note("note")
+    console.warn("careful")
+    console.tell("nmtkit: what went wrong")
+    assert capfd.readouterr() == ("", "nmtkit: what went wrong\n")
+
+
 def test_progress_without_a_terminal_is_plain_lines(capfd):
     with console.Progress(2, "training") as progress:
         progress.update(1, loss="1.0")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from nmtkit.console import set_quiet
+from nmtkit.console import set_silent
 from nmtkit.devices import pick_device
 
 T = TypeVar("T")
@@ -167,7 +167,8 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Ranks]:
-    """The processes that torchrun has started; within the block they can talk. All but the first keep quiet.
+    """The processes that torchrun has started; within the block they can talk. All but the first keep silent,
+    unless they fail.
 
     Raises:
         ValueError: if the environment is not that of torchrun.
@@ -184,7 +185,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Ranks]:
             "or unset WORLD_SIZE"
         ) from None
     if rank:
-        set_quiet(True)
+        set_silent()
     dist.init_process_group("gloo", timeout=PATIENCE)
     yield Ranks(Share(rank, count), local)
     dist.destroy_process_group()
