@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from support.ranks_toys import kill, together, torchrun, workers
 from support.training_toys import FAMILIES, corpus, fingerprints, model, only_line, tokenizer, write_data
 from torch import Tensor
 
+from nmtkit.batches.corpus import join
 from nmtkit.tokenizer.sampling import Sampler
 from nmtkit.training.feed import Feed, Place
 from nmtkit.training.loop import Trainer
@@ -83,7 +85,8 @@ def test_an_environment_that_is_not_torchruns_is_one_line() -> None:
     assert only_line(caught.value, "LOCAL_RANK", "torchrun")
 
 
-PAIRS = corpus(40, seed=8)
+PAIRS = join([(corpus(31, seed=8), 1), (corpus(5, seed=9), 3)])
+"""Two corpora, of which the second is used three times in an epoch."""
 OPTIONS = TrainingOptions(
     batch_tokens=40, accumulate=5, learning_rate=0.005, warmup=20, label_smoothing=0.1, average=2, valid_beam=2,
     snapshot_every=20, validate_every=60, log_every=1, save_every=60, seed=4, updates=150, patience=0,
@@ -283,6 +286,34 @@ def test_an_error_is_told_once(tmp_path: Path) -> None:
     assert process.returncode and said.count("nmtkit: ") == 1 and "train.de: no such file" in said
 
 
+def losses_of(folder: Path, output: str) -> dict[int, tuple[int, float]]:
+    """Epoch and loss by update."""
+    lines = map(json.loads, (folder / output / "history.jsonl").read_text(encoding="utf-8").splitlines())
+    return {line["step"]: (line["epoch"], line["train_loss"]) for line in lines if "train_loss" in line}
+
+
+def wait_for(folder: Path, output: str, wanted: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 90
+    while step(folder, output) < wanted and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    """The batches are those of one process, so the losses are, up to rounding."""
+    finished(tmp_path, "whole", 1, 120)
+    for size, wanted in ((2, 30), (1, 70)):
+        process = torchrun(size, *command(tmp_path, "again", 120))
+        wait_for(tmp_path, "again", wanted, process)
+        assert process.poll() is None
+        kill(process)
+    assert "in 3 processes" not in finished(tmp_path, "again", 3, 120)  # it goes on, which is another line
+    found, expected = losses_of(tmp_path, "again"), losses_of(tmp_path, "whole")
+    assert found.keys() == expected.keys() and len(expected) == 24
+    for update, (epoch, loss) in expected.items():
+        assert found[update][0] == epoch and found[update][1] == pytest.approx(loss, rel=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("all_of_them", [True, False])
 def test_twenty_kills_of_one_or_of_all_leave_the_same_weights(all_of_them: bool, tmp_path: Path) -> None:
@@ -292,9 +323,7 @@ def test_twenty_kills_of_one_or_of_all_leave_the_same_weights(all_of_them: bool,
         if kills == 20:
             break
         process = torchrun(2, *command(tmp_path, "again", 120))
-        before, deadline = step(tmp_path, "again"), time.monotonic() + 60
-        while step(tmp_path, "again") <= before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_for(tmp_path, "again", step(tmp_path, "again") + 1, process)
         time.sleep(rng.uniform(0, 0.05))
         if process.poll() is not None:
             break
