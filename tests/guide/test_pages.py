@@ -23,9 +23,10 @@ OTHERS = {"--install-completion", "--help"}
 """Flags that all commands have, or nmtkit itself."""
 OF_LAUNCHERS = {
     *("--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--presets", "--precisions", "--pairs"),
     *("--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task", "--requeue", "--signal"),
 }
-"""Flags of torchrun and of Slurm's sbatch."""
+"""Flags of torchrun, of the benchmarks and of Slurm's sbatch."""
 
 
 def text_of(path: Path) -> str:
