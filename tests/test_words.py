@@ -26,7 +26,7 @@ NEVER_ONE = {
     "{side} pieces",  # the word of a side
     "{total} lines",  # more than 2,000,000
     "{LEAST} pieces",
-    "{tokens} target pieces",  # at least LEAST
+    "{plan.run.training.batch_tokens} target pieces",  # at least LEAST
     "{failed} updates",  # at least IN_A_ROW
     "{long} words",  # the longest of several lengths
     "{flip.alpha} the same outputs",  # no number of outputs

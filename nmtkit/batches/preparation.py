@@ -112,6 +112,8 @@ def prepare(job: Job, folder: Path, workers: int, lines: int = reading.LINES) ->
         with Columns(folder, kinds, before, not job.streamed) as columns:
             _fill(columns, job, folder, workers, lines, sums)
             done = columns.done
+        if job.streamed and not done.pairs:
+            raise ValueError("standard input has no lines: give it lines of source, tab and target")
         if not done.kept:
             raise ValueError(
                 f"{job.source} and {job.target}: every pair is empty or longer than {job.max_source} source or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -103,7 +104,8 @@ def run() -> int:
         if len(sys.argv) < 2:
             error.show()  # no command at all: the help
         else:
-            tell(f"nmtkit: {shortened(error.format_message())}")
+            if os.environ.get("RANK", "0") == "0":  # under torchrun all processes are called wrongly; one says so
+                tell(f"nmtkit: {shortened(error.format_message())}")
         return USAGE
     except typer.Abort:
         return INTERRUPTED

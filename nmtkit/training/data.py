@@ -48,9 +48,11 @@ class Part:
         Args:
             ending: ending of the source files.
         """
-        weighted = re.fullmatch(r"(.+):([0-9]{1,9})", text, re.DOTALL)
+        weighted = re.fullmatch(r"(.+):(-?[0-9]{1,9}(?:\.[0-9]*)?)", text, re.DOTALL)
         if weighted is None or Path(text).is_dir() or stored(Path(f"{text}.{ending}")).exists():
             return cls(Path(text))
+        if not weighted[2].lstrip("-").isdigit():
+            raise ValueError(f"the weight of {weighted[1]} is {weighted[2]}: choose a whole number {WEIGHT}")
         return cls(Path(weighted[1]), int(weighted[2]))
 
     @property
@@ -224,9 +226,11 @@ def encode(texts: Texts, data: Data, tokenizer: Tokenizer, limits: Limits, cache
     ]
     corpus, dev = join(parts), load_corpus(*texts.dev, tokenizer, *limits)
     counts, overlap = corpus.counts, shared(corpus.hashes, pair_hashes(zip(*texts.dev, strict=True)))
+    epoch = sum(pairs * weight for pairs, weight in corpus.shares)
+    weighted = "" if epoch == counts.kept else f", {epoch} in an epoch"
     note(
         f"data: {counted(counts.pairs, 'pair')}, {counts.empty} empty, {counts.overlong} over-long, "
-        f"{counted(counts.duplicates, 'duplicate')}; training on {counted(counts.kept, 'pair')} "
+        f"{counted(counts.duplicates, 'duplicate')}; training on {counted(counts.kept, 'pair')}{weighted} "
         f"({corpus.source.positions} source and {counted(corpus.target.positions, 'target piece')}); dev: "
         f"{counted(dev.counts.pairs, 'pair')}, "
         f"{dev.counts.empty} empty, {dev.counts.overlong} over-long, {overlap} also in train"

@@ -33,7 +33,10 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def counts(model: nn.Module) -> str:
-    """The number of parameters and, if some are frozen, of those that are trained."""
+    """The number of parameters and, if some are frozen, how many are trained, and in which parts of the model."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     total = parameters(model)
-    return f"{total:,} parameters" + (f", {trained:,} of them trained" if trained < total else "")
+    if trained == total:
+        return f"{total:,} parameters"
+    parts = dict.fromkeys(name.split(".")[0] for name, own in model.named_parameters() if own.requires_grad)
+    return f"{total:,} parameters, {trained:,} of them trained ({', '.join(parts)})"

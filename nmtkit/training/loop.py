@@ -154,7 +154,8 @@ class Trainer:
         ranks.copy_(list(unique_weights(self.averaged).values()))
         parts = ranks.together(lambda: self.task.validate(self.averaged, ranks.share), list)
         facts = reduce(add, parts)
-        return ranks.together(lambda: self.task.score(facts)), self.task.samples(facts)
+        warming = self.position.step < self.options.warmup
+        return ranks.together(lambda: self.task.score(facts, warming)), self.task.samples(facts)
 
     def _open(self) -> None:
         """Write the first state, and the history as the state knows it."""
@@ -272,7 +273,7 @@ def interruptible(twice: bool = True) -> Iterator[Callable[[], bool]]:
         if asked.is_set() and twice:
             raise KeyboardInterrupt
         if not asked.is_set():
-            note(f"interrupted: saving the state{' (once more to stop at once)' if twice else ''}")
+            note("interrupted: saving the state (once more to stop at once)" if twice else "stopping after this update")
         asked.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

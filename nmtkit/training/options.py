@@ -81,6 +81,8 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.ema and self.average not in (1, type(self).average):
+            raise ValueError(f"ema = {self.ema} takes the place of average = {self.average}: leave out one of them")
         if self.best_by not in BEST_BY:
             raise ValueError(f"best_by = {self.best_by!r} is not known: choose one of {', '.join(BEST_BY)}")
         if self.precision not in ("auto", *PRECISIONS):

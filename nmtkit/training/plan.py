@@ -120,6 +120,8 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
     for part in run.data.parts:
         if part.prepared and tokenizer is not None:
             run.data.own(part, tokenizer, _limits(run, model))
+    if run.training.precision == "float16" and device.type == "cpu":
+        warn("float16 is slow on a CPU, which has no instructions for it: choose bfloat16 or float32")
     if run.training.precision == "auto":
         run = replace(run, training=replace(run.training, precision=default(device, model)))
     plan = Plan(run, device, model, tokenizer, features, sizes, stored, state.step(), ranks.share.size, parent)
@@ -182,8 +184,8 @@ def _warn_of_threads(stored: FolderOptions, now: int) -> None:
 def _warn_of_idle(processes: int, accumulate: int) -> None:
     if accumulate % processes:
         warn(
-            f"{counted(processes, 'process')}, but accumulate = {accumulate}: some processes are idle in each update; "
-            f"choose a multiple of {processes}, which is another run, or as many processes as fit"
+            f"{processes} processes, but accumulate = {accumulate}: some have nothing to do in each update. Take a "
+            f"number of processes that divides {accumulate}, or begin a new run with a multiple of {processes}"
         )
 
 
@@ -248,4 +250,6 @@ def _tied(model: ModelOptions, joint: bool) -> ModelOptions:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "none"
     return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else str(value)

@@ -197,11 +197,10 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = " ".join(str(error).split())
         raise ValueError(
-            f"another process of this training has ended ({text[:120]}); its own error says why, and the same "
+            "another process of this training has ended, or cannot be reached: its own error says why. The same "
             "command goes on from the last saved state"
-        ) from None
+        ) from error
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -65,6 +65,8 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         torch.manual_seed(run.training.seed)
         model = checkpoint.build_model(plan.model, tokenizer).to(plan.device)
         plan = _with_batch_tokens(plan, model, ranks)
+        if not run.training.batch_tokens and plan.stored is None:
+            note(f"batches of {plan.run.training.batch_tokens} target pieces, which suits {plan.device}")
         if parent := plan.parent:
             ranks.from_first(lambda: parent.give(model, plan.model, tokenizer))
         training = plan.run.training
@@ -118,7 +120,6 @@ def _with_batch_tokens(plan: Plan, model: Model, ranks: Ranks) -> Plan:
         return plan
     find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None)
     tokens = ranks.together(find, min)
-    note(f"batches of {tokens} target pieces: the memory of {plan.device} holds no larger ones")
     return replace(plan, run=replace(plan.run, training=replace(training, batch_tokens=tokens)))
 
 
@@ -200,6 +201,8 @@ def _say_where(plan: Plan, trainer: Trainer) -> None:
         note(f"resuming at update {position.step}: {counted(updates - position.step, 'step')} left")
     else:
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
+        precision = plan.run.training.precision
+        processes += "" if precision == "float32" else f", products in {precision}"
         note(
             f"training {plan.model.family}, {counts(trainer.model)}, {counted(updates, 'update')}, "
             f"on {trainer.model.device}{processes}"

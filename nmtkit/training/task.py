@@ -67,8 +67,12 @@ class Task(Protocol):
     def validate(self, model: Model, share: Share) -> Any:
         """Facts about a model in evaluation mode on a share of the dev set. The facts of all shares add up with +."""
 
-    def score(self, facts: Any) -> Scores:
-        """The scores that follow from the facts of a whole dev set; ValueError if they show that training failed."""
+    def score(self, facts: Any, warming: bool = False) -> Scores:
+        """The scores that follow from the facts of a whole dev set.
+
+        Args:
+            warming: whether the learning rate is still growing, so that bad scores are no cause for a warning.
+        """
 
     def shown(self, scores: Scores) -> str:
         """The scores as people read them."""

@@ -99,9 +99,10 @@ class TranslationTask:
         translator = Translator(model, self.tokenizer, settings)
         return validate(translator, self.dev, share, self.options.batch_tokens)
 
-    def score(self, facts: Validation) -> Scores:
+    def score(self, facts: Validation, warming: bool = False) -> Scores:
         scores = facts.scores()
-        warn_of_guessing(scores["loss"], self.tokenizer.target.size - 2)  # all but PAD and BOS
+        if not warming:
+            warn_of_guessing(scores["loss"], self.tokenizer.target.size - 2)  # all but PAD and BOS
         return scores
 
     def shown(self, scores: Scores) -> str:

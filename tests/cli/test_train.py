@@ -331,7 +331,9 @@ def test_a_preset_of_another_family_than_the_table_says(data: Data, tmp_path: Pa
 def test_a_run_that_begins_with_another(data: Data, model: Path, tmp_path: Path) -> None:
     flags = [*data.flags(tmp_path / "run")[:-2], "--init-from", model, "--freeze", "encoder.*", "--freeze", "*bias*"]
     flags += ["--ema", 0.5, "--updates", 2, "--batch-tokens", 2000, "--device", "cpu"]
-    assert "of them trained, 2 updates" in " ".join(run_here("train", *flags, "--check").err.split())
+    assert "of them trained (output_weight, decoder, encoder_norm, decoder_norm), 2 updates" in " ".join(
+        run_here("train", *flags, "--check").err.split()
+    )
     outcome = run_here("train", *flags)
     assert outcome.code == 0, outcome.err
     assert f"beginning with the weights of {model}, of update 24" in outcome.err

@@ -133,7 +133,9 @@ def toy_run(folder: Path, output: str = "out", family: str = "transformer", **tr
     if not (folder / "train.en").exists():
         write_data(folder)
     few: dict[str, Any] = {"updates": 4, "batch_tokens": 60, "warmup": 4, "valid_beam": 2, "validate_every": 2}
-    options = TrainingOptions(**{**few, "snapshot_every": 1, "average": 2, "log_every": 2, **training})
+    options = TrainingOptions(
+        **{**few, "snapshot_every": 1, "average": 1 if "ema" in training else 2, "log_every": 2, **training}
+    )
     return Run(data, folder / output, FAMILIES[family], options, tokenizer(), device="cpu", threads=1)
 
 

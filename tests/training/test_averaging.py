@@ -85,7 +85,7 @@ def test_a_loss_that_is_not_finite_leaves_the_average_of_a_run(tmp_path: Path, m
 
 
 def test_it_is_what_is_validated_and_kept_and_no_snapshots_are_written(tmp_path: Path) -> None:
-    run = toy_run(tmp_path, updates=6, validate_every=3, learning_rate=0.05, snapshot_every=1, average=3, ema=0.7)
+    run = toy_run(tmp_path, updates=6, validate_every=3, learning_rate=0.05, snapshot_every=1, ema=0.7)
     plain = toy_run(tmp_path, "plain", updates=6, validate_every=3, learning_rate=0.05, snapshot_every=1, average=1)
     train(plain)
     train(run)

@@ -303,3 +303,17 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_root() == Path.home() / ".cache" / "nmtkit"
     assert preparation.processes() >= 1
+
+
+@pytest.mark.parametrize(("text", "shown"), [("x:1.5", "1.5"), ("x:-1", "-1"), ("x:0", "0"), ("x:-2.0", "-2.0")])
+def test_a_weight_that_is_no_count_is_refused(text: str, shown: str) -> None:
+    with pytest.raises(ValueError, match="the weight of x") as caught:
+        Part.of(text, "fr")
+    assert shown in str(caught.value) and "1,000" in str(caught.value)
+
+
+def test_the_note_says_how_many_pairs_an_epoch_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = toy_run(tmp_path, updates=1)
+    parts = (Part(run.data.train), Part(run.data.train, 3))
+    train(replace(run, data=replace(run.data, train=parts)))
+    assert "training on 60 pairs, 120 in an epoch (" in capsys.readouterr().err

@@ -109,7 +109,10 @@ def test_a_shared_tensor_is_frozen_by_any_of_its_names() -> None:
     names = {name for name, one in made.named_parameters(remove_duplicate=False) if not one.requires_grad}
     assert names == {"output_weight", "front.table.weight", "target_embedding.weight"}
     total = sum(parameter.numel() for parameter in made.parameters())
-    assert counts(made) == f"{total:,} parameters, {total - 300 * 16:,} of them trained"
+    assert (
+        counts(made)
+        == f"{total:,} parameters, {total - 300 * 16:,} of them trained (encoder, decoder, encoder_norm, decoder_norm)"
+    )
     assert counts(model(TRANSFORMER)) == f"{total:,} parameters"
 
 
@@ -138,11 +141,12 @@ def test_a_run_says_how_much_it_trains_and_its_state_holds_no_more(
     made = model(run.model)  # type: ignore[arg-type]
     trained = [one for name, one in made.named_parameters() if not name.startswith(("encoder.", "output_weight"))]
     total, moved = (sum(one.numel() for one in part) for part in (made.parameters(), trained))
-    assert check(run).endswith(f": transformer, {total:,} parameters, {moved:,} of them trained, 2 updates")
-    train(run)
-    assert (
-        f"training transformer, {total:,} parameters, {moved:,} of them trained, 2 updates" in capsys.readouterr().err
+    said = (
+        f"transformer, {total:,} parameters, {moved:,} of them trained (decoder, encoder_norm, decoder_norm), 2 updates"
     )
+    assert check(run).endswith(f": {said}")
+    train(run)
+    assert f"training {said}" in capsys.readouterr().err
     tensors, _ = checkpoint.load_tensors(state_of(run.output), KIND)
     slots = [tensor.numel() for name, tensor in tensors.items() if name.endswith(".exp_avg")]
     assert sorted(slots) == sorted(one.numel() for one in trained)

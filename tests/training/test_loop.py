@@ -204,7 +204,7 @@ class Told(TranslationTask):
         assert not made.training
         return {name: tensor.clone() for name, tensor in unique_weights(made).items()}
 
-    def score(self, facts: Any) -> dict[str, float]:
+    def score(self, facts: Any, warming: bool = False) -> dict[str, float]:
         return self.say(facts)
 
     def samples(self, facts: Any) -> Sequence[str]:

@@ -59,3 +59,9 @@ def test_every_option_is_described_and_the_continuable_ones_exist() -> None:
     described = {line.strip().split(":")[0] for line in attributes if line.startswith("        ") and ":" in line}
     assert names == described
     assert set(CONTINUABLE) == {"updates", "patience", "log_every", "save_every"} and set(CONTINUABLE) < names
+
+
+def test_a_moving_average_and_a_number_of_snapshots_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match=r"ema = 0\.99 takes the place of average = 3"):
+        TrainingOptions(ema=0.99, average=3)
+    assert TrainingOptions(ema=0.99).average == TrainingOptions().average

@@ -250,8 +250,8 @@ def test_a_run_goes_on_only_with_the_same_parent(tmp_path: Path) -> None:
     train(plain)
     for changed, was, now in (
         (replace(run, init_from=tmp_path / "moved"), parent, tmp_path / "moved"),
-        (replace(run, init_from=None, **given), parent, None),
-        (replace(plain, init_from=parent), None, parent),
+        (replace(run, init_from=None, **given), parent, "none"),
+        (replace(plain, init_from=parent), "none", parent),
     ):
         for call in (check, train):
             with pytest.raises(ValueError) as caught:  # noqa: PT011

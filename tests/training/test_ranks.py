@@ -143,15 +143,15 @@ def everything(ranks: Ranks, folder: str) -> dict[str, Any]:
     }
 
 
-def test_processes_do_together_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_processes_do_together_what_one_does(size: int, tmp_path: Path) -> None:
     (tmp_path / "alone").mkdir()
     alone = everything(Ranks(), str(tmp_path / "alone"))
-    for size in (2, 3):
-        results = together(size, everything, str(tmp_path))
-        they_add_agree_and_fail_as_one([result["exchange"] for result in results])
-        for family in (*FAMILIES, "drawn"):
-            they_have_its_gradient([result[family] for result in results], *alone[family])
-        they_have_its_losses(results, alone)
+    results = together(size, everything, str(tmp_path))
+    they_add_agree_and_fail_as_one([result["exchange"] for result in results])
+    for family in (*FAMILIES, "drawn"):
+        they_have_its_gradient([result[family] for result in results], *alone[family])
+    they_have_its_losses(results, alone)
 
 
 def they_add_agree_and_fail_as_one(results: list[dict[str, Any]]) -> None:
@@ -269,7 +269,7 @@ def step(folder: Path, output: str) -> int:
 def test_torchrun_trains_once_speaks_once_and_goes_on_alone(tmp_path: Path) -> None:
     said = finished(tmp_path, "two", 2)
     assert said.count("validation at update 20") == said.count("done: ") == 1
-    assert "in 2 processes" in said and said.count("accumulate = 3: some processes are idle") == 1
+    assert "in 2 processes" in said and said.count("accumulate = 3: some have nothing to do") == 1
     options = json.loads((tmp_path / "two" / "options.json").read_text(encoding="utf-8"))
     assert options["provenance"]["processes"] == 2
     assert finished(tmp_path, "two", 1, updates=45).count("resuming at update 40: 5 steps left") == 1
@@ -277,9 +277,9 @@ def test_torchrun_trains_once_speaks_once_and_goes_on_alone(tmp_path: Path) -> N
 
 
 def test_an_error_is_told_once(tmp_path: Path) -> None:
-    process = torchrun(2, *command(tmp_path, "two"), "--label-smoothing", "0.2", "--preset", "transformer-tny")
+    process = torchrun(2, *command(tmp_path, "two"), "--preset", "transformer-tny")
     _, said = process.communicate(timeout=60)
-    assert process.returncode and said.count("transformer-tny") >= 1
+    assert process.returncode and said.count("nmtkit: ") == 1 and "transformer-tny" in said
     (tmp_path / "train.de").unlink()
     process = torchrun(2, *command(tmp_path, "two"))
     _, said = process.communicate(timeout=60)

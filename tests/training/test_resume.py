@@ -349,7 +349,7 @@ def test_kills_with_a_moving_average_and_frozen_parameters(trainings: Trainings,
     """From a parent, too, so that all that a run may begin with comes back."""
     parent = toy_run(tmp_path, "parent", updates=4)
     train(parent)
-    own = {"ema": 0.8, "freeze": ("encoder.*", "*.bias"), "updates": 60, "weight_decay": 0.1}
+    own = {"ema": 0.8, "average": 1, "freeze": ("encoder.*", "*.bias"), "updates": 60, "weight_decay": 0.1}
     whole, again = (eventful(tmp_path, output, **own) for output in ("whole", "again"))
     whole, again = (replace(run, model={"dropout": 0.2}, init_from=parent.output) for run in (whole, again))
     status, log = trainings(whole)

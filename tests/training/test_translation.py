@@ -111,9 +111,10 @@ def test_validation_leaves_the_weights_alone() -> None:
     assert all(torch.equal(one, other) for one, other in zip(before, made.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(
-    "options", [TRANSFORMER, replace(LEARNED["convolutional"], max_positions=64)], ids=["transformer", "convolutional"]
-)
+LONG = replace(LEARNED["convolutional"], max_positions=64)
+
+
+@pytest.mark.parametrize("options", [TRANSFORMER, pytest.param(LONG, marks=pytest.mark.slow)])
 def test_a_compiled_loss_is_the_loss(options: ModelOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and differentiated as torch.compile does it, but not turned into machine code, which takes minutes."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))

@@ -149,7 +149,9 @@ def test_a_model_that_diverged_is_told(capsys: pytest.CaptureFixture[str]) -> No
     made = model(shake=40.0).eval()
     dev = DevSet(SOURCE, TARGET, load_corpus(SOURCE, TARGET, tokenizer(), 99, 99))
     task = TranslationTask(dev.corpus, dev, tokenizer(), TrainingOptions())
-    scores = task.score(task.validate(made, WHOLE))
+    facts = task.validate(made, WHOLE)
+    assert task.score(facts, warming=True) == facts.scores() and capsys.readouterr().err == ""
+    scores = task.score(facts)
     assert scores["loss"] > math.log(tokenizer().target.size - 2)
     assert "above the" in capsys.readouterr().err
     with torch.no_grad():
