@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.batches.corpus import Corpus
-from nmtkit.batches.order import Batches, cut, window_batches, windows
+from nmtkit.batches.order import Batches, cut
 from nmtkit.models.distribution import scored
 from nmtkit.ragged import shifted
 
@@ -61,8 +61,3 @@ def group(
     source_N, target_N = (np.asarray(side, dtype=np.int64)[order_N] for side in (source_lengths, target_lengths))
     ends = cut(source_N, target_N, tokens)
     return list(Batches.of(order_N, ends))
-
-
-def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of all windows of an epoch, in the order of their use."""
-    return [batch for window in range(windows(corpus)) for batch in window_batches(corpus, tokens, seed, epoch, window)]

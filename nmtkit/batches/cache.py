@@ -9,9 +9,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmtkit.batches.preparation import Job, prepare, processes, size_of
+from nmtkit.batches.preparation import Job, prepare, size_of
 from nmtkit.batches.shards import FACTS, NAMES, Facts, read_facts, verify
 from nmtkit.console import note
+from nmtkit.devices import cores
 from nmtkit.packed import ENDINGS
 
 LARGE = 32_000_000
@@ -80,6 +81,6 @@ class Cache:
                 for name in NAMES:
                     (folder / name).unlink(missing_ok=True)
             note(f"preparing {job.source} and {job.target}: they are encoded once, and recognised from then on")
-            facts = prepare(job, folder, processes())
+            facts = prepare(job, folder, cores())
         note(f"prepared text: {folder} ({size_of(folder) / 1e6:,.0f} MB)")
         return folder, facts

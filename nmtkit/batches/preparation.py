@@ -33,12 +33,6 @@ SECONDS = 10.0
 """Seconds between two lines of progress if there is no terminal."""
 
 
-def processes() -> int:
-    """The usual number of processes: one for each processor that this one may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Job:
     """What a corpus is made of.

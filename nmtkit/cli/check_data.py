@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nmtkit.cli import paths
-from nmtkit.cli.parameters import count, takes, usage
+from nmtkit.cli.parameters import SourceLang, TargetLang, count, takes, usage
 from nmtkit.cli.streams import SECONDS, write_result
 from nmtkit.console import Progress, note, stdout_console
 from nmtkit.preflight.options import Options, Texts, Two, two_files
@@ -23,12 +23,8 @@ WITH_PROBLEMS = 1
 @takes()
 def check_data(
     train: Annotated[Path, paths.prefix("Prefix of the files to check: PREFIX.fr and PREFIX.en.")],
-    source_lang: Annotated[
-        str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
-    ],
-    target_lang: Annotated[
-        str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
-    ],
+    source_lang: SourceLang,
+    target_lang: TargetLang,
     dev: Annotated[Path | None, paths.prefix("Prefix of the dev files: are lines of them in the text?")] = None,
     test: Annotated[Path | None, paths.prefix("Prefix of the test files: likewise.")] = None,
     tokenizer: Annotated[

@@ -96,6 +96,8 @@ LengthAlpha = Annotated[
     float | None, _real("length_alpha", "The score is log P / length^alpha: at 0 the sum, at 1 the mean per piece.")
 ]
 LengthPenalty = Annotated[str | None, choice("length^alpha, or ((5 + length) / 6)^alpha.", PENALTIES, panel=SEARCH)]
+SourceLang = Annotated[str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")]
+TargetLang = Annotated[str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")]
 BatchTokens = Annotated[int | None, _count("batch_tokens", "Most padded source pieces searched at a time.")]
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nmtkit.cli import paths
-from nmtkit.cli.parameters import count, takes, usage
+from nmtkit.cli.parameters import SourceLang, TargetLang, count, takes, usage
 from nmtkit.console import note
 from nmtkit.settings import Within, bounds
 from nmtkit.training.options import TrainingOptions
@@ -24,12 +22,8 @@ def _most(name: str, side: str) -> Any:
 @takes()
 def prepare(
     train: Annotated[Path, paths.prefix("Prefix of the files; with -, lines of source, tab and target are read.")],
-    source_lang: Annotated[
-        str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
-    ],
-    target_lang: Annotated[
-        str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
-    ],
+    source_lang: SourceLang,
+    target_lang: TargetLang,
     tokenizer: Annotated[
         Path, paths.option(paths.PATH_TO_READ, "A .model file, or a folder with one.", metavar="PATH")
     ],
@@ -44,6 +38,7 @@ def prepare(
     trains on the result.
     """
     from nmtkit.batches import preparation
+    from nmtkit.devices import cores
     from nmtkit.files import open_text
     from nmtkit.tokenizer.tokenizer import Tokenizer
     from nmtkit.training.data import Data
@@ -60,7 +55,7 @@ def prepare(
     if sides.features is not None:
         raise ValueError(f"{tokenizer}: is for vectors, which are not prepared; name a tokenizer of text")
     job = preparation.Job(*files, (source_lang, target_lang), sides, max_source, max_target)
-    facts = preparation.prepare(job, output, workers or preparation.processes())
+    facts = preparation.prepare(job, output, workers or cores())
     counts = facts.counts
     note(
         f"{output}: {counted(counts.pairs, 'pair')}, {counts.empty} empty, {counts.overlong} over-long, "

@@ -14,7 +14,7 @@ import typer
 from nmtkit.cli import paths
 from nmtkit.cli.config import tables
 from nmtkit.cli.errors import failed
-from nmtkit.cli.parameters import MACHINE, DeviceFlags, count, given, real, takes, usage
+from nmtkit.cli.parameters import MACHINE, DeviceFlags, SourceLang, TargetLang, count, given, real, takes, usage
 from nmtkit.cli.streams import write_result
 from nmtkit.console import note, set_quiet
 from nmtkit.models.options import DROPOUT, PRESETS
@@ -231,12 +231,8 @@ def train(
         ),
     ],
     dev: Annotated[Path, paths.prefix("Prefix of the files for validation.")],
-    source_lang: Annotated[
-        str, typer.Option("--source-lang", "-s", metavar="LANG", help="Ending of the source files.")
-    ],
-    target_lang: Annotated[
-        str, typer.Option("--target-lang", "-t", metavar="LANG", help="Ending of the target files.")
-    ],
+    source_lang: SourceLang,
+    target_lang: TargetLang,
     output: Annotated[
         Path, paths.output_folder("Model folder; a run that was interrupted there goes on.", "--output", "-o")
     ],

@@ -8,6 +8,7 @@ from torch import Tensor
 from nmtkit.memory import ran_out
 from nmtkit.models.interface import Model
 from nmtkit.ragged import shifted
+from nmtkit.training.precision import reduced
 
 ON_CPU = 4096
 """Pieces of a batch on a CPU, whose caches are full long before its memory."""
@@ -16,7 +17,9 @@ SHARE = 0.8
 """Share of the memory that the largest batch may take; the rest is for batches of other shapes and for validation."""
 
 
-def largest_batch(model: Model, longest: tuple[int, int], sizes: tuple[int, int], features: bool) -> int:
+def largest_batch(
+    model: Model, longest: tuple[int, int], sizes: tuple[int, int], features: bool, precision: str = "float32"
+) -> int:
     """The most target pieces of a batch for which a forward and a backward pass fit into the memory of the GPU.
 
     Every batch size is √2 times the one before. The pairs are as long as they can be, which takes the most memory.
@@ -25,13 +28,14 @@ def largest_batch(model: Model, longest: tuple[int, int], sizes: tuple[int, int]
         longest: the most source and target pieces of a pair.
         sizes: numbers of source pieces, or of features, and of target pieces.
         features: whether the source is vectors.
+        precision: that of the training.
 
     Raises:
         ValueError: if not even the smallest batch fits.
     """
     found, power = 0, 0
     while (tokens := round(LEAST * 2 ** (power / 2))) <= MOST:
-        if not _fits(model, _pairs(tokens, longest, sizes, features)):
+        if not _fits(model, _pairs(tokens, longest, sizes, features), precision):
             break
         found, power = tokens, power + 1
     model.zero_grad(set_to_none=True)
@@ -51,13 +55,15 @@ def _pairs(tokens: int, longest: tuple[int, int], sizes: tuple[int, int], featur
     return read, torch.randint(4, sizes[1], (rows, target))
 
 
-def _fits(model: Model, pairs: tuple[Tensor, Tensor]) -> bool:
+def _fits(model: Model, pairs: tuple[Tensor, Tensor], precision: str) -> bool:
     """Whether a forward and a backward pass leave enough memory for Adam's moments and for what else there is."""
     source, target = (side.to(model.device) for side in pairs)
     torch.cuda.reset_peak_memory_stats(model.device)
     try:
-        memory = model.encode(source, torch.ones(source.shape[:2], dtype=torch.bool, device=model.device))
-        model.decode(memory, shifted(target)).loss(target, 0.1).backward()
+        with reduced(precision, model.device):
+            memory = model.encode(source, torch.ones(source.shape[:2], dtype=torch.bool, device=model.device))
+            loss = model.decode(memory, shifted(target)).loss(target, 0.1)
+        loss.backward()
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise

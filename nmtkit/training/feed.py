@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Self
 
 from nmtkit.training.ranks import WHOLE, Share
-from nmtkit.training.task import Task
+from nmtkit.training.task import Size, Task
 
 AHEAD = 3
 """Number of updates that are loaded ahead."""
@@ -57,15 +57,17 @@ class Work:
         after: the place in the data after the update.
         batches: the batches of all processes.
         own: those of this process, loaded.
+        sizes: the sizes of the batches.
     """
 
     after: Place
     batches: Sequence[Any]
     own: Sequence[Loaded]
+    sizes: Sequence[Size]
 
 
-Planned = tuple[Place, Sequence[Any], Sequence[tuple[int, Future[Any]]]]
-"""The place after an update, its batches, and the content of this process's batches by their numbers."""
+Planned = tuple[Work, Sequence[Future[Any]]]
+"""The work of an update, whose own batches have no content yet, and their contents."""
 
 
 class Feed:
@@ -75,7 +77,6 @@ class Feed:
         accumulate: number of batches of an update; the last update of a window may have fewer.
         share: of the batches of an update, process r of N takes numbers r, r + N, r + 2N, …
         pin: whether the content is for a GPU.
-
     """
 
     def __init__(self, task: Task, start: Place, accumulate: int, share: Share = WHOLE, pin: bool = False) -> None:
@@ -101,10 +102,10 @@ class Feed:
             planned = self._queue.get()
             if isinstance(planned, Exception):
                 raise planned
-            after, batches, pending = planned
-            own = [Loaded((number,), batches[number], content.result()) for number, content in pending]
+            work, contents = planned
+            own = [replace(part, content=content.result()) for part, content in zip(work.own, contents, strict=True)]
             self._waited += time.perf_counter() - started
-            yield Work(after, batches, own)
+            yield replace(work, own=own)
 
     def take_waited(self) -> float:
         """The seconds that updates have waited for their data since the last call."""
@@ -141,11 +142,10 @@ class Feed:
                 ordered = pool.submit(self.task.batches, following.epoch, following.window)
                 for start in range(place.batch, len(batches), accumulate):
                     chosen = batches[start : start + accumulate]
-                    pending = [
-                        (number, loaders.submit(self.task.load, chosen[number], place.epoch, self.pin))
-                        for number in range(share.rank, len(chosen), share.size)
-                    ]
-                    yield Place(place.epoch, place.window, start + len(chosen)), chosen, pending
+                    own = [Loaded((n,), chosen[n], None) for n in range(share.rank, len(chosen), share.size)]
+                    contents = [loaders.submit(self.task.load, part.batch, place.epoch, self.pin) for part in own]
+                    after = Place(place.epoch, place.window, start + len(chosen))
+                    yield Work(after, chosen, own, [self.task.size(batch) for batch in chosen]), contents
                 place, batches = following, ordered.result()
 
     def _windows(self) -> Iterator[Place]:

@@ -175,7 +175,7 @@ class Trainer:
         self._unread += 1
         spent = time.perf_counter() - started
         position.seconds += spent
-        position.meter.add(sum(self.task.size(batch).read for batch in work.batches), spent, rate)
+        position.meter.add(sum(size.read for size in work.sizes), spent, rate)
 
     def _read(self) -> None:
         """Take over what the updates have measured."""

@@ -63,8 +63,9 @@ class Meter:
 
     def facts(self) -> dict[str, float]:
         """The line of the history: mean loss and gradient norm, speed, rate, and the share of time without data."""
+        loss = {"train_loss": self.mean_loss()} if self.predicted else {}  # none of updates that were all left out
         return {
-            "train_loss": self.mean_loss(),
+            **loss,
             "tokens_per_second": self.speed(),
             "learning_rate": self.rate,
             "gradient_norm": self.norm / max(self.updates - self.skipped, 1),

@@ -118,7 +118,7 @@ def _with_batch_tokens(plan: Plan, model: Model, ranks: Ranks) -> Plan:
     training = plan.run.training
     if training.batch_tokens:
         return plan
-    find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None)
+    find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None, training.precision)
     tokens = ranks.together(find, min)
     return replace(plan, run=replace(plan.run, training=replace(training, batch_tokens=tokens)))
 

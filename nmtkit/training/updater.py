@@ -106,7 +106,7 @@ class Updater:
         Both are the same in all processes. The number that the sizes of the batches promise, which all know before, may
         differ from that of the pieces predicted, which all know after.
         """
-        planned = sum(self.loss.task.size(batch).predicted for batch in work.batches)
+        planned = sum(size.predicted for size in work.sizes)
         loss, count = add_gradients(self.loss, work, planned, (self.options.seed, step), self.scale.up)
         parameters = trained(self.loss.model)
         if self.ranks.several:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.training_toys import epoch_batches
 
-from nmtkit.batches.batch import Batch, epoch_batches, group, make_batch
+from nmtkit.batches.batch import Batch, group, make_batch
 from nmtkit.batches.corpus import Corpus, Counts
 from nmtkit.ragged import Ragged
 from nmtkit.specials import BOS, EOS, PAD

@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nmtkit.batches import preparation
 from nmtkit.batches.batch import make_batch
 from nmtkit.batches.corpus import open_corpus
 from nmtkit.batches.order import window_batches, windows
 from nmtkit.batches.preparation import Job, prepare, size_of
 from nmtkit.batches.shards import read_facts
+from nmtkit.devices import cores
 from nmtkit.tokenizer.build import train_tokenizer
 from nmtkit.tokenizer.options import TokenizerOptions
 from nmtkit.tokenizer.tokenizer import Tokenizer
@@ -164,7 +164,7 @@ def run(folder: Path, pairs: int, workers: int, tokens: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, nargs="+", default=[200_000, 1_000_000, 5_000_000, 20_000_000])
-    parser.add_argument("--workers", type=int, default=preparation.processes())
+    parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--folder", type=Path, help="where the files go while they are needed")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)

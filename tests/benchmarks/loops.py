@@ -25,7 +25,8 @@ from speed import load
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmtkit.batches.batch import Batch, epoch_batches, make_batch
+from nmtkit.batches.batch import Batch, make_batch
+from nmtkit.batches.order import window_batches
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.build import build, parameters
 from nmtkit.models.options import RecurrentOptions, preset
@@ -172,7 +173,7 @@ def main() -> None:
     multi30k = os.environ.get("MULTI30K")
     corpus, tokenizer, title = load(Path(multi30k) if multi30k else None)
     print(f"{title}, torch {torch.__version__}, {torch.get_num_threads()} threads, {time.strftime('%Y-%m-%d')}")
-    batches = [make_batch(corpus, one) for one in epoch_batches(corpus, 4096, seed=1, epoch=0)[: arguments.updates]]
+    batches = [make_batch(corpus, one) for one in window_batches(corpus, 4096, 1, 0, 0)[: arguments.updates]]
     luong = preset("luong-general")
     assert isinstance(luong, RecurrentOptions)
     for name, options in (

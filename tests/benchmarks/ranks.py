@@ -46,7 +46,7 @@ class Overlapping(Updater):
         self.wrapped = torch.nn.parallel.DistributedDataParallel(loss)
 
     def _gradients(self, work: Work, step: int) -> tuple[torch.Tensor, int]:
-        pieces = sum(self.loss.task.size(batch).predicted for batch in work.batches)
+        pieces = sum(size.predicted for size in work.sizes)
         total = torch.zeros((), dtype=torch.float64)
         for part in work.own:
             last = part is work.own[-1]
@@ -75,7 +75,7 @@ def updates(
                 tokens, started = 0, time.perf_counter()
                 feed.take_waited()
             updater.update(work, step)
-            tokens += sum(task.size(batch).predicted + task.size(batch).read for batch in work.batches)
+            tokens += sum(size.predicted + size.read for size in work.sizes)
             if step == count:
                 break
     seconds = time.perf_counter() - started
@@ -130,7 +130,8 @@ class Inline(Feed):
                 chosen = batches[first : first + self.accumulate]
                 own = [Loaded((n,), batch, self.task.load(batch, place.epoch)) for n, batch in enumerate(chosen)]
                 self._waited += time.perf_counter() - started
-                yield Work(Place(place.epoch, place.window, first + len(chosen)), chosen, own)
+                after = Place(place.epoch, place.window, first + len(chosen))
+                yield Work(after, chosen, own, [self.task.size(batch) for batch in chosen])
 
 
 def main() -> None:

@@ -122,8 +122,8 @@ def measure_training(
         with Feed(task, Place(), accumulate=1, pin=device.type == "cuda") as feed:
             for step, work in zip(range(1, options.updates + 1), feed, strict=False):
                 updater.update(work, step)
-                sizes = [task.size(batch) for batch in work.batches]
-                source, target = source + sum(s.read for s in sizes), target + sum(s.predicted for s in sizes)
+                source += sum(size.read for size in work.sizes)
+                target += sum(size.predicted for size in work.sizes)
             finish(device)
             seconds = time.perf_counter() - started
             waited = feed.take_waited()

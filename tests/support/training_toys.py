@@ -26,6 +26,7 @@ import torch
 
 from nmtkit import checkpoint
 from nmtkit.batches.corpus import Corpus, load_corpus
+from nmtkit.batches.order import window_batches, windows
 from nmtkit.evaluation.metrics import bleu
 from nmtkit.models.build import build
 from nmtkit.models.interface import Model
@@ -301,10 +302,15 @@ TIMES = {"seconds", "tokens_per_second", "waiting", "waited"}
 """Facts of a run that depend on the clock."""
 
 
+def epoch_batches(corpus: Corpus, tokens: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of all windows of an epoch, in the order of their use."""
+    return [batch for window in range(windows(corpus)) for batch in window_batches(corpus, tokens, seed, epoch, window)]
+
+
 def work(task: Task, *batches: Any, epoch: int = 0) -> Work:
     """The work of an update of these batches."""
     own = [Loaded((number,), batch, task.load(batch, epoch)) for number, batch in enumerate(batches)]
-    return Work(Place(epoch), batches, own)
+    return Work(Place(epoch), batches, own, [task.size(batch) for batch in batches])
 
 
 def add(loss: TaskLoss, *batches: Any, seed: int = 1, step: int = 1) -> float:

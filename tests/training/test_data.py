@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.training_toys import parallel, tokenizer, toy_run, write_data
 
-from nmtkit.batches import cache, preparation, workers
+from nmtkit.batches import cache, workers
 from nmtkit.batches.cache import Cache, default_root
 from nmtkit.batches.order import window_batches
 from nmtkit.batches.preparation import prepare
@@ -161,7 +161,7 @@ def test_texts_and_weights_are_recorded_and_a_changed_weight_is_refused(tmp_path
 def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text counts as large."""
     monkeypatch.setattr(cache, "LARGE", 10)
-    monkeypatch.setattr(cache, "processes", lambda: 1)
+    monkeypatch.setattr(cache, "cores", lambda: 1)
 
 
 @pytest.mark.usefixtures("all_large")
@@ -302,7 +302,6 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert default_root() == tmp_path / "users" / "nmtkit"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_root() == Path.home() / ".cache" / "nmtkit"
-    assert preparation.processes() >= 1
 
 
 @pytest.mark.parametrize(("text", "shown"), [("x:1.5", "1.5"), ("x:-1", "-1"), ("x:0", "0"), ("x:-2.0", "-2.0")])

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.training_toys import FAMILIES, corpus, model, parallel, tokenizer
+from support.training_toys import FAMILIES, corpus, epoch_batches, model, parallel, tokenizer
 from support.training_toys import add as added
 from torch import Tensor
 
-from nmtkit.batches.batch import Batch, epoch_batches, make_batch
+from nmtkit.batches.batch import Batch, make_batch
 from nmtkit.batches.corpus import Corpus, load_corpus
 from nmtkit.checkpoint import unique_weights
 from nmtkit.models.distribution import scored
@@ -547,3 +547,10 @@ def test_what_a_run_records_is_json(tmp_path: Path) -> None:
     watch.trainer.run()
     lines = (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 1, 2, 2]
+
+
+def test_a_line_of_updates_that_were_all_left_out_has_no_loss(tmp_path: Path) -> None:
+    watch = spoiled(tmp_path, range(2, 4), log_every=2, validate_every=6)
+    watch.trainer.run()
+    lines = [line for line in read_history(tmp_path / "history.jsonl") if "skipped" in line]
+    assert [("train_loss" in line, line["skipped"]) for line in lines] == [(True, 0), (False, 2), (True, 0)]

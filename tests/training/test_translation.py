@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.training_toys import LEARNED, TRANSFORMER, corpus, model, only_line, parallel, tokenizer, toy_run
+from support.training_toys import (
+    LEARNED,
+    TRANSFORMER,
+    corpus,
+    epoch_batches,
+    model,
+    only_line,
+    parallel,
+    tokenizer,
+    toy_run,
+)
 
 from nmtkit import checkpoint
-from nmtkit.batches.batch import epoch_batches
 from nmtkit.batches.corpus import load_corpus
 from nmtkit.evaluation.metrics import bleu
 from nmtkit.models.options import ModelOptions
