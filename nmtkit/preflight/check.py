@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,7 @@ def check(
     with pairs(*texts.train, options.most) as blocks:
         profile = Profile(blocks)
     held_out = [HeldOut(kinds, *two) for kinds, two in ((DEV, texts.dev), (TEST, texts.test)) if two]
-    with (
-        tempfile.TemporaryDirectory(prefix="nmtkit-check-") as folder,
-        closing(Collector(options, Path(folder), profile, held_out, tokenizer)) as run,
-    ):
+    with _scratch() as folder, closing(Collector(options, folder, profile, held_out, tokenizer)) as run:
         with pairs(*texts.train, options.most) as train:
             for block in train:
                 run.take(block)
@@ -80,6 +78,19 @@ def check(
             max_target=options.max_target,
             tokenizer=tokenizer.hash() if tokenizer else None,
         )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for temporary files; if the disk has no room for them, the error says where they were."""
+    with tempfile.TemporaryDirectory(prefix="nmtkit-check-") as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not str(error.filename or folder).startswith(folder):
+                raise
+            what = f"{error.strerror} for temporary files (the variable TMPDIR names their folder)"
+            raise OSError(error.errno, what, tempfile.gettempdir()) from None
 
 
 def quick(texts: Texts, most: int = QUICK) -> Facts:

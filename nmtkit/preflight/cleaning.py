@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from itertools import compress
 from pathlib import Path
 
 from nmtkit.files import open_text, raw_lines, replacing
@@ -24,4 +23,5 @@ def write_clean(columns: Columns, texts: tuple[Path, Path], copies: tuple[Path, 
             with open_text(text) as stream, copy.open("wb") as output:
                 lines = raw_lines(stream, str(text))
                 for _, rows in columns.parts():
-                    output.writelines(line + b"\n" for line in compress(lines, clean(rows).tolist()))
+                    marked = zip(clean(rows).tolist(), lines, strict=False)  # takes no line after the last mark
+                    output.writelines(line + b"\n" for keep, line in marked if keep)
