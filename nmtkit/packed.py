@@ -9,6 +9,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,7 +54,7 @@ def _gzip(stream: BinaryIO, name: str) -> tuple[Any, type[Exception]]:
 
 
 def _xz(stream: BinaryIO, name: str) -> tuple[Any, type[Exception]]:
-    return lzma.LZMAFile(stream), lzma.LZMAError
+    return _Frames(stream, lzma.LZMADecompressor, padding=b"\0"), lzma.LZMAError
 
 
 def _zstd(stream: BinaryIO, name: str) -> tuple[Any, type[Exception]]:
@@ -63,18 +64,29 @@ def _zstd(stream: BinaryIO, name: str) -> tuple[Any, type[Exception]]:
         except ImportError:
             continue
         if module == "zstandard":
-            return _Frames(stream, zstd.ZstdDecompressor), zstd.ZstdError
+            return _Frames(stream, partial(_frame, zstd)), zstd.ZstdError
         return zstd.ZstdFile(stream), zstd.ZstdError
     raise ValueError(f"{name}: is packed (zstd): pip install zstandard to read it, or unpack it with unzstd")
 
 
-class _Frames:
-    """What the frames of a zstd file hold, by the package zstandard, whose own reader passes over a missing end."""
+def _frame(zstd: Any) -> Any:
+    """What unpacks one frame, of the package zstandard."""
+    return zstd.ZstdDecompressor().decompressobj()
 
-    def __init__(self, stream: BinaryIO, decompressor: Any) -> None:
-        self._stream = stream
-        self._new: Callable[[], Any] = lambda: decompressor().decompressobj()
-        self._frame, self._begun, self._content = self._new(), False, io.BytesIO()
+
+class _Frames:
+    """What the frames of a file hold, one after another, to the end of the last.
+
+    The own readers of lzma and of the package zstandard pass over a damaged beginning and a missing end.
+
+    Args:
+        new: makes an object that unpacks one frame.
+        padding: bytes that may stand between frames.
+    """
+
+    def __init__(self, stream: BinaryIO, new: Callable[[], Any], padding: bytes = b"") -> None:
+        self._stream, self._new, self._padding = stream, new, padding
+        self._frame, self._begun, self._content = new(), False, io.BytesIO()
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, none at the end; EOFError if the last frame has no end."""
@@ -88,7 +100,8 @@ class _Frames:
                 if self._begun:
                     raise EOFError("its end is missing")
                 return b""
-            self._content, self._begun = io.BytesIO(self._frame.decompress(packed)), True
+            if packed := packed if self._begun else packed.lstrip(self._padding):
+                self._content, self._begun = io.BytesIO(self._frame.decompress(packed)), True
         return block
 
 

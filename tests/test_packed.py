@@ -54,6 +54,21 @@ def test_a_damaged_file_is_refused(pack: Pack, spoil: Pack, tmp_path: Path) -> N
         read_lines(tmp_path / "text.gz")
 
 
+def test_a_second_part_that_does_not_begin_is_refused(tmp_path: Path) -> None:
+    second = bytearray(lzma.compress(b"more\n"))
+    second[7] ^= 1
+    (tmp_path / "text.xz").write_bytes(lzma.compress(TEXT) + second)
+    with pytest.raises(ValueError, match=r"text\.xz: damaged"):
+        read_lines(tmp_path / "text.xz")
+
+
+@pytest.mark.parametrize("padding", [4, 8, 1 << 19])
+def test_xz_may_have_zeros_between_parts_and_at_the_end(padding: int, tmp_path: Path) -> None:
+    zeros = bytes(padding)
+    (tmp_path / "text.xz").write_bytes(lzma.compress(TEXT) + zeros + lzma.compress(b"more\n") + zeros)
+    assert read_lines(tmp_path / "text.xz") == [*LINES, "more"]
+
+
 def test_bad_bytes_inside_are_placed(tmp_path: Path) -> None:
     (tmp_path / "text.gz").write_bytes(gzip.compress("père\n".encode() + b"b\xe9\n" + b"\xff\n" * 3))
     with pytest.raises(ValueError, match=r"text.gz, line 2: not valid UTF-8 at byte 2 \(0xE9\), one of 4 such bytes"):
