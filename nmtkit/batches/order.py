@@ -1,8 +1,9 @@
 """The order of an epoch: a function of seed, epoch and window, so that nothing about it is kept.
 
 The corpora are cut into blocks of neighbouring pairs. An epoch permutes all blocks, those of a corpus as many times as
-its weight says, and takes them in windows. Within a window pairs are sorted by length and cut into batches, as if the
-window were the whole corpus. A corpus of one window or less is shuffled pair by pair.
+its weight says, and takes them in windows of about the same size. Within a window pairs are sorted by length and cut
+into batches, as if the window were the whole corpus. A corpus of one window or less is shuffled pair by pair. Copies of
+a pair do not meet in a batch, unless there are more than `APART`.
 
 Shape key: N pairs of a window.
 """
@@ -21,7 +22,9 @@ from nmtkit.batches.corpus import Corpus
 BLOCK = 4096
 """Pairs of a block: neighbours in the text, read together."""
 WINDOW = 512
-"""Blocks of a window."""
+"""Most blocks of a window."""
+APART = 16
+"""Most groups into which a window is divided so that copies of a pair do not meet."""
 
 Numbers = NDArray[np.int64]
 
@@ -77,7 +80,7 @@ def window_batches(
 
     Pairs are sorted by target length in steps of two; within a step by source length, up and down in turn, equal pairs
     at random. They are then cut under the budget, and the batches are shuffled: little padding, and other batches in
-    every epoch.
+    every epoch. Where corpora have weights, this is done in groups of pairs that are all different.
 
     Args:
         tokens: most padded target positions of a batch; half of the most padded source positions.
@@ -90,9 +93,13 @@ def window_batches(
     source_N, target_N = corpus.source.lengths_of(pair_N), corpus.target.lengths_of(pair_N)
     step_N = target_N // 2
     within_N = np.where(step_N % 2, source_N, -source_N)
-    widest = int(source_N.max(initial=0))
-    order_N = np.argsort(step_N * (2 * widest + 1) + within_N, kind="stable")
-    ends = cut(source_N[order_N], target_N[order_N], tokens)
+    groups = min(max(weight for _, weight in corpus.shares), APART)
+    group_N = _groups(pair_N, groups, generator) if groups > 1 else np.zeros_like(pair_N)
+    order_N = np.lexsort((within_N, step_N, group_N))
+    group_ends = np.bincount(group_N, minlength=groups).cumsum()
+    parts = np.split(order_N, group_ends[:-1])
+    cuts = (cut(source_N[part], target_N[part], tokens) for part in parts)
+    ends = np.concatenate([own + end - len(part) for own, end, part in zip(cuts, group_ends, parts, strict=True)])
     return Batches.of(pair_N[order_N], ends, torch.randperm(len(ends), generator=generator).numpy())
 
 
@@ -122,13 +129,23 @@ def cut(source_N: Numbers, target_N: Numbers, tokens: int) -> Numbers:
     return np.array(ends, dtype=np.int64)
 
 
+def _groups(pair_N: Numbers, groups: int, generator: torch.Generator) -> Numbers:
+    """A group of each pair, chosen at random, but so that up to `groups` copies of a pair are in different ones."""
+    distinct, number_N, copies = np.unique(pair_N, return_inverse=True, return_counts=True)
+    copy_N = np.empty_like(number_N)
+    copy_N[np.argsort(number_N, kind="stable")] = np.arange(len(pair_N)) - np.repeat(np.cumsum(copies) - copies, copies)
+    first = torch.randint(groups, (len(distinct),), generator=generator).numpy()
+    group_N: Numbers = (first[number_N] + copy_N) % groups
+    return group_N
+
+
 def _pairs(corpus: Corpus, seed: int, epoch: int, window: int, block: int, blocks: int) -> Numbers:
     """The pairs of a window."""
     spans = _blocks(corpus, block)
     if len(spans) > blocks:
         generator = _generator(seed, epoch, -1)
-        chosen = torch.randperm(len(spans), generator=generator)[window * blocks : (window + 1) * blocks]
-        spans = spans[chosen.numpy()]
+        order = torch.randperm(len(spans), generator=generator).numpy()
+        spans = spans[np.array_split(order, -(-len(spans) // blocks))[window]]
     return np.concatenate([np.zeros(0, np.int64), *(np.arange(begin, end) for begin, end in spans)])
 
 

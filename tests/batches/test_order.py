@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmtkit.batches.corpus import Corpus, Counts
-from nmtkit.batches.order import cut, window_batches, windows
+from nmtkit.batches.order import APART, cut, window_batches, windows
 from nmtkit.ragged import Joined, Ragged
 
 Lengths = list[tuple[int, int]]
@@ -112,6 +112,43 @@ def test_an_epoch_has_every_pair_as_often_as_its_weight(
             assert len(batch) == 1 or (high <= tokens and wide <= 2 * tokens)
     assert [seen[index] for index in range(len(lengths))] == expected
     assert total == max(1, -(-sum(-(-len(part) // block) * weight for part, weight in parts) // blocks))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(some_lengths, st.integers(1, APART + 2)), min_size=1, max_size=3),
+    *(st.integers(1, 60), st.integers(0, 99), st.integers(1, 4)),
+)
+def test_copies_of_a_pair_do_not_meet(parts: list[tuple[Lengths, int]], tokens: int, seed: int, blocks: int) -> None:
+    corpus = corpus_of(*parts)
+    for window in range(windows(corpus, 2, blocks)):
+        for batch in window_batches(corpus, tokens, seed, 0, window, block=2, blocks=blocks):
+            most = Counter(batch).most_common(1)[0][1]
+            assert most == 1 or max(weight for _, weight in parts) > APART
+
+
+def test_pairs_of_all_corpora_meet() -> None:
+    """Groups divide no corpus from another, nor the same pairs from each other in every epoch."""
+    corpus = corpus_of(([(3, 3)] * 60, 1), ([(3, 3)] * 20, 4))
+    met = {
+        (min(a, b), max(a, b))
+        for epoch in range(60)
+        for batch in window_batches(corpus, 60, 1, epoch, 0)
+        for a in batch
+        for b in batch
+        if a != b
+    }
+    assert len(met) == 80 * 79 / 2
+
+
+def test_windows_have_about_the_same_size() -> None:
+    """No epoch ends with a window of few blocks, whose pairs are neighbours."""
+    corpus = corpus_of(([(1, 1)] * 210, 1))
+    sizes = [
+        sum(map(len, window_batches(corpus, 20, 1, 0, window, block=10, blocks=10)))
+        for window in range(windows(corpus, 10, 10))
+    ]
+    assert sorted(sizes) == [70, 70, 70]
 
 
 def test_windows_mix_blocks_anew_in_every_epoch_and_for_every_seed() -> None:
