@@ -18,7 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +30,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST_CONFIG = 1_000_000
 STANDARD = "-"
 """The name that stands for standard input when it is read, and for standard output when the command line writes it."""
+LOCK = ".lock"
+"""The file of a folder that is locked while the folder is worked in."""
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
@@ -79,8 +81,12 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path}: not TOML: {error}") from None
 
 
+class UnreadableError(ValueError):
+    """A file cannot be opened, whatever it holds."""
+
+
 def open_text(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file, or standard input for "-", opened for reading bytes; ValueError if that is not possible.
+    """The file, or standard input for "-", opened for reading bytes; UnreadableError if that is not possible.
 
     A packed file is read as what it holds.
     """
@@ -89,11 +95,13 @@ def open_text(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; check the path") from None
+        raise UnreadableError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
-        raise ValueError(f"{path}: is a folder; name a text file") from None
+        raise UnreadableError(f"{path}: is a folder; name a text file") from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+        raise UnreadableError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     except ValueError as error:  # a NUL, or a character that no path can have
         raise ValueError(f"{str(path)!r}: cannot be a path ({error}); name a text file") from None
     if _is_endless(stream):
@@ -201,31 +209,50 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def locked(folder: str | os.PathLike[str], work: str = "training") -> Iterator[None]:
+def locked(
+    folder: str | os.PathLike[str], work: str = "training", wait: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Lock a folder within the block; ValueError if another process holds the lock. It ends with the process at latest.
 
-    On a file system or an operating system without such locks, nothing is locked.
+    A file in the folder is locked, since network file systems lock no folders for other machines. On a file system or
+    an operating system without such locks, nothing is locked.
 
     Args:
         work: what the lock is for, for the error message.
+        wait: called again and again while another process holds the lock, instead of an error.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder") from None
-    except OSError:
-        pass
+    path = Path(folder) / LOCK
+    while (handle := _lock(path)) is None:
+        if wait is None:
+            raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder")
+        wait()
     try:
         yield
     finally:
+        with suppress(OSError):
+            path.unlink()
         os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    """The handle of a locked file, or None if another process has locked it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except (ImportError, OSError):
+            return handle
+        try:
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        except FileNotFoundError:
+            pass
+        os.close(handle)  # its last owner has removed it in the meantime
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -9,5 +9,5 @@ def plural(number: float, singular: str, many: str = "") -> str:
 
 
 def counted(number: int, singular: str, many: str = "") -> str:
-    """A number and its noun: "1 line", "2 lines"."""
-    return f"{number} {plural(number, singular, many)}"
+    """A number and its noun: "1 line", "2,000 lines"."""
+    return f"{number:,} {plural(number, singular, many)}"

@@ -292,7 +292,21 @@ def test_a_lock_is_one_processs_and_ends_with_it(tmp_path):
         process.kill()
         process.wait()
     with locked(tmp_path):
-        assert not list(tmp_path.iterdir()), "it leaves nothing behind"
+        pass
+    assert not list(tmp_path.iterdir()), "it leaves nothing behind"
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    """By several, of whom each has it alone, although its file is removed and made again."""
+    program = "import sys, time; from nmtkit.files import locked\n"
+    program += "with locked(sys.argv[1], wait=lambda: time.sleep(0.001)):\n    print('in', flush=True)\n"
+    program += "    time.sleep(0.02)\n    print('out', flush=True)"
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    with (tmp_path / "log").open("w+b") as log:
+        waiting = [subprocess.Popen(words, stdout=log, cwd=ROOT) for _ in range(4)]
+        assert [process.wait() for process in waiting] == [0] * 4
+        log.seek(0)
+        assert log.read().split() == [b"in", b"out"] * 4
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/urandom"])

@@ -66,6 +66,20 @@ class Done:
         )
 
 
+def begun(folder: Path, job: Mapping[str, Any]) -> bool | None:
+    """Whether a folder holds the beginning of what a job makes; None if it holds the beginning of nothing."""
+    written = _read(folder)
+    return None if "job" not in written else bool(written["job"] == job)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What the journal of a folder says; nothing if it has none or a damaged one."""
+    with suppress(OSError, ValueError, RecursionError):
+        written = json.loads((folder / JOURNAL).read_bytes())
+        return written if isinstance(written, dict) else {}
+    return {}
+
+
 class Columns:
     """The columns of a folder while they are written.
 
@@ -96,11 +110,9 @@ class Columns:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            refused = isinstance(error, OSError)  # by a disk, which may have lost what was written before, too
+            if error is None or (self._resumable and not refused):
                 self.save()
-            elif self._resumable:
-                with suppress(OSError):  # of a full disk, which is the error
-                    self.save()
         finally:
             self._close()
 
@@ -130,8 +142,8 @@ class Columns:
 
     def _journal(self) -> Done:
         """How far an earlier preparation came; the beginning if there is none that is of use."""
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            written = json.loads((self._folder / JOURNAL).read_bytes())
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            written = _read(self._folder)
             done = from_mapping(Done, written["done"], JOURNAL)
             sizes = zip(self._kinds.items(), done.sizes(), strict=True)
             long_enough = all(

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmtkit.batches.preparation import Job, prepare, size_of
-from nmtkit.batches.shards import FACTS, NAMES, Facts, read_facts, verify
+from nmtkit.batches.appending import begun
+from nmtkit.batches.preparation import Job, clear, fill, size_of, working_in
+from nmtkit.batches.shards import Facts, columns, prepared, read_facts, verify
 from nmtkit.console import note
 from nmtkit.devices import cores
 from nmtkit.packed import ENDINGS
@@ -61,26 +63,53 @@ class Cache:
 
     def recognised(self, job: Job) -> Facts | None:
         """The facts of the prepared text, if it is there and the text has the size and time that it had then."""
+        folder = self.place(job)
         try:
-            facts = read_facts(self.place(job))
+            facts = read_facts(folder)
+            columns(folder, facts)
         except ValueError:
             return None
         return facts if job.fits(facts) else None
 
     def prepared(self, job: Job) -> tuple[Path, Facts]:
-        """The folder of the prepared text and its facts; prepares it if it is not there, or not of this text."""
+        """The folder of the prepared text and its facts; prepares it if it is not there, or not of this text.
+
+        If another training prepares it already, waits for that.
+        """
         folder, facts = self.place(job), self.recognised(job)
+        if facts is None or self.verify:
+            with working_in(folder, _Waiting(folder)):
+                facts = self._verified(job)
+                if facts is None:
+                    if begun(folder, job.identity()) is not True:
+                        clear(folder)
+                    note(f"preparing {job.source} and {job.target}: they are encoded once, and recognised from then on")
+                    facts = fill(job, folder, cores())
+        note(f"prepared text: {folder} ({size_of(folder) / 1e6:,.0f} MB)")
+        return folder, facts
+
+    def _verified(self, job: Job) -> Facts | None:
+        """As `recognised`, with the content verified if that is wanted; notes why what is there is of no use."""
+        folder, facts = self.place(job), self.recognised(job)
+        if facts is None and (prepared(folder) and not begun(folder, job.identity())):
+            note(f"{folder}: is damaged, or of an earlier version of the text, and is made anew")
         if facts is not None and self.verify:
             try:
                 verify(folder, facts)
             except ValueError as error:
                 note(f"{str(error).split(';')[0]}: prepared again")
-                facts = None
-        if facts is None:
-            if (folder / FACTS).exists():
-                for name in NAMES:
-                    (folder / name).unlink(missing_ok=True)
-            note(f"preparing {job.source} and {job.target}: they are encoded once, and recognised from then on")
-            facts = prepare(job, folder, cores())
-        note(f"prepared text: {folder} ({size_of(folder) / 1e6:,.0f} MB)")
-        return folder, facts
+                return None
+        return facts
+
+
+class _Waiting:
+    """Waits a second whenever it is called; says once what for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._said = folder, False
+
+    def __call__(self) -> None:
+        if not self._said:
+            note(f"{self._folder}: another training prepares the text; waiting for it")
+        self._said = True
+        time.sleep(1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,25 @@ import numpy as np
 
 from nmtkit import files
 from nmtkit.batches import reading
-from nmtkit.batches.appending import Columns
+from nmtkit.batches.appending import Columns, begun
 from nmtkit.batches.encoding import Counts
 from nmtkit.batches.hashes import duplicates
-from nmtkit.batches.shards import COLUMNS, FACTS, NAMES, Facts, TextFacts, dtypes, prepared, read_facts, write_facts
-from nmtkit.batches.workers import Block, InvalidBlockError, Work, Workers
+from nmtkit.batches.pool import Block, InvalidBlockError, Pool, Work
+from nmtkit.batches.shards import (
+    COLUMNS,
+    FACTS,
+    NAMES,
+    Facts,
+    TextFacts,
+    check_ends,
+    dtypes,
+    identity,
+    prepared,
+    read_facts,
+    write_facts,
+)
 from nmtkit.console import Progress, note
-from nmtkit.files import STANDARD
+from nmtkit.files import STANDARD, UnreadableError
 from nmtkit.packed import ENDINGS
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
 from nmtkit.words import counted, plural
@@ -57,13 +69,7 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """All that decides the content, as plain values; of the texts place, size and time."""
-        texts = [self.text(side) for side in (0, 1)]
-        return {
-            "tokenizer": self.tokenizer.hash(),
-            "max_source": self.max_source,
-            "max_target": self.max_target,
-            "texts": [[text.language, text.path, text.size, text.mtime_ns] for text in texts],
-        }
+        return identity(self.tokenizer.hash(), self.max_source, self.max_target, self.text(0), self.text(1))
 
     def text(self, side: int, sha256: str = "", positions: int = 0) -> TextFacts:
         """The facts of a text as it is now."""
@@ -77,12 +83,8 @@ class Job:
 
     def fits(self, facts: Facts) -> bool:
         """Whether a prepared corpus is made of this."""
-        return not self.streamed and self.identity() == {
-            "tokenizer": facts.tokenizer,
-            "max_source": facts.max_source,
-            "max_target": facts.max_target,
-            "texts": [[text.language, text.path, text.size, text.mtime_ns] for text in (facts.source, facts.target)],
-        }
+        own = identity(facts.tokenizer, facts.max_source, facts.max_target, facts.source, facts.target)
+        return not self.streamed and self.identity() == own
 
 
 def prepare(job: Job, folder: Path, workers: int, lines: int = reading.LINES) -> Facts:
@@ -96,52 +98,73 @@ def prepare(job: Job, folder: Path, workers: int, lines: int = reading.LINES) ->
         ValueError: if the folder holds anything else, for a text that is not valid, and if no pair is left.
     """
     refuse_folder(folder, job)
-    with _working_in(folder):
-        if (folder / FACTS).is_file():  # refused above if it were of something else
-            return read_facts(folder)
-        before = job.identity()
-        job.tokenizer.save(folder)
-        kinds = dtypes(job.tokenizer.source.size, job.tokenizer.target.size)
-        sums = _Sums(job)
-        with Columns(folder, kinds, before, not job.streamed) as columns:
-            _fill(columns, job, folder, workers, lines, sums)
-            done = columns.done
-        if job.streamed and not done.pairs:
-            raise ValueError("standard input has no lines: give it lines of source, tab and target")
-        if not done.kept:
-            raise ValueError(
-                f"{job.source} and {job.target}: every pair is empty or longer than {job.max_source} source or "
-                f"{counted(job.max_target, 'target piece')}"
-            )
-        hashes = np.memmap(folder / COLUMNS[-1], kinds[COLUMNS[-1]], "r")
-        counts = Counts(done.pairs, done.empty, done.overlong, duplicates(hashes))
-        source = job.text(0, sums.of(0), done.source_positions)
-        target = job.text(1, sums.of(1), done.target_positions)
-        if job.identity() != before:
-            raise ValueError(f"{job.source} or {job.target}: changed while it was read; run the same command again")
-        own = {name: files.sha256(folder / name) for name in COLUMNS}
-        facts = Facts(before["tokenizer"], job.max_source, job.max_target, counts, source, target, own)
-        write_facts(folder, facts)
+    with working_in(folder):
+        refuse_folder(folder, job)  # another preparation may have ended in the meantime
+        return read_facts(folder) if (folder / FACTS).is_file() else fill(job, folder, workers, lines)
+
+
+def fill(job: Job, folder: Path, workers: int, lines: int = reading.LINES) -> Facts:
+    """As `prepare`, in a folder that `working_in` has locked and that holds nothing else."""
+    before = job.identity()
+    job.tokenizer.save(folder)
+    kinds = dtypes(job.tokenizer.source.size, job.tokenizer.target.size)
+    sums = _Sums(job)
+    with Columns(folder, kinds, before, not job.streamed) as columns:
+        _append(columns, job, folder, workers, lines, sums)
+        done = columns.done
+    if job.streamed and not done.pairs:
+        raise ValueError("standard input has no lines: give it lines of source, tab and target")
+    if not done.kept:
+        raise ValueError(
+            f"{job.source} and {job.target}: every pair is empty or longer than {job.max_source} source or "
+            f"{counted(job.max_target, 'target piece')}"
+        )
+    hashes = np.memmap(folder / COLUMNS[-1], kinds[COLUMNS[-1]], "r")
+    counts = Counts(done.pairs, done.empty, done.overlong, duplicates(hashes))
+    source = job.text(0, sums.of(0), done.source_positions)
+    target = job.text(1, sums.of(1), done.target_positions)
+    if job.identity() != before:
+        raise ValueError(f"{job.source} or {job.target}: changed while it was read; run the same command again")
+    own = {name: files.sha256(folder / name) for name in COLUMNS}
+    facts = Facts(before["tokenizer"], job.max_source, job.max_target, counts, source, target, own)
+    check_ends(folder, facts)
+    write_facts(folder, facts)
     return facts
 
 
 @contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    """Make and lock a folder; if the text turns out to be of no use, what was written is removed."""
+def working_in(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Make and lock a folder; if the text turns out to be of no use, what was written is removed.
+
+    Args:
+        wait: as for `files.locked`.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    with files.locked(folder, "preparation"):
-        try:
-            yield
-        except LostWorkerError:
-            raise
-        except ValueError:
-            for name in NAMES:
-                (folder / name).unlink(missing_ok=True)
+    given = [name for name in FILES if (folder / name).exists()]  # perhaps the user's only tokenizer
+    useless = False
+    try:
+        with files.locked(folder, "preparation", wait):
+            try:
+                yield
+            except (LostWorkerError, UnreadableError):
+                raise
+            except ValueError:
+                useless = True
+                clear(folder, given)
+                raise
+    finally:
+        if useless:
             with suppress(OSError):  # something else has come into it
                 for path in missing:
                     path.rmdir()
-            raise
+
+
+def clear(folder: Path, but: Collection[str] = ()) -> None:
+    """Remove the files of a prepared corpus, all but some."""
+    for name in NAMES:
+        if name not in but:
+            (folder / name).unlink(missing_ok=True)
 
 
 def refuse_folder(folder: Path, job: Job) -> None:
@@ -155,10 +178,10 @@ def refuse_folder(folder: Path, job: Job) -> None:
         alien = path.name not in NAMES and not path.name.startswith(".")
         if alien or (path.name in FILES and not prepared(folder) and path.read_bytes() != own.get(path.name)):
             raise ValueError(f"{folder}: holds {path.name}; name a new or empty folder for the corpus")
-    if (folder / FACTS).is_file() and not job.fits(read_facts(folder)):
-        raise ValueError(
-            f"{folder}: holds a corpus of other texts, tokenizer or limits; delete it, or name a new folder"
-        )
+    whole = (folder / FACTS).is_file()
+    if not job.fits(read_facts(folder)) if whole else begun(folder, job.identity()) is False:
+        what = "a corpus" if whole else "the beginning of a corpus"
+        raise ValueError(f"{folder}: holds {what} of other texts, tokenizer or limits; delete it, or name a new folder")
 
 
 def size_of(folder: Path) -> int:
@@ -166,7 +189,7 @@ def size_of(folder: Path) -> int:
     return sum((folder / name).stat().st_size for name in COLUMNS)
 
 
-def _fill(columns: Columns, job: Job, folder: Path, workers: int, lines: int, sums: _Sums) -> None:
+def _append(columns: Columns, job: Job, folder: Path, workers: int, lines: int, sums: _Sums) -> None:
     """Append what is left of the text to the columns."""
     done, work = columns.done, Work(folder, job.max_source, job.max_target)
     known = not job.streamed and job.source.suffix not in ENDINGS
@@ -177,7 +200,7 @@ def _fill(columns: Columns, job: Job, folder: Path, workers: int, lines: int, su
         note(f"{folder}: going on after {done.pairs:,} {plural(done.pairs, 'pair')}")
     with (
         ExitStack() as stack,
-        Workers(work, job.tokenizer, workers) as pool,
+        Pool(work, job.tokenizer, workers) as pool,
         Progress(total, "preparing (MB)" if total else "preparing (pairs)", every=SECONDS) as progress,
     ):
         if job.streamed:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from nmtkit.batches.workers import Block
+from nmtkit.batches.pool import Block
 from nmtkit.encoding import not_utf8
 from nmtkit.files import STANDARD, each_line, open_text, raw_lines
 from nmtkit.words import counted

@@ -28,6 +28,8 @@ FACTS, JOURNAL = "corpus.json", "journal.json"
 COLUMNS = ("source.ids", "source.ends", "target.ids", "target.ends", "pairs.hashes")
 NAMES = (FACTS, JOURNAL, *COLUMNS, *FILES)
 """All files of such a folder."""
+PART = 1 << 20
+"""Numbers that are looked at together."""
 SMALL = 1 << 16
 """The largest vocabulary whose ids are stored as uint16."""
 
@@ -79,6 +81,14 @@ class Facts:
         """As the file has it."""
         tables = {name: to_mapping(getattr(self, name)) for name in ("counts", "source", "target")}
         return {"format": FORMAT, **to_mapping(self), **tables, "columns": dict(self.columns)}
+
+
+def identity(
+    tokenizer: str, max_source: int, max_target: int, source: TextFacts, target: TextFacts
+) -> dict[str, str | int | list[list[str | int]]]:
+    """All that decides the content of a corpus, as JSON has it; of the texts place, size and time."""
+    texts: list[list[str | int]] = [[text.language, text.path, text.size, text.mtime_ns] for text in (source, target)]
+    return {"tokenizer": tokenizer, "max_source": max_source, "max_target": max_target, "texts": texts}
 
 
 def prepared(path: Path) -> bool:
@@ -147,6 +157,15 @@ def columns(folder: Path, facts: Facts) -> dict[str, NDArray[Any]]:
         if ends[0] != 0 or ends[-1] != text.positions:
             raise ValueError(f"{folder / side}.ends: damaged; delete the folder and prepare the corpus again")
     return mapped
+
+
+def check_ends(folder: Path, facts: Facts) -> None:
+    """ValueError if a sequence of a corpus ends before it begins, as when two processes write at once."""
+    mapped = columns(folder, facts)
+    for name in ("source.ends", "target.ends"):
+        for first in range(0, len(mapped[name]), PART):
+            if (np.diff(mapped[name][first : first + PART + 1]) <= 0).any():
+                raise ValueError(f"{folder / name}: was written by several processes at once; prepare the corpus again")
 
 
 def verify(folder: Path, facts: Facts) -> None:

@@ -58,7 +58,7 @@ def prepare(
     facts = preparation.prepare(job, output, workers or cores())
     counts = facts.counts
     note(
-        f"{output}: {counted(counts.pairs, 'pair')}, {counts.empty} empty, {counts.overlong} over-long, "
-        f"{counted(counts.duplicates, 'duplicate')}; kept {counts.kept} ({facts.source.positions} source and "
+        f"{output}: {counted(counts.pairs, 'pair')}, {counts.empty:,} empty, {counts.overlong:,} over-long, "
+        f"{counted(counts.duplicates, 'duplicate')}; kept {counts.kept:,} ({facts.source.positions:,} source and "
         f"{counted(facts.target.positions, 'target piece')}, {preparation.size_of(output) / 1e6:,.1f} MB)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -10,6 +11,7 @@ import lzma
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.training_toys import parallel, tokenizer
 
-from nmtkit.batches import appending, preparation, workers
+from nmtkit.batches import appending, pool, preparation, reading
 from nmtkit.batches.corpus import Corpus, load_corpus, open_corpus
 from nmtkit.batches.preparation import Job, prepare
 from nmtkit.batches.shards import COLUMNS, FACTS, JOURNAL, read_facts, verify
-from nmtkit.files import sha256
+from nmtkit.files import UnreadableError, sha256
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.workers import Worker
 
@@ -127,37 +129,44 @@ def test_a_stopped_preparation_goes_on(block: int, pack: Any, tmp_path: Path, mo
         read_facts(tmp_path / "out")
     encoded: list[int] = []
 
-    def encode(self: Any, own: workers.Block, sides: Tokenizer) -> Any:
+    def encode(self: Any, own: pool.Block, sides: Tokenizer) -> Any:
         encoded.append(own.pairs)
         return real(self, own, sides)
 
-    real = workers.Work.encode
-    monkeypatch.setattr(workers.Work, "encode", encode)
+    real = pool.Work.encode
+    monkeypatch.setattr(pool.Work, "encode", encode)
     assert prepare(job, tmp_path / "out", 1, lines=5) == whole
     assert sum(encoded) == 60 - 7 * block, "only what was left"
     assert columns_of(tmp_path / "out") == columns_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change", ["text", "tokenizer", "limits", "columns", "journal"])
-def test_what_does_not_fit_is_begun_anew(change: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["text", "tokenizer", "limits"])
+def test_the_beginning_of_something_else_is_refused_and_kept(change: str, tmp_path: Path) -> None:
     job, out = job_of(tmp_path), tmp_path / "out"
     with mock.patch.object(preparation, "duplicates", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         prepare(job, out, 1)
-    assert json.loads((out / JOURNAL).read_text())["done"]["pairs"] == 60
+    before = columns_of(out)
     if change == "text":
         job = job_of(tmp_path, SOURCE[:-1], TARGET[:-1])
     if change == "tokenizer":
         job = job_of(tmp_path, tokenizer=tokenizer(False))
     if change == "limits":
         job = job_of(tmp_path, max_source=5)
+    with pytest.raises(ValueError, match=r"out: holds the beginning of a corpus of other|out: holds tokenizer\.model"):
+        prepare(job, out, 1)
+    assert columns_of(out) == before and json.loads((out / JOURNAL).read_text())["done"]["pairs"] == 60
+
+
+@pytest.mark.parametrize("change", ["columns", "journal"])
+def test_a_damaged_beginning_is_begun_anew(change: str, tmp_path: Path) -> None:
+    job, out = job_of(tmp_path), tmp_path / "out"
+    with mock.patch.object(preparation, "duplicates", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        prepare(job, out, 1)
     if change == "columns":
         os.truncate(out / "target.ends", 40)
     if change == "journal":
         (out / JOURNAL).write_text("{")
-    facts = prepare(job, out, 1)
-    lines = 59 if change == "text" else 60
-    sides = job.tokenizer, job.max_source, job.max_target
-    assert_same(open_corpus(out, facts), load_corpus(SOURCE[:lines], TARGET[:lines], *sides))
+    assert_same(open_corpus(out, prepare(job, out, 1)), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))
 
 
 def test_a_finished_one_is_not_made_again(tmp_path: Path) -> None:
@@ -261,7 +270,49 @@ def test_sides_of_different_lengths(more: tuple[int, int], counts: tuple[int, in
         prepare(job, tmp_path / "out", 1, lines=4)
 
 
+def test_a_useless_text_takes_nothing_with_it_that_was_there(tmp_path: Path) -> None:
+    job, out = job_of(tmp_path, SOURCE, [*TARGET, "x"]), tmp_path / "tokenizer"
+    job.tokenizer.save(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ValueError, match="same number of lines"):
+        prepare(job, out, 1, lines=4)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_disk_that_is_gone_for_a_while_takes_nothing_with_it(tmp_path: Path) -> None:
+    job, out = job_of(tmp_path), tmp_path / "out"
+    with mock.patch.object(preparation, "duplicates", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        prepare(job, out, 1)
+    before = columns_of(out)
+    for failure in (OSError(errno.EIO, "Input/output error"), FileNotFoundError(), OSError(errno.ESTALE, "Stale")):
+        with mock.patch("builtins.open", side_effect=failure), pytest.raises(ValueError, match=r"text\.en: "):
+            next(reading.blocks_of_files(job.source, job.target, 0, (0, 0), ExitStack()))
+        with (
+            mock.patch.object(reading, "open_text", side_effect=UnreadableError("text.en: cannot be read")),
+            pytest.raises(ValueError, match="cannot be read"),
+        ):
+            prepare(job, out, 1)
+        assert columns_of(out) == before and (out / JOURNAL).exists()
+
+
+def test_a_corpus_that_two_have_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a file system locks nothing: what one has written, the other writes over."""
+    append, calls = appending.Columns.append, iter(range(99))
+
+    def overwrite(self: Any, *words: Any) -> None:
+        append(self, *words)
+        if next(calls) == 5:
+            self._streams["source.ends"].seek(8)
+            self._write("source.ends", np.full(3, 7))
+            self._streams["source.ends"].seek(0, os.SEEK_END)
+
+    monkeypatch.setattr(appending.Columns, "append", overwrite)
+    with pytest.raises(ValueError, match=r"source\.ends: was written by several processes at once; prepare the corpus"):
+        prepare(job_of(tmp_path), tmp_path / "out", 1, lines=4)
+
+
 def test_a_process_that_dies_ends_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(tmp_path)
     real, sent = Worker.send, iter(range(99))
 
     def send(self: Worker, order: Any) -> None:
@@ -272,14 +323,15 @@ def test_a_process_that_dies_ends_it_in_one_line(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Worker, "send", send)
     with pytest.raises(ValueError, match=r"^a process that encodes text was killed by signal 9 .*--workers"):
-        prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
+        prepare(job, tmp_path / "out", 2, lines=4)
     monkeypatch.setattr(Worker, "send", real)
     assert (tmp_path / "out" / JOURNAL).exists()
-    facts = prepare(job_of(tmp_path), tmp_path / "out", 2, lines=4)
+    facts = prepare(job, tmp_path / "out", 2, lines=4)
     assert_same(open_corpus(tmp_path / "out", facts), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))
 
 
 def test_a_full_disk_is_named_and_what_is_done_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(tmp_path)
     append, calls = appending.Columns.append, iter(range(99))
 
     def fill(self: Any, *words: Any) -> None:
@@ -290,9 +342,10 @@ def test_a_full_disk_is_named_and_what_is_done_is_kept(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(appending, "SECONDS", 0.0)
     with mock.patch.object(appending.Columns, "append", fill), pytest.raises(OSError, match="No space left") as caught:
-        prepare(job_of(tmp_path), tmp_path / "out", 1, lines=6)
+        prepare(job, tmp_path / "out", 1, lines=6)
     assert str(caught.value.filename).endswith("target.ids")
-    facts = prepare(job_of(tmp_path), tmp_path / "out", 1, lines=6)
+    assert json.loads((tmp_path / "out" / JOURNAL).read_text())["done"]["pairs"] == 18
+    facts = prepare(job, tmp_path / "out", 1, lines=6)
     assert_same(open_corpus(tmp_path / "out", facts), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))
 
 

@@ -36,7 +36,7 @@ def test_prepared_ahead_is_what_train_makes_of_the_text(
     outcome = run_process("prepare", *flags(data, model, tmp_path / "ids"), "--workers", 2)
     facts = read_facts(tmp_path / "ids")
     assert outcome.code == 0 and outcome.out == b""
-    positions = f"{facts.source.positions} source and {facts.target.positions} target pieces"
+    positions = f"{facts.source.positions:,} source and {facts.target.positions:,} target pieces"
     assert f"ids: 200 pairs, 0 empty, 0 over-long, {facts.counts.duplicates} duplicates; kept 200 ({positions}, 0." in (
         outcome.err
     )

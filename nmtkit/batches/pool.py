@@ -60,13 +60,13 @@ class Work:
         return encode_pairs(source, target, tokenizer, self.max_source, self.max_target)
 
 
-class Workers:
+class Pool:
     """Encodes blocks in several processes, or in this one if one is enough; the results come in order."""
 
     def __init__(self, work: Work, tokenizer: Tokenizer, processes: int) -> None:
         self._work, self._tokenizer = work, tokenizer
         self._processes: list[Worker] = []
-        fix = "run the same command again, with fewer --workers if it happens again"
+        fix = "run the same command again; if it happens again, nmtkit prepare with --workers 1 needs least memory"
         try:
             for _ in range(processes if processes > 1 else 0):
                 self._processes.append(Worker("encodes text", fix, _encoder, work))
