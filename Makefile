@@ -50,7 +50,7 @@ bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/mult
 bench-gpu: $(READY) ## measure training on a GPU: Transformer-big, precisions and batch sizes, and a profile
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --device cuda --presets transformer-base,transformer-big --precisions float32,bfloat16 --batch-tokens 4096,16384,65536 --profile
 
-bench-corpora: $(READY) ## measure memory and time of corpora of 0.2 to 20 million pairs (minutes, 5 GB of disk)
+bench-corpora: $(READY) ## measure memory and time of corpora of 0.2 to 20 million pairs (half an hour, 10 GB of disk)
 	$(BIN)/python tests/benchmarks/corpora.py --pairs 200000 1000000 5000000 20000000
 
 multi30k: $(READY) ## train and evaluate the Multi30k recipe (MULTI30K=folder with train, val and test_2016_flickr)

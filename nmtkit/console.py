@@ -34,7 +34,7 @@ def set_quiet(quiet: bool) -> None:
 
 
 def set_silent() -> None:
-    """Turn warnings off as well: another process says the same."""
+    """Turn warnings off as well, but for those that only this process knows: another process says the same."""
     global _quiet, _silent
     _quiet = _silent = True
 
@@ -65,9 +65,13 @@ def note(text: str) -> None:
         _say(text)
 
 
-def warn(text: str) -> None:
-    """Print a warning on standard error, even if quiet."""
-    if not _silent:
+def warn(text: str, everywhere: bool = True) -> None:
+    """Print a warning on standard error, even if quiet.
+
+    Args:
+        everywhere: whether every process of a training warns of the same, so that one of them is enough.
+    """
+    if not (_silent and everywhere):
         _say(f"warning: {text}", style="yellow")
 
 

@@ -44,13 +44,14 @@ def test_quiet_silences_notes_and_progress_but_no_warning(capfd):
     assert capfd.readouterr() == ("", "warning: careful\n")
 
 
-def test_a_silent_process_does_not_even_warn(capfd, monkeypatch):
+def test_a_silent_process_warns_only_of_what_it_alone_knows(capfd, monkeypatch):
     monkeypatch.setattr(console, "_silent", False)
     console.set_silent()
     console.note("note")
     console.warn("careful")
+    console.warn("only I know", everywhere=False)
     console.tell("nmtkit: what went wrong")
-    assert capfd.readouterr() == ("", "nmtkit: what went wrong\n")
+    assert capfd.readouterr() == ("", "warning: only I know\nnmtkit: what went wrong\n")
 
 
 def test_progress_without_a_terminal_is_plain_lines(capfd):

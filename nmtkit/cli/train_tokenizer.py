@@ -65,4 +65,4 @@ def train_tokenizer(
         symbols=symbols or (),
     )
     write_bytes(output, subwords.to_bytes())
-    note(f"{output}: {subwords.size} pieces ({kind}) from {counted(sum(1 for _ in lines), 'line')}")
+    note(f"{output}: {subwords.size:,} pieces ({kind}) from {counted(sum(1 for _ in lines), 'line')}")

@@ -150,7 +150,7 @@ def _oddities(layout: Layout) -> list[str]:
     if layout.mark:
         odd.append("begins with a byte order mark")
     if layout.crlf:
-        odd.append(f"{counted(layout.crlf, 'line')} of {layout.lines} with CR LF at the end")
+        odd.append(f"{counted(layout.crlf, 'line')} of {layout.lines:,} with CR LF at the end")
     if layout.blank_at_end:
         odd.append(f"ends in {counted(layout.blank_at_end, 'blank line')}")
     if layout.unfinished:

@@ -227,13 +227,13 @@ def encode(texts: Texts, data: Data, tokenizer: Tokenizer, limits: Limits, cache
     corpus, dev = join(parts), load_corpus(*texts.dev, tokenizer, *limits)
     counts, overlap = corpus.counts, shared(corpus.hashes, pair_hashes(zip(*texts.dev, strict=True)))
     epoch = sum(pairs * weight for pairs, weight in corpus.shares)
-    weighted = "" if epoch == counts.kept else f", {epoch} in an epoch"
+    weighted = "" if epoch == counts.kept else f", {epoch:,} in an epoch"
     note(
-        f"data: {counted(counts.pairs, 'pair')}, {counts.empty} empty, {counts.overlong} over-long, "
+        f"data: {counted(counts.pairs, 'pair')}, {counts.empty:,} empty, {counts.overlong:,} over-long, "
         f"{counted(counts.duplicates, 'duplicate')}; training on {counted(counts.kept, 'pair')}{weighted} "
-        f"({corpus.source.positions} source and {counted(corpus.target.positions, 'target piece')}); dev: "
+        f"({corpus.source.positions:,} source and {counted(corpus.target.positions, 'target piece')}); dev: "
         f"{counted(dev.counts.pairs, 'pair')}, "
-        f"{dev.counts.empty} empty, {dev.counts.overlong} over-long, {overlap} also in train"
+        f"{dev.counts.empty:,} empty, {dev.counts.overlong:,} over-long, {overlap:,} also in train"
     )
     for own, prefix in (*((own, part.path) for (own, _), part in zip(parts, data.parts, strict=True)), (dev, data.dev)):
         if not len(own):

@@ -76,7 +76,9 @@ class Plan:
         return model
 
     def __str__(self) -> str:
-        updates = counted(self.run.training.updates, "update") + (f", {self.updates} of them made" * bool(self.updates))
+        updates = counted(self.run.training.updates, "update") + (
+            f", {self.updates:,} of them made" * bool(self.updates)
+        )
         return f"{self.run.output}: {self.model.family}, {counts(self.outline())}, {updates}"
 
 

@@ -32,7 +32,7 @@ from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.training import folder
 from nmtkit.training.batch_size import largest_batch
 from nmtkit.training.data import Data, Texts, encode, prepare_large
-from nmtkit.training.freezing import counts
+from nmtkit.training.freezing import counts, freeze
 from nmtkit.training.loop import Trainer, Weights
 from nmtkit.training.options import CONTINUABLE
 from nmtkit.training.plan import Plan, resolve
@@ -118,6 +118,7 @@ def _with_batch_tokens(plan: Plan, model: Model, ranks: Ranks) -> Plan:
     training = plan.run.training
     if training.batch_tokens:
         return plan
+    freeze(model, training.freeze)  # what is frozen needs no memory for gradients
     find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None, training.precision)
     tokens = ranks.together(find, min)
     return replace(plan, run=replace(plan.run, training=replace(training, batch_tokens=tokens)))
@@ -198,7 +199,7 @@ def _say_where(plan: Plan, trainer: Trainer) -> None:
             "or, after lost patience, a larger --patience"
         )
     elif position.step:
-        note(f"resuming at update {position.step}: {counted(updates - position.step, 'step')} left")
+        note(f"resuming at update {position.step:,}: {counted(updates - position.step, 'step')} left")
     else:
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         precision = plan.run.training.precision

@@ -169,7 +169,7 @@ def add_gradients(
         sizes = [loss.task.size(part.batch).items for part in work.own]
         if max(sizes) == 1:
             raise
-    warn(f"out of memory: a batch of {counted(max(sizes), loss.task.item)} is split in two")
+    warn(f"out of memory: a batch of {counted(max(sizes), loss.task.item)} is split in two", everywhere=False)
     loss.zero_grad(set_to_none=True)
     halves = [
         Loaded((*part.number, side), half, loss.task.load(half, work.after.epoch))

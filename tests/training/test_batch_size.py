@@ -100,8 +100,13 @@ def test_on_a_cpu_auto_is_a_number_and_the_folder_has_it(tmp_path: Path) -> None
 def test_on_a_gpu_it_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmtkit.training.plan.ON_CPU", 0)  # as if the device were a GPU
     found = iter([77])
-    monkeypatch.setattr(recipe, "largest_batch", lambda *_: next(found))
-    run = toy_run(tmp_path, updates=2, batch_tokens=0)
+
+    def find(made: Any, *_: Any) -> int:
+        assert {name.split(".")[0] for name, own in made.named_parameters() if own.requires_grad} == {"decoder"}
+        return next(found)
+
+    monkeypatch.setattr(recipe, "largest_batch", find)
+    run = toy_run(tmp_path, updates=2, batch_tokens=0, freeze=("encoder.*",))
     train(run)
     train(replace(run, training=replace(run.training, updates=4)))
     assert checkpoint.read_options(run.output).training(TrainingOptions).batch_tokens == 77
