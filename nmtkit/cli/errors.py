@@ -14,6 +14,7 @@ import typer
 
 from nmtkit.console import drop, tell
 from nmtkit.interrupts import INTERRUPTED, started
+from nmtkit.memory import ran_out
 
 USAGE = 2
 
@@ -82,7 +83,7 @@ def told(error: Exception) -> str:
         fix = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
         return shortened(f"{where}{error.strerror or error}{fix}")
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+    if ran_out(error):
         return f"out of memory: {_less_memory()}{f' ({text[:120]})' if text else ''}"
     if isinstance(error, RuntimeError):
         return f"{text[:300]} (internal error: --debug shows where)"

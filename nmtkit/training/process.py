@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nmtkit import interrupts
 from nmtkit.console import set_quiet, tell
+from nmtkit.memory import ran_out
 
 
 def train_apart(config: Path, output: Path, tokenizer: Path | None, command: str) -> int:
@@ -68,7 +69,7 @@ def main(config: str, output: str, tokenizer: str, command: str) -> int:
 def _message(error: Exception) -> str:
     """An error as one line that says what to do."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+    if ran_out(error):
         return (
             f"out of memory: choose a smaller batch_tokens or vocab_size {f'({text[:120]})' if text else ''}".rstrip()
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.console import warn
+from nmtkit.memory import ran_out
 from nmtkit.models.interface import Model
 from nmtkit.training.feed import Loaded, Work
 from nmtkit.training.freezing import freeze
@@ -147,27 +148,18 @@ def add_gradients(
 
     The loss is on the model's device; its gradient is added.
 
-    If the GPU runs out of memory, the batches are split in two and tried again from the start.
+    If memory runs out, the batches are split in two and tried again from the start.
 
     Args:
         pieces: number of pieces that the update predicts in all processes, by the sizes of the batches.
         seed: seed of the run, and number of the update.
         scaled: multiplies a loss by the factor that its gradient is to have.
     """
-    total = torch.zeros((), dtype=torch.float64, device=loss.model.device)
-    count = 0
     try:
-        for part in work.own:
-            seed_dropout(*seed, *part.number)
-            summed, predicted = loss(part.content)
-            count += predicted
-            mean = summed / pieces
-            scaled(mean).backward()
-            total += mean.detach()
-        return total, count
-    except torch.OutOfMemoryError:
+        return _add_all(loss, work, pieces, seed, scaled)
+    except (RuntimeError, MemoryError) as error:
         sizes = [loss.task.size(part.batch).items for part in work.own]
-        if max(sizes) == 1:
+        if not ran_out(error) or max(sizes) == 1:
             raise
     warn(f"out of memory: a batch of {counted(max(sizes), loss.task.item)} is split in two", everywhere=False)
     loss.zero_grad(set_to_none=True)
@@ -177,6 +169,22 @@ def add_gradients(
         for side, half in enumerate(loss.task.halves(part.batch))
     ]
     return add_gradients(loss, replace(work, own=halves), pieces, seed, scaled)
+
+
+def _add_all(
+    loss: TaskLoss, work: Work, pieces: int, seed: tuple[int, int], scaled: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, int]:
+    """As `add_gradients`, in one go. When it fails, nothing holds the memory of the batch that was too large."""
+    total = torch.zeros((), dtype=torch.float64, device=loss.model.device)
+    count = 0
+    for part in work.own:
+        seed_dropout(*seed, *part.number)
+        summed, predicted = loss(part.content)
+        count += predicted
+        mean = summed / pieces
+        scaled(mean).backward()
+        total += mean.detach()
+    return total, count
 
 
 def seed_dropout(*numbers: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,13 +155,13 @@ def small_memory(made: Model, monkeypatch: pytest.MonkeyPatch, most: int, after_
     def encode_little(source_BS: Tensor, mask_BS: Tensor) -> Any:
         sizes.append(source_BS.shape[0])
         if source_BS.shape[0] > most and not after_decoding:
-            raise torch.OutOfMemoryError("no memory")
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(source_BS, mask_BS)
 
     def decode_little(memory: Any, target_in_NT: Tensor) -> Any:
         result = decode(memory, target_in_NT)
         if target_in_NT.shape[0] > most and after_decoding:
-            raise torch.OutOfMemoryError("no memory")
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return result
 
     monkeypatch.setattr(made, "encode", encode_little)
@@ -185,6 +186,33 @@ def test_out_of_memory_splits_the_batch_and_changes_nothing(
     halvings = {1: 3, 3: 2, 4: 1}[most]
     assert len(warnings) == halvings == sum(size > most for size in sizes)
     assert warnings[0].startswith("warning: out of memory") and "8 pairs" in warnings[0]
+
+
+def test_what_a_failed_backward_pass_held_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the halves are computed, nothing is left of the batch that was too large."""
+    made = exact("transformer")
+    held: list[weakref.ref[Tensor]] = []
+    sizes: list[int] = []
+    forward, backward = TaskLoss.forward, Tensor.backward
+
+    def loss(self: TaskLoss, content: Batch) -> tuple[Tensor, int]:
+        assert not [reference for reference in held if reference() is not None]
+        total, count = forward(self, content)
+        mark = torch.zeros((), dtype=torch.float64, requires_grad=True)  # lives as long as the graph
+        sizes.append(len(content.source_BS))
+        if sizes[-1] > 2:
+            held.append(weakref.ref(mark))
+        return total + mark * mark, count
+
+    def fail(own: Tensor) -> None:
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        backward(own)
+
+    monkeypatch.setattr(TaskLoss, "forward", loss)
+    monkeypatch.setattr(Tensor, "backward", fail)
+    add(made, [0, 1, 2, 3, 4, 5, 6, 7])
+    assert sizes == [8, 4, 2, 2, 2, 2]
 
 
 def test_a_single_pair_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_halves_of_a_batch_have_masks_of_their_own(monkeypatch: pytest.MonkeyPat
 
     def limited(made: Any, content: Any) -> Any:
         if len(content.source_BS) > 2:
-            raise torch.OutOfMemoryError("none left")
+            raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(made, content)
 
     monkeypatch.setattr(TranslationTask, "loss", lambda self, made, content: limited(made, content))
