@@ -67,9 +67,11 @@ class Layer(nn.Module):
         """Outputs (N, T, U), and the state after the last input (N, Z)."""
         if is_plain():
             return self._step_by_step(vectors_NTE, state_NZ)
-        if vectors_NTE.device.type == "cpu" and product_dtype(vectors_NTE) == torch.float16:
+        # PyTorch has no long short-term memory in float16 for CPUs, and makes float16 of bfloat16 on GPUs.
+        unable = torch.float16 if vectors_NTE.device.type == "cpu" else torch.bfloat16
+        if product_dtype(vectors_NTE) == unable:
             wide = raised(vectors_NTE), raised(state_NZ)
-            with as_written(vectors_NTE):  # PyTorch has no long short-term memory in float16 for CPUs
+            with as_written(vectors_NTE):
                 return self._kernel(*wide)
         return self._kernel(vectors_NTE, state_NZ)
 

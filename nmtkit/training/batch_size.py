@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
 from nmtkit.memory import ran_out
+from nmtkit.models.fused.switch import plain
 from nmtkit.models.interface import Model
 from nmtkit.ragged import shifted
 from nmtkit.training.precision import reduced
@@ -14,11 +17,17 @@ ON_CPU = 4096
 """Pieces of a batch on a CPU, whose caches are full long before its memory."""
 LEAST, MOST = 256, 1_000_000
 SHARE = 0.8
-"""Share of the memory that the largest batch may take; the rest is for batches of other shapes and for validation."""
+"""Share of the memory, without what other programs have, that the largest batch may take; the rest is for batches of
+other shapes and for validation."""
 
 
 def largest_batch(
-    model: Model, longest: tuple[int, int], sizes: tuple[int, int], features: bool, precision: str = "float32"
+    model: Model,
+    longest: tuple[int, int],
+    sizes: tuple[int, int],
+    features: bool,
+    precision: str = "float32",
+    compiled: bool = False,
 ) -> int:
     """The most target pieces of a batch for which a forward and a backward pass fit into the memory of the GPU.
 
@@ -29,13 +38,16 @@ def largest_batch(
         sizes: numbers of source pieces, or of features, and of target pieces.
         features: whether the source is vectors.
         precision: that of the training.
+        compiled: whether the training is compiled, which takes the memory of the plain formulas at most.
 
     Raises:
         ValueError: if not even the smallest batch fits.
     """
     found, power = 0, 0
     while (tokens := round(LEAST * 2 ** (power / 2))) <= MOST:
-        if not _fits(model, _pairs(tokens, longest, sizes, features), precision):
+        with plain() if compiled else nullcontext():
+            fits = _fits(model, _pairs(tokens, longest, sizes, features), precision)
+        if not fits:
             break
         found, power = tokens, power + 1
     model.zero_grad(set_to_none=True)
@@ -69,5 +81,6 @@ def _fits(model: Model, pairs: tuple[Tensor, Tensor], precision: str) -> bool:
             raise
         return False
     moments = 2 * sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
-    _, total = torch.cuda.mem_get_info(model.device)
-    return torch.cuda.max_memory_allocated(model.device) + moments <= SHARE * total
+    free, _ = torch.cuda.mem_get_info(model.device)  # others may have a part of it
+    own = free + torch.cuda.memory_reserved(model.device)
+    return torch.cuda.max_memory_allocated(model.device) + moments <= SHARE * own

@@ -39,7 +39,7 @@ from nmtkit.words import counted
 
 Weights = Mapping[str, torch.Tensor]
 READ_EVERY = 10
-"""Updates between looks at what a GPU has measured and at other processes' wish to stop; on a CPU each update looks."""
+"""Updates between looks at what a GPU has measured; on a CPU each update looks."""
 
 
 class Trainer:
@@ -64,7 +64,7 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:
         self.model, self.task, self.options, self.ranks = model, task, options, ranks
-        self.averaged = copy.deepcopy(model).eval()
+        self.averaged = copy.deepcopy(model).to(model.device).eval().requires_grad_(False)  # .to: for cuDNN
         self.keep, self.history = keep, folder / HISTORY
         self.state = RunState(folder / "training", run)
         self.average = make_average(model, options, self.state, ranks.first)
@@ -127,7 +127,7 @@ class Trainer:
         ):
             for work in feed:
                 self._update(work)
-                position.meter.waited += feed.take_waited()
+                position.waited(feed.take_waited())
                 validating = position.step % options.validate_every == 0 or position.step == options.updates
                 saving = validating or position.step % options.save_every == 0
                 logging = position.step % options.log_every == 0
@@ -139,9 +139,11 @@ class Trainer:
                 self.average.add(position, self.updater.failed, validating)
                 if validating:
                     self._validate(progress)
-                stopping = position.step % self._every == 0 and self.ranks.any(interrupted())
-                if self.ranks.first and (saving or stopping):
-                    self._save()
+                stopping = self.ranks.any(interrupted())
+                if stopping:
+                    self._read()
+                if saving or stopping:
+                    self.ranks.from_first(self._save)
                 if stopping:
                     raise KeyboardInterrupt if self.ranks.first else SystemExit(INTERRUPTED)
                 if self.over():
@@ -173,19 +175,20 @@ class Trainer:
         position.step += 1
         position.place = work.after
         self._unread += 1
-        spent = time.perf_counter() - started
-        position.seconds += spent
-        position.meter.add(sum(size.read for size in work.sizes), spent, rate)
+        position.spent(time.perf_counter() - started)
+        position.meter.add(sum(size.read for size in work.sizes), rate)
 
     def _read(self) -> None:
-        """Take over what the updates have measured."""
+        """Take over what the updates have measured; a GPU first ends those that wait for it."""
+        started = time.perf_counter()
         self.position.meter.take(self.updater.read(self.position.step, self._unread))
+        self.position.spent(time.perf_counter() - started)
         self._unread = 0
 
     def _log(self, progress: Progress) -> None:
         meter, self.position.meter = self.position.meter, Meter()
         step = self.position.step
-        left = (self.options.updates - step) * meter.seconds / meter.updates / 60
+        left = (self.options.updates - step) * (meter.seconds + meter.waited) / meter.updates / 60
         if not stderr_console().is_terminal:
             text = "  ".join(f"{name} {value}" for name, value in meter.shown().items())
             progress.line(f"update {step}/{self.options.updates}  {text}  {left:.0f} min left")

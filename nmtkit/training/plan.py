@@ -57,6 +57,10 @@ class Plan:
     processes: int = 1
     parent: Parent | None = None
 
+    def in_precision(self, precision: str) -> Plan:
+        """The same plan with another precision."""
+        return replace(self, run=replace(self.run, training=replace(self.run.training, precision=precision)))
+
     def limits(self) -> tuple[int, int]:
         """The most source pieces (or vectors) and target pieces of a pair, EOS not counted, which vectors lack."""
         return _limits(self.run, self.model)
@@ -108,7 +112,7 @@ def resolve(run: Run, ranks: Ranks = ALONE) -> Plan:
         tokenizer = folder.own_tokenizer(stored)
         given, options = ready or tokenizer, run.options(stored.model)
         refuse_changes(stored, _configuration(run, _tied(options, given.joint), given, _origin(run, stored)))
-        _warn_of_threads(stored, run.threads or torch.get_num_threads())
+        _warn_of_changes(stored, device, ranks.share.size, run.threads or torch.get_num_threads())
     else:
         tokenizer = parent.tokenizer if parent and run.tokenizer is None else ready
         options = run.options(parent.child() if parent else None)
@@ -177,10 +181,18 @@ def refuse_changes(stored: FolderOptions, wanted: Configuration) -> None:
         )
 
 
-def _warn_of_threads(stored: FolderOptions, now: int) -> None:
-    before = stored.provenance.threads
-    if before is not None and before != now:
-        warn(f"begun with {counted(before, 'thread')}, now {now}: the weights may differ in the last bits")
+def _warn_of_changes(stored: FolderOptions, device: torch.device, processes: int, threads: int) -> None:
+    """Warn of what rounds otherwise than when the run was begun."""
+    was = stored.provenance
+    now = [
+        ("torch", was.torch, torch.__version__),
+        ("device", was.device and was.device.partition(":")[0], device.type),
+        ("processes", was.processes, processes),
+        ("threads", was.threads, threads if device.type == "cpu" else was.threads),
+    ]
+    changes = [f"{name} {before}, now {after}" for name, before, after in now if before not in (None, after)]
+    if changes:
+        warn(f"begun with {'; '.join(changes)}: the weights may differ in the last bits")
 
 
 def _warn_of_idle(processes: int, accumulate: int) -> None:

@@ -35,10 +35,9 @@ class Meter:
     norm: float = 0.0
     skipped: int = 0
 
-    def add(self, read: int, seconds: float, rate: float) -> None:
+    def add(self, read: int, rate: float) -> None:
         """Count an update."""
         self.read += read
-        self.seconds += seconds
         self.updates += 1
         self.rate = rate
 
@@ -120,6 +119,16 @@ class Position:
     @place.setter
     def place(self, place: Place) -> None:
         self.epoch, self.window, self.batch = place.epoch, place.window, place.batch
+
+    def spent(self, seconds: float) -> None:
+        """Count time spent on updates."""
+        self.seconds += seconds
+        self.meter.seconds += seconds
+
+    def waited(self, seconds: float) -> None:
+        """Count time in which an update waited for its data."""
+        self.seconds += seconds
+        self.meter.waited += seconds
 
     @classmethod
     def from_header(cls, values: dict[str, Any]) -> Position:

@@ -56,10 +56,10 @@ class Ranks:
 
     Attributes:
         share: the number of this process and the number of all.
-        local: the number of this process on its machine.
+        local: those of this machine alone.
     """
 
-    def __init__(self, share: Share = WHOLE, local: int = 0) -> None:
+    def __init__(self, share: Share = WHOLE, local: Share = WHOLE) -> None:
         self.share, self.local = share, local
         self._gradients: Any = None
 
@@ -76,8 +76,10 @@ class Ranks:
     def device(self, name: str) -> torch.device:
         """The device of this process; "auto" is one GPU for each process of a machine, or the CPU."""
         device = pick_device(name)
-        if self.several and device.type == "cuda" and device.index is None:
-            device = pick_device(f"cuda:{self.local}")
+        if self.several and device.type == "cuda" and device.index is not None:
+            raise ValueError(f"device = {name!r} is one GPU, but each process needs its own: choose 'cuda' or 'auto'")
+        if self.several and device.type == "cuda":
+            device = pick_device(f"cuda:{self.local.rank}")
             torch.cuda.set_device(device)
         return device
 
@@ -129,7 +131,7 @@ class Ranks:
     def in_turn(self, work: Callable[[], Any]) -> None:
         """Do work in one process of each machine, one machine after another: they may share a disk."""
         for rank in range(self.share.size):
-            own = rank == self.share.rank and self.local == 0
+            own = rank == self.share.rank and self.local.rank == 0
             self.together(work if own else lambda: None)
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
@@ -144,20 +146,21 @@ class Ranks:
         if not self.several:
             return
         groups = {"cpu": None, "cuda": self._nccl() if any(tensor.is_cuda for tensor in tensors) else None}
-        with _reported():
-            pending = []
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        pending = []
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            with _reported():
                 pending.append((bucket, flat, send(flat, group=groups[flat.device.type], async_op=True)))
-            for bucket, flat, message in pending:
+        for bucket, flat, message in pending:
+            with _reported():
                 message.wait()
-                parts = flat.split([tensor.numel() for tensor in bucket])
-                for tensor, part in zip(bucket, parts, strict=True):
-                    tensor.copy_(part.view_as(tensor))
+            parts = flat.split([tensor.numel() for tensor in bucket])
+            for tensor, part in zip(bucket, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     def _nccl(self) -> Any:
         if self._gradients is None:
-            self._gradients = dist.new_group(backend="nccl")
+            self._gradients = dist.new_group(backend="nccl", timeout=PATIENCE)
         return self._gradients
 
 
@@ -178,7 +181,8 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Ranks]:
         yield ALONE
         return
     try:
-        rank, local, count = int(environment["RANK"]), int(environment["LOCAL_RANK"]), int(size)
+        rank, count = int(environment["RANK"]), int(size)
+        local = Share(int(environment["LOCAL_RANK"]), int(environment.get("LOCAL_WORLD_SIZE", size)))
     except (KeyError, ValueError):
         raise ValueError(
             f"WORLD_SIZE = {size}, but RANK and LOCAL_RANK are not set: start several processes with torchrun, "
@@ -196,10 +200,13 @@ def _reported() -> Iterator[None]:
     """Turn the end of another process into an error that says so."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(
             "another process of this training has ended, or cannot be reached: its own error says why. The same "
-            "command goes on from the last saved state"
+            f"command goes on from the last saved state ({reason})"
         ) from error
 
 

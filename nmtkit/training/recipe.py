@@ -55,6 +55,7 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         set_threads(run.threads)
     with joined() as ranks:
         plan = ranks.together(lambda: resolve(run, ranks))
+        plan = plan.in_precision(ranks.from_first(lambda: plan.run.training.precision))
         texts = ranks.together(lambda: Texts.read(run.data))
         if plan.stored is None:
             ranks.from_first(lambda: look(run.data))
@@ -73,7 +74,7 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         pairs = Pairs(len(corpus), len(dev.corpus))
         ranks.from_first(lambda: _make_folder(plan, tokenizer))
         alone = files.locked(run.output) if ranks.first else nullcontext()
-        with alone, in_processes(sampler, plan) as samplers:
+        with alone, in_processes(sampler, plan, ranks.local.size) as samplers:
             options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
             keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)
             task = TranslationTask(corpus, dev, tokenizer, training, samplers)
@@ -119,7 +120,8 @@ def _with_batch_tokens(plan: Plan, model: Model, ranks: Ranks) -> Plan:
     if training.batch_tokens:
         return plan
     freeze(model, training.freeze)  # what is frozen needs no memory for gradients
-    find = partial(largest_batch, model, plan.limits(), plan.sizes, plan.features is not None, training.precision)
+    shapes = plan.limits(), plan.sizes, plan.features is not None
+    find = partial(largest_batch, model, *shapes, training.precision, training.compile)
     tokens = ranks.together(find, min)
     return replace(plan, run=replace(plan.run, training=replace(training, batch_tokens=tokens)))
 

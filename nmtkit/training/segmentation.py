@@ -37,13 +37,17 @@ def make_sampler(plan: Plan, tokenizer: Tokenizer, corpus: Corpus) -> Sampler | 
 
 
 @contextmanager
-def in_processes(sampler: Sampler | None, plan: Plan) -> Iterator[Samplers | None]:
-    """The sampler in processes that use the cores which the training leaves, within the block."""
+def in_processes(sampler: Sampler | None, plan: Plan, beside: int = 1) -> Iterator[Samplers | None]:
+    """The sampler in processes that use the cores which the training leaves, within the block.
+
+    Args:
+        beside: number of processes of the training on this machine.
+    """
     if sampler is None:
         yield None
         return
     threads = torch.get_num_threads() if plan.device.type == "cpu" else 1
-    left = cores() // plan.processes - threads
+    left = cores() // beside - threads
     with Samplers(sampler, min(max(left, 1), MOST_PROCESSES)) as samplers:
         yield samplers
 

@@ -22,7 +22,7 @@ BOOKS = [ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "data" / "resul
 OTHERS = {"--install-completion", "--help"}
 """Flags that all commands have, or nmtkit itself."""
 OF_LAUNCHERS = {
-    *("--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id", "--shutdown-timeout"),
     *("--presets", "--precisions", "--pairs"),
     *("--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task", "--requeue", "--signal"),
 }

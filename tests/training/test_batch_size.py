@@ -12,6 +12,7 @@ import torch
 from support.training_toys import model, only_line, toy_run
 
 from nmtkit import checkpoint
+from nmtkit.models.fused.switch import is_plain
 from nmtkit.training import batch_size, recipe
 from nmtkit.training.batch_size import LEAST, ON_CPU, largest_batch
 from nmtkit.training.options import TrainingOptions
@@ -42,7 +43,8 @@ class Memory:
         monkeypatch.setattr(batch_size, "_pairs", remember)
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (0, total))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (total // 3, 10**13))  # others have the rest
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: total - total // 3)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", used)
 
 
@@ -74,10 +76,22 @@ def test_an_error_of_the_allocator_is_the_end_of_the_memory(monkeypatch: pytest.
         return encode(source, mask)
 
     monkeypatch.setattr(made, "encode", limited)
-    for name, value in (("reset_peak_memory_stats", None), ("max_memory_allocated", 0), ("mem_get_info", (0, 10**12))):
+    facts = {"reset_peak_memory_stats": None, "max_memory_allocated": 0, "mem_get_info": (10**12, 0)}
+    for name, value in {**facts, "memory_reserved": 0}.items():
         monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     assert largest_batch(made, (10, 10), SIZES, False) == 362  # 36 rows; the next, 512, has 51
+
+
+def test_a_compiled_training_is_tried_with_the_formulas_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    Memory(monkeypatch, 10**9)
+    made, ways = model(), set()
+    encode = made.encode
+    monkeypatch.setattr(made, "encode", lambda *sides: ways.add(is_plain()) or encode(*sides))
+    largest_batch(made, (40, 20), SIZES, False, compiled=True)
+    assert ways == {True} and not is_plain()
+    largest_batch(made, (40, 20), SIZES, False)
+    assert ways == {True, False}
 
 
 def test_a_model_that_leaves_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +116,8 @@ def test_on_a_gpu_it_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = iter([77])
 
     def find(made: Any, *_: Any) -> int:
-        assert {name.split(".")[0] for name, own in made.named_parameters() if own.requires_grad} == {"decoder"}
+        frozen = {name for name, own in made.named_parameters() if not own.requires_grad}
+        assert frozen and all(name.startswith("encoder.") for name in frozen)
         return next(found)
 
     monkeypatch.setattr(recipe, "largest_batch", find)

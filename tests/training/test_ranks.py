@@ -25,7 +25,7 @@ from nmtkit.tokenizer.sampling import Sampler
 from nmtkit.training.feed import Feed, Place
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
-from nmtkit.training.ranks import BUCKET, Ranks, Share, _buckets, joined
+from nmtkit.training.ranks import BUCKET, Ranks, Share, _buckets, _reported, joined
 from nmtkit.training.translation import TranslationTask
 from nmtkit.training.validation import DevSet
 
@@ -77,6 +77,24 @@ def test_one_process_needs_nobody() -> None:
     ranks.copy_([tensor])
     assert tensor.tolist() == [1.5] and ranks.gather(3) == [3] and ranks.any(True) and not ranks.any(False)
     assert ranks.from_first(lambda: 7) == 7 and ranks.first and not ranks.several
+
+
+def test_one_gpu_for_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[Any] = []
+    monkeypatch.setattr("nmtkit.training.ranks.pick_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    ranks = Ranks(Share(5, 8), Share(1, 4))
+    with pytest.raises(ValueError, match="device = 'cuda:0' is one GPU, but each process needs its own"):
+        ranks.device("cuda:0")
+    assert ranks.device("cuda") == torch.device("cuda:1") and chosen == [torch.device("cuda:1")]
+    assert Ranks().device("cuda:0") == torch.device("cuda:0") and ranks.device("cpu") == torch.device("cpu")
+
+
+def test_an_error_of_this_process_is_not_called_that_of_another() -> None:
+    with pytest.raises(torch.OutOfMemoryError), _reported():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(ValueError, match=r"another process .* \(Connection closed by peer\)$"), _reported():
+        raise RuntimeError("Connection closed\n by peer")
 
 
 def test_an_environment_that_is_not_torchruns_is_one_line() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.training_toys import (
     INTERRUPTED,
     TIMES,
@@ -332,17 +333,18 @@ def test_what_does_not_change_the_updates_made_may_differ(name: str, tmp_path: P
     assert getattr(options.training(TrainingOptions), name) == 5 and len(options.provenance.continued) == 1
 
 
-def test_other_threads_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_rounds_otherwise_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = toy_run(tmp_path, updates=2)
     train(run)
     path = run.output / "options.json"
     options = json.loads(path.read_text(encoding="utf-8"))
-    options["provenance"]["threads"] = 7
+    options["provenance"] |= {"threads": 7, "torch": "2.9.0", "device": "cuda:0", "processes": 3}
     path.write_text(json.dumps(options), encoding="utf-8")
     capsys.readouterr()
     train(run)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
-    assert len(warnings) == 1 and "7 threads, now 1" in warnings[0]
+    changes = f"torch 2.9.0, now {torch.__version__}; device cuda, now cpu; processes 3, now 1; threads 7, now 1"
+    assert warnings == [f"warning: begun with {changes}: the weights may differ in the last bits"]
 
 
 def test_kills_with_a_moving_average_and_frozen_parameters(trainings: Trainings, tmp_path: Path) -> None:
