@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.training_toys import parallel, tokenizer, toy_run, write_data
 
-from nmtkit.batches import cache, workers
+from nmtkit.batches import cache, pool
 from nmtkit.batches.cache import Cache, default_root
 from nmtkit.batches.order import window_batches
 from nmtkit.batches.preparation import prepare
@@ -187,7 +187,7 @@ def test_a_large_text_is_prepared_once(
         for name in names:
             assert (run.output / name).read_bytes() == (tmp_path / "memory" / name).read_bytes()
         assert options_of(run)["data"] == options_of(replace(run, output=tmp_path / "memory"))["data"]
-    monkeypatch.setattr(workers.Work, "encode", None)  # neither text nor ids are made again
+    monkeypatch.setattr(pool.Work, "encode", None)  # neither text nor ids are made again
     train(replace(run, training=replace(run.training, updates=6)))
     train(replace(run, output=tmp_path / "other"))
 
