@@ -18,7 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,8 +30,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST_CONFIG = 1_000_000
 STANDARD = "-"
 """The name that stands for standard input when it is read, and for standard output when the command line writes it."""
-LOCK = ".lock"
-"""The file of a folder that is locked while the folder is worked in."""
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
@@ -117,12 +115,27 @@ def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
 
 def belonging(paths: Sequence[str | os.PathLike[str]], files: list[list[str]]) -> list[list[str]]:
     """The lines of files that belong together line by line, checked as in `read_parallel`."""
-    counts = ", ".join(f"{path} has {counted(len(lines), 'line')}" for path, lines in zip(paths, files, strict=True))
-    if len({len(lines) for lines in files}) > 1:
-        raise ValueError(f"parallel files need the same number of lines, but {counts}; line N of each must match")
+    counts = list(zip(paths, map(len, files), strict=True))
+    if len({count for _, count in counts}) > 1:
+        raise unequal(counts)
     if files and not files[0]:
-        raise ValueError(f"{counts}; give at least one line")
+        raise ValueError(f"{_have(counts)}; give at least one line")
     return files
+
+
+def unequal(counts: Iterable[tuple[str | os.PathLike[str], int]], more: str = "") -> ValueError:
+    """The error of files that belong together line by line, but have different numbers of lines.
+
+    Args:
+        counts: every file with its number of lines.
+        more: what else is to be known about them.
+    """
+    need = "parallel files need the same number of lines"
+    return ValueError(f"{need}, but {_have(counts)}{more}; line N of each must match")
+
+
+def _have(counts: Iterable[tuple[str | os.PathLike[str], int]]) -> str:
+    return ", ".join(f"{path} has {counted(count, 'line')}" for path, count in counts)
 
 
 def lenient_lines(stream: BinaryIO, name: str, warn: Callable[[str], None]) -> Iterator[str]:
@@ -206,53 +219,6 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     for path in Path(folder).glob(".*.tmp"):
         if re.fullmatch(r"\..+\.[0-9a-f]{16}\.tmp", path.name):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(
-    folder: str | os.PathLike[str], work: str = "training", wait: Callable[[], None] | None = None
-) -> Iterator[None]:
-    """Lock a folder within the block; ValueError if another process holds the lock. It ends with the process at latest.
-
-    A file in the folder is locked, since network file systems lock no folders for other machines. On a file system or
-    an operating system without such locks, nothing is locked.
-
-    Args:
-        work: what the lock is for, for the error message.
-        wait: called again and again while another process holds the lock, instead of an error.
-    """
-    path = Path(folder) / LOCK
-    while (handle := _lock(path)) is None:
-        if wait is None:
-            raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder")
-        wait()
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(handle)
-
-
-def _lock(path: Path) -> int | None:
-    """The handle of a locked file, or None if another process has locked it."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except (ImportError, OSError):
-            return handle
-        try:
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
-        except FileNotFoundError:
-            pass
-        os.close(handle)  # its last owner has removed it in the meantime
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -29,6 +29,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "workers",
             "settings",
             "memory",
+            "locks",
             "devices",
             "interrupts",
             "ragged",

@@ -36,6 +36,7 @@ from nmtkit.batches.shards import (
 )
 from nmtkit.console import Progress, note
 from nmtkit.files import STANDARD, UnreadableError
+from nmtkit.locks import locked
 from nmtkit.packed import ENDINGS
 from nmtkit.tokenizer.tokenizer import FILES, Tokenizer
 from nmtkit.words import counted, plural
@@ -137,14 +138,14 @@ def working_in(folder: Path, wait: Callable[[], None] | None = None) -> Iterator
     """Make and lock a folder; if the text turns out to be of no use, what was written is removed.
 
     Args:
-        wait: as for `files.locked`.
+        wait: as for `locked`.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     given = [name for name in FILES if (folder / name).exists()]  # perhaps the user's only tokenizer
     useless = False
     try:
-        with files.locked(folder, "preparation", wait):
+        with locked(folder, "preparation", wait):
             try:
                 yield
             except (LostWorkerError, UnreadableError):

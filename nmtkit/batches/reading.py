@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from nmtkit.batches.pool import Block
 from nmtkit.encoding import not_utf8
-from nmtkit.files import STANDARD, each_line, open_text, raw_lines
+from nmtkit.files import STANDARD, each_line, open_text, raw_lines, unequal
 from nmtkit.words import counted
 
 LINES = 4096
@@ -46,10 +46,7 @@ def blocks_of_files(
         other = list(islice(texts[1], len(own) or 1))
         if len(own) != len(other):
             counts = [read + len(part) + sum(1 for _ in text) for part, text in zip((own, other), texts, strict=True)]
-            names = (f"{path} has {counted(n, 'line')}" for path, n in zip((source, target), counts, strict=True))
-            raise ValueError(
-                f"parallel files need the same number of lines, but {', '.join(names)}; line N of each must match"
-            )
+            raise unequal(zip((source, target), counts, strict=True))
         if not own:
             return
         read += len(own)

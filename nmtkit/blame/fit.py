@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ from nmtkit import checkpoint
 from nmtkit.blame.findings import Fit, Frequency
 from nmtkit.blame.records import Record, Verdict
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
-from nmtkit.features import read_sources
-from nmtkit.files import sha256
+from nmtkit.features import is_features, read_sources
+from nmtkit.files import Lines, each_line, sha256, unequal
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
 """Classes of pieces by how often the training text has them: from, to."""
-ROLES = ("train source", "train target")
+SIDES = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -38,43 +38,51 @@ class TrainingText:
     """What a model was trained on.
 
     Attributes:
-        sources, targets: line by line.
+        sources, targets: as many lines, which may be read anew each time that they are asked for.
         sample: number of pairs that are scored, drawn at random by `seed`.
         best_update, last_update: updates behind the weights in use, and behind the newest weights; 0: not known.
     """
 
-    sources: Sequence[str]
-    targets: Sequence[str]
+    sources: Iterable[str]
+    targets: Iterable[str]
     sample: int
     best_update: int = 0
     last_update: int = 0
     seed: int = 1
 
-    def pairs(self) -> list[int]:
-        """Indices of the pairs without a blank side, ascending; a model is trained only on these."""
-        pairs = zip(self.sources, self.targets, strict=True)
-        return [index for index, pair in enumerate(pairs) if _pair(*pair)]
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The pairs without a blank side; a model is trained only on these."""
+        return (pair for pair in zip(self.sources, self.targets, strict=True) if _pair(*pair))
 
-    def drawn(self) -> list[int]:
-        """Indices of the pairs that are scored, ascending."""
-        known = self.pairs()
-        return sorted(random.Random(self.seed).sample(known, min(self.sample, len(known))))
+    def drawn(self, pairs: int) -> list[tuple[str, str]]:
+        """The pairs that are scored, in the order of the text.
+
+        Args:
+            pairs: how many there are.
+        """
+        places = {*random.Random(self.seed).sample(range(pairs), min(self.sample, pairs))}
+        return [pair for place, pair in enumerate(self.pairs()) if place in places]
 
 
-def training_paths(folder: Path, prefix: Path | None) -> list[Path]:
-    """The source and target file of the training text: those that the model folder names, or those of the prefix.
+def training_paths(folder: Path, prefix: Path | None) -> dict[str, tuple[Path, Path]]:
+    """The source and target file of every training text: those that the model folder names, or those of the prefix.
+
+    Returns:
+        the files by role ("train", "train 2" …).
 
     Raises:
         ValueError: where the folder names no files, or the files are no longer there.
     """
     options = checkpoint.read_options(folder)
     languages, files = options.languages, options.provenance.files
-    if not (languages.source and languages.target if prefix else {*ROLES} <= files.keys()):
+    roles = [role.removesuffix(" source") for role in files if role.startswith("train") and role.endswith(" source")]
+    whole = all(f"{role} target" in files for role in roles)
+    if not (languages.source and languages.target if prefix else roles and whole):
         raise ValueError(f"{options.path}: does not say what the model was trained on; restore a copy")
     if prefix:
-        return [Path(f"{prefix}.{language}") for language in (languages.source, languages.target)]
-    paths = [Path(files[role]) for role in ROLES]
-    if missing := [path for path in paths if not path.exists()]:
+        return {"train": (Path(f"{prefix}.{languages.source}"), Path(f"{prefix}.{languages.target}"))}
+    paths = {role: (Path(files[f"{role} source"]), Path(files[f"{role} target"])) for role in roles}
+    if missing := [path for pair in paths.values() for path in pair if not path.exists()]:
         raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
     return paths
 
@@ -84,20 +92,35 @@ def read_training_text(
 ) -> TrainingText:
     """The text that a model folder names, or the text of a prefix; warns where the model was trained on another text.
 
+    Several texts count once each, whatever their weights.
+
     Args:
         weights: "best" or "last".
 
     Raises:
-        ValueError: where the files are not to be found.
+        ValueError: where the files are not to be found, or are no parallel text.
     """
     options = checkpoint.read_options(folder)
     paths = training_paths(folder, prefix)
-    sources, targets = read_sources(*paths)
-    for path, role in zip(paths, ROLES, strict=True):
-        if sha256(path) != options.data.get(role):
-            warn(f"{path}: is not the text that the model was trained on, or has changed since")
+    texts = [_lines(*pair) for pair in paths.values()]
+    for role, pair in paths.items():
+        for path, side in zip(pair, SIDES, strict=True):
+            if sha256(path) != options.data.get(f"{role} {side}"):
+                warn(f"{path}: is not the text that the model was trained on, or has changed since")
     updates = (checkpoint.updates(folder, which) for which in (weights, "last"))
+    sources, targets = (Lines(*(text[side] for text in texts)) for side in (0, 1))
     return TrainingText(sources, targets, sample, *updates)
+
+
+def _lines(source: Path, target: Path) -> tuple[Path | list[str], Path | list[str]]:
+    """The lines of a parallel text, which is checked; text stays in its files, vectors are read."""
+    if is_features(source):
+        sources, targets = read_sources(source, target)
+        return sources, targets
+    counts = [(path, sum(1 for _ in each_line(path))) for path in (source, target)]
+    if counts[0][1] != counts[1][1]:
+        raise unequal(counts)
+    return source, target
 
 
 def measure(
@@ -107,10 +130,11 @@ def measure(
 
     Pairs with a blank side are left out on both sides, and so are targets that are too long to be scored.
     """
+    pairs, counts = _counted(translator, text)
     drawn, targets = [], []
-    for index in text.drawn():
-        if translator.holds(target := translator.encode_target(text.targets[index]), settings):
-            drawn.append(text.sources[index])
+    for source, line in text.drawn(pairs):
+        if translator.holds(target := translator.encode_target(line), settings):
+            drawn.append(source)
             targets.append([target])
     forced = [hypothesis for (hypothesis,) in translator.score(translator.read(drawn, settings), targets, settings)]
     known = [(-hypothesis.total, hypothesis.length) for hypothesis in forced if math.isfinite(hypothesis.total)]
@@ -124,7 +148,6 @@ def measure(
     train, here = (_losses(pairs, generator) for pairs in (known, new))
     share = 1 - train / here
     interval = Interval.of(share)
-    counts = Counter(token for index in text.pairs() for token in translator.encode_target(text.targets[index]))
     return Fit(
         pairs=len(known),
         train_loss=float(train[0]),
@@ -136,6 +159,15 @@ def measure(
         last_update=text.last_update,
         frequencies=tuple(_frequencies(records, counts)),
     )
+
+
+def _counted(translator: Translator, text: TrainingText) -> tuple[int, Counter[int]]:
+    """The number of pairs, and how often their targets have each piece, EOS among them."""
+    pairs, counts = 0, Counter[int]()
+    for _, target in text.pairs():
+        pairs += 1
+        counts.update(translator.encode_target(target))
+    return pairs, counts
 
 
 def _pair(source: str, target: str) -> bool:

@@ -112,7 +112,8 @@ def _check_training_text(folder: Path, remedies: RemedyFlags, output: OutputFlag
     from nmtkit.blame.fit import training_paths
 
     if remedies.train_sample:
-        known = paths.named(train_sample=training_paths(folder, remedies.train_text))
+        texts = training_paths(folder, remedies.train_text).values()
+        known = paths.named(train_sample=[path for text in texts for path in text])
         paths.keep_apart(known, paths.named(plot=remedies.plot, **vars(output)))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmtkit.encoding import foreign
-from nmtkit.files import BYTE_ORDER_MARK, open_text, raw_lines
+from nmtkit.files import BYTE_ORDER_MARK, open_text, raw_lines, unequal
 from nmtkit.preflight.characters import Codes, codes, flags
 from nmtkit.preflight.findings import Layout
 from nmtkit.words import counted
@@ -188,14 +188,13 @@ class Pairs:
             while file.take(LINES):
                 pass
         layouts = [file.layout for file in self._files]
-        counts = ", ".join(f"{layout.path} has {counted(layout.lines, 'line')}" for layout in layouts)
         ends = [
             f"{layout.path} ends in {counted(layout.blank_at_end, 'blank line')}"
             for layout in layouts
             if layout.blank_at_end
         ]
         more = f" ({', '.join(ends)})" if ends else ""
-        raise ValueError(f"parallel files need the same number of lines, but {counts}{more}; line N of each must match")
+        raise unequal(((layout.path, layout.lines) for layout in layouts), more)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from nmtkit import checkpoint, files
 from nmtkit.checkpoint import FolderOptions, Pairs, Provenance
 from nmtkit.console import note
 from nmtkit.devices import set_threads
+from nmtkit.locks import locked
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Model
 from nmtkit.tokenizer.build import train_tokenizer
@@ -73,7 +74,7 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
         training = plan.run.training
         pairs = Pairs(len(corpus), len(dev.corpus))
         ranks.from_first(lambda: _make_folder(plan, tokenizer))
-        alone = files.locked(run.output) if ranks.first else nullcontext()
+        alone = locked(run.output) if ranks.first else nullcontext()
         with alone, in_processes(sampler, plan, ranks.local.size) as samplers:
             options = ranks.from_first(lambda: _begun(plan, tokenizer, pairs))
             keep, run_hash = _keeper(options, tokenizer), options.run_hash(CONTINUABLE)

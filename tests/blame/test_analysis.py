@@ -157,7 +157,7 @@ def test_a_search_that_scores_otherwise_than_the_forced_pass_is_refused(change: 
     assert f"{(own if name == 'total' else own / 2**0.7) + by:.6f}" in str(refusal.value)
 
 
-@pytest.mark.parametrize(("length", "fix"), [(40, "so run in"), (1200, "smaller max_length than 1200 pieces")])
+@pytest.mark.parametrize(("length", "fix"), [(40, "so run in"), (1200, "smaller max_length than 1,200 pieces")])
 def test_the_promise_holds_for_long_outputs_too(length: int, fix: str) -> None:
     """0.0001 nats in all: 0.00015 is refused, whatever the length."""
     table = torch.tensor([[[1e-9, 1e-6, 0.9, 0.05, 0.05 - 1e-6 - 1e-9]]], dtype=torch.float64).log().expand(3, -1, -1)

@@ -79,10 +79,12 @@ def test_a_sample_is_drawn_from_lines_with_both_sides() -> None:
     lines = [str(number) for number in range(100)]
     targets = ["" if number % 2 else "a" for number in range(100)]
     text = TrainingText(lines, targets, 10)
-    drawn = text.drawn()
-    assert drawn == sorted(random.Random(1).sample(range(0, 100, 2), 10)) == TrainingText(lines, targets, 10).drawn()
-    assert drawn != TrainingText(lines, targets, 10, seed=2).drawn()
-    assert TrainingText(lines, targets, 99).drawn() == list(range(0, 100, 2))
+    assert [*text.pairs()] == [(str(number), "a") for number in range(0, 100, 2)]
+    drawn = text.drawn(50)
+    expected = sorted(random.Random(1).sample(range(0, 100, 2), 10))
+    assert drawn == [(str(number), "a") for number in expected] == TrainingText(lines, targets, 10).drawn(50)
+    assert drawn != TrainingText(lines, targets, 10, seed=2).drawn(50)
+    assert TrainingText(lines, targets, 99).drawn(50) == [*text.pairs()]
     model = TableModel.random(3, sentences=100, symbols=SYMBOLS, depth=4)
     more = ask(Translator(model, SIDES), "a", training=text, warn=lambda text: None).fit
     assert more is not None and more.pairs == 10
@@ -114,19 +116,24 @@ def test_the_folder_names_its_training_text(model: Path, copied: Path, data: Dat
     warnings: list[str] = []
     text = read_training_text(model, "best", None, 7, warnings.append)
     assert list(text.sources) == (data.folder / "train.fr").read_text("utf-8").split("\n")[:-1]
-    assert len(text.targets) == 200 and text.sample == 7 and not warnings
+    assert len([*text.targets]) == 200 and text.sample == 7 and not warnings
     assert (text.best_update, text.last_update) == (
         checkpoint.updates(model, "best"),
         checkpoint.updates(model, "last"),
     )
     assert read_training_text(model, "last", None, 7, warnings.append).best_update == text.last_update == 24
     other = read_training_text(model, "best", data.folder / "dev", 7, warnings.append)
-    assert len(other.sources) == 8
+    assert len([*other.sources]) == len([*other.sources]) == 8
     assert warnings == [
         f"{data.folder / 'dev'}.{side}: is not the text that the model was trained on, or has changed since"
         for side in ("fr", "en")
     ]
     options = json.loads((copied / "options.json").read_text())
+    for side, language in (("source", "fr"), ("target", "en")):  # as if it had been trained on two texts
+        options["provenance"]["files"][f"train 2 {side}"] = str(data.folder / f"dev.{language}")
+    (copied / "options.json").write_text(json.dumps(options))
+    both = read_training_text(copied, "best", None, 7, warnings.append)
+    assert [*both.targets] == [*text.targets, *other.targets] and "dev.en: is not the text" in warnings[-1]
     options["provenance"]["files"]["train target"] = str(tmp_path / "gone.en")
     (copied / "options.json").write_text(json.dumps(options))
     with pytest.raises(ValueError, match=r"gone\.en: the training text is no longer there; name it with --train-text"):

@@ -293,7 +293,7 @@ def test_an_option_younger_than_the_folder_has_its_default(data: Data, copied: P
 
 def test_two_trainings_do_not_share_a_folder(data: Data, copied: Path) -> None:
     """The second is refused while the first goes on, and may go on itself when that has ended."""
-    from nmtkit.files import locked
+    from nmtkit.locks import locked
 
     before = (copied / "options.json").read_bytes()
     with locked(copied):
