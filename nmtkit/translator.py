@@ -246,7 +246,7 @@ class Translator:
         if self.holds(tokens, settings):
             return ""
         longest = self.longest_target(settings)
-        why = f"max_positions = {longest}" if longest == self.model.longest else f"at most {longest}"
+        why = f"max_positions = {longest}" if longest == self.model.longest else f"at most {longest:,}"
         return f"{counted(len(tokens), 'target piece')}, more than any translation has ({why}, end of sentence counted)"
 
     def _most_source(self, settings: SearchSettings) -> tuple[int, str]:

@@ -517,7 +517,9 @@ def test_what_is_longer_than_any_translation_is_not_scored(
     assert list(map(len, found)) == [1, 0, 0, 1] and sorted(ears.failures) == [8, 9] and max(lengths) == longest
     alone = score_tokens(toy, ["dog"], [[fitting]], settings)[0][0]
     assert found[0][0].total == pytest.approx(alone.total, abs=1e-3)
-    said = f"{longest + 1} target pieces, more than any translation has (at most {longest}, end of sentence counted)"
+    said = (
+        f"{longest + 1:,} target pieces, more than any translation has (at most {longest:,}, end of sentence counted)"
+    )
     assert str(ears.failures[8]) == f"line 8: {said}"
     exact = search_exactly(toy, ["dog"], replace(settings, max_length=2), references=[["x" * 5000]], budget_steps=1)
     assert exact[0] is not None and max(lengths) == longest

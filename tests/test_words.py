@@ -42,7 +42,7 @@ def test_one_is_singular() -> None:
 
 @given(st.integers(-5, 10**9))
 def test_every_number_has_its_word(number: int) -> None:
-    assert counted(number, "entry", "entries") == f"{number} {'entry' if number == 1 else 'entries'}"
+    assert counted(number, "entry", "entries") == f"{number:,} {'entry' if number == 1 else 'entries'}"
 
 
 def plurals(path: Path) -> Iterator[str]:

@@ -89,7 +89,7 @@ def _scratch() -> Iterator[Path]:
         except OSError as error:
             if error.errno != errno.ENOSPC or not str(error.filename or folder).startswith(folder):
                 raise
-            what = f"{error.strerror} for temporary files (the variable TMPDIR names their folder)"
+            what = f"{error.strerror}: temporary files lie here unless TMPDIR names another folder"
             raise OSError(error.errno, what, tempfile.gettempdir()) from None
 
 

@@ -108,11 +108,13 @@ def _explain(error: str, vocab_size: int, symbols: int) -> str:
         if symbols:
             parts.insert(1, counted(symbols, "symbol"))
         return (
-            f"{problem} small for this text, which needs {smallest} or more ({', '.join(parts)}); raise the vocabulary "
-            "size or lower the character coverage"
+            f"{problem} small for this text, which needs {smallest:,} or more ({', '.join(parts)}); raise the "
+            "vocabulary size or lower the character coverage"
         )
     if large := re.search(r"value <= (\d+)", error):
-        return f"{problem} large for this text, which has {large[1]} at most; lower the vocabulary size or add text"
+        return (
+            f"{problem} large for this text, which has {int(large[1]):,} at most; lower the vocabulary size or add text"
+        )
     return (
         f"no tokenizer with {counted(vocab_size, 'piece')} could be learned from this text; SentencePiece says: {error}"
     )

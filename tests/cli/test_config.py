@@ -158,7 +158,7 @@ def test_recipes_are_found_by_name_and_fit(path: Path, data: Data, tmp_path: Pat
     sizes = ["--train", data.folder / "train", "--dev", data.folder / "dev", "--output", tmp_path / "run", "--quiet"]
     names = ["-s", "fr", "-t", "en"]
     line = refused(run_here("train", "--config", path.stem, *sizes, *names))
-    assert str(recipe["tokenizer"]["vocab_size"]) in line and "vocabulary" in line
+    assert f"{recipe['tokenizer']['vocab_size']:,}" in line and "vocabulary" in line
 
 
 def test_a_file_gives_all_that_train_needs(data: Data, tmp_path: Path, config: Path) -> None:

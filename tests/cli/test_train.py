@@ -71,7 +71,7 @@ def test_a_line_says_what_is_wrong_with_the_text(data: Data, tmp_path: Path) -> 
     for ending, lines in (("fr", source), ("en", target)):
         (tmp_path / f"train.{ending}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     files = ["--train", tmp_path / "train", "--dev", tmp_path / "dev", "-s", "fr", "-t", "en"]
-    command = ["train", *files, *TRAINED, "--output", tmp_path / "run"]
+    command = ["train", *files, *TRAINED, "--config", data.folder / "tiny.toml", "--output", tmp_path / "run"]
     outcome = run_here(*command, "--updates", 1)
     assert outcome.code == 0
     [line] = [line for line in outcome.err.splitlines() if "check-data" in line]
@@ -122,7 +122,7 @@ def test_another_seed_is_another_model(data: Data, model: Path, tmp_path: Path) 
         (["--dropout", 1], ["'--dropout'", "choose from 0 to 0.99"], 2),
         (["--preset", "transformer-tny"], ["'transformer-tny'", "'transformer-tiny'"], 2),
         (["--precision", "bf16"], ["'bf16'", "bfloat16"], 2),
-        (["--vocab-size", 99999], ["99999", "lower"], 1),
+        (["--vocab-size", 99999], ["99,999", "lower"], 1),
         (["--vocab-size", 0], ["'--vocab-size'", "0 is not possible: choose from 1 to"], 2),
         (["--tokenizer-kind", "bep"], ["'bep'", "'bpe'"], 2),
         (["--tokenizer", "none.model"], ["none.model", "ready made", "vocab_size"], 2),

@@ -61,7 +61,7 @@ def test_every_option_makes_another_tokenizer(data: Data, tmp_path: Path) -> Non
     [
         (["--vocab-size", 100], ["100", "raise"], 1),
         (["--vocab-size", 0], ["'--vocab-size'", "0 is not possible: choose from 1 to"], 2),
-        (["--vocab-size", 99999], ["99999", "lower"], 1),
+        (["--vocab-size", 99999], ["99,999", "lower"], 1),
         (["--kind", "bep"], ["'bep'", "'bpe'"], 2),
         (["--character-coverage", 1.5], ["1.5", "from 0.98 to 1"], 2),
         (["--max-lines", 0], ["'--max-lines'", "0 is not possible: choose from 1 to"], 2),

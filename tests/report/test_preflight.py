@@ -81,7 +81,7 @@ def test_lines_of_files_that_are_unusual() -> None:
     text = " ".join(shown(facts(files=(FILES[0], odd))).split())
     assert text == (
         "train.fr and train.en: 4,000 pairs, none with a problem. a/train.en: begins with a byte order mark, "
-        "3999 lines of 4000 with CR LF at the end, ends in 2 blank lines, its last line has no line end."
+        "3,999 lines of 4,000 with CR LF at the end, ends in 2 blank lines, its last line has no line end."
     )
 
 

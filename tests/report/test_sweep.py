@@ -32,7 +32,7 @@ def test_table_curve_and_marks(width: int) -> None:
     stream = console.file
     assert isinstance(stream, io.StringIO)
     lines = stream.getvalue().splitlines()
-    assert max(map(len, lines)) <= width and "measured on 1014 sentences" in lines[0]
+    assert max(map(len, lines)) <= width and "measured on 1,014 sentences" in lines[0]
     words = " ".join(" ".join(lines).split())
     assert "95 % percentile intervals; p: of no difference from now, corrected for the choice among 3" in words
     rows = [line.split() for line in lines if "117/924" in line]

@@ -91,11 +91,11 @@ def test_a_vocabulary_that_does_not_fit_is_refused_with_the_one_that_does(lines,
     smallest = 4 + 256 + characters
     for size in (-5, 0, 3, 100, smallest - 1):
         with pytest.raises(
-            ValueError, match=rf"of {size} pieces is too small for this text, which needs {smallest} or"
+            ValueError, match=rf"of {size:,} pieces is too small for this text, which needs {smallest:,} or"
         ):
             train_subwords(lines, vocab_size=size, kind=kind)
     for size in (10_000, 2**40):
-        with pytest.raises(ValueError, match=rf"of {size} pieces is too large .* at most; lower") as caught:
+        with pytest.raises(ValueError, match=rf"of {size:,} pieces is too large .* at most; lower") as caught:
             train_subwords(lines, vocab_size=size, kind=kind)
     largest = int(re.search(r"which has (\d+) at most", str(caught.value))[1])
     assert train_subwords(lines, vocab_size=largest, kind=kind).size == largest
