@@ -349,6 +349,23 @@ def test_a_full_disk_is_named_and_what_is_done_is_kept(tmp_path: Path, monkeypat
     assert_same(open_corpus(tmp_path / "out", facts), load_corpus(SOURCE, TARGET, tokenizer(), 9, 10))
 
 
+def test_what_a_disk_has_refused_once_is_not_vouched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux forgets what it could not write, so that asking again succeeds."""
+    job = job_of(tmp_path)
+    calls = iter(range(10**6))
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) == 30:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(appending, "SECONDS", 0.0)
+    with pytest.raises(OSError, match="No space left"):
+        prepare(job, tmp_path / "out", 1, lines=6)
+    done = json.loads((tmp_path / "out" / JOURNAL).read_text())["done"]
+    assert 0 < 2 * done["source_positions"] < os.stat(tmp_path / "out" / "source.ids").st_size
+
+
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def feed(content: bytes) -> Job:

@@ -6,6 +6,7 @@ import json
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,21 @@ class Watch:
 
 def norm(slopes: Mapping[str, Tensor]) -> float:
     return math.sqrt(sum(float(slope.double().square().sum()) for slope in slopes.values()))
+
+
+def test_a_stop_saves_what_was_measured_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any update, also where measurements are read from the device every ten only."""
+    watch = Watch(tmp_path, updates=20, validate_every=20)
+    watch.trainer._every = 10
+    asked = nullcontext(lambda: watch.trainer.position.step == 3)
+    monkeypatch.setattr("nmtkit.training.loop.interruptible", lambda twice: asked)
+    with pytest.raises(KeyboardInterrupt):
+        watch.trainer.run()
+    again = Watch(tmp_path, updates=20, validate_every=20)
+    again.trainer.resume()
+    meter = again.trainer.position.meter
+    assert again.trainer.position.step == meter.updates == 3 and meter.read > 0 and meter.seconds > 0
+    assert meter.predicted > 0 and 1 < meter.mean_loss() < 10 and meter.norm > 0
 
 
 @pytest.mark.parametrize(("clip", "expected"), [(0.05, 0.05), (0.0, None), (1e6, None)])
