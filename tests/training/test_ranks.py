@@ -26,6 +26,7 @@ from nmtkit.training.feed import Feed, Place
 from nmtkit.training.loop import Trainer
 from nmtkit.training.options import TrainingOptions
 from nmtkit.training.ranks import BUCKET, Ranks, Share, _buckets, _reported, joined
+from nmtkit.training.state import RunState
 from nmtkit.training.translation import TranslationTask
 from nmtkit.training.validation import DevSet
 
@@ -330,6 +331,21 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     assert found.keys() == expected.keys() and len(expected) == 24
     for update, (epoch, loss) in expected.items():
         assert found[update][0] == epoch and found[update][1] == pytest.approx(loss, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_scheduler_stops_all_of_them_after_the_same_update(tmp_path: Path) -> None:
+    """Its signal goes to torchrun, which passes it on; the run then loses no update."""
+    finished(tmp_path, "whole", 2, 120)
+    process = torchrun(2, *command(tmp_path, "again", 120))
+    wait_for(tmp_path, "again", 30, process)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode and said.count("stopping after this update") == 1
+    saved = RunState(tmp_path / "again" / "training").step()
+    assert 30 <= saved < 120
+    assert f"resuming at update {saved}: {120 - saved} steps left" in finished(tmp_path, "again", 2, 120)
+    assert fingerprints(tmp_path / "again") == fingerprints(tmp_path / "whole")
 
 
 @pytest.mark.slow
