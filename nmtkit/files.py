@@ -108,6 +108,11 @@ def open_text(path: str | os.PathLike[str]) -> BinaryIO:
     return unpacked(stream, str(path))
 
 
+def absolute(path: str | os.PathLike[str]) -> str:
+    """A path that is the same wherever it is used; "-" remains."""
+    return STANDARD if str(path) == STANDARD else os.path.abspath(path)
+
+
 def read_parallel(*paths: str | os.PathLike[str]) -> list[list[str]]:
     """The lines of files that belong together line by line; raises ValueError if their line counts differ or are 0."""
     return belonging(paths, [read_lines(path) for path in paths])

@@ -113,8 +113,11 @@ def fill(job: Job, folder: Path, workers: int, lines: int = reading.LINES) -> Fa
     with Columns(folder, kinds, before, not job.streamed) as columns:
         _append(columns, job, folder, workers, lines, sums)
         done = columns.done
-    if job.streamed and not done.pairs:
-        raise ValueError("standard input has no lines: give it lines of source, tab and target")
+    if not done.pairs:
+        empty = f"{job.source} and {job.target} have 0 lines: give at least one"
+        raise ValueError(
+            "standard input has no lines: give it lines of source, tab and target" if job.streamed else empty
+        )
     if not done.kept:
         raise ValueError(
             f"{job.source} and {job.target}: every pair is empty or longer than {job.max_source} source or "

@@ -22,7 +22,7 @@ from nmtkit.blame.findings import Fit, Frequency
 from nmtkit.blame.records import Record, Verdict
 from nmtkit.evaluation.bootstrap import RESAMPLES, Counted, Floats, Interval, resampled
 from nmtkit.features import is_features, read_sources
-from nmtkit.files import Lines, each_line, sha256, unequal
+from nmtkit.files import STANDARD, Lines, each_line, sha256, unequal
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 CLASSES = ((0, 0), (1, 9), (10, 99), (100, 999), (1000, None))
 """Classes of pieces by how often the training text has them: from, to."""
-SIDES = ("source", "target")
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,8 @@ class TrainingText:
         return [pair for place, pair in enumerate(self.pairs()) if place in places]
 
 
-def training_paths(folder: Path, prefix: Path | None) -> dict[str, tuple[Path, Path]]:
-    """The source and target file of every training text: those that the model folder names, or those of the prefix.
-
-    Returns:
-        the files by role ("train", "train 2" …).
+def training_paths(folder: Path, prefixes: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """The source and target file of every training text: those that the model folder names, or those of the prefixes.
 
     Raises:
         ValueError: where the folder names no files, or the files are no longer there.
@@ -77,20 +73,21 @@ def training_paths(folder: Path, prefix: Path | None) -> dict[str, tuple[Path, P
     languages, files = options.languages, options.provenance.files
     roles = [role.removesuffix(" source") for role in files if role.startswith("train") and role.endswith(" source")]
     whole = all(f"{role} target" in files for role in roles)
-    if not (languages.source and languages.target if prefix else roles and whole):
+    if not (languages.source and languages.target if prefixes else roles and whole):
         raise ValueError(f"{options.path}: does not say what the model was trained on; restore a copy")
-    if prefix:
-        return {"train": (Path(f"{prefix}.{languages.source}"), Path(f"{prefix}.{languages.target}"))}
-    paths = {role: (Path(files[f"{role} source"]), Path(files[f"{role} target"])) for role in roles}
-    if missing := [path for pair in paths.values() for path in pair if not path.exists()]:
-        raise ValueError(f"{missing[0]}: the training text is no longer there; name it with --train-text PREFIX")
+    if prefixes:
+        return [(Path(f"{prefix}.{languages.source}"), Path(f"{prefix}.{languages.target}")) for prefix in prefixes]
+    paths = [(Path(files[f"{role} source"]), Path(files[f"{role} target"])) for role in roles]
+    if missing := [path for pair in paths for path in pair if not path.exists()]:
+        what = "was standard input" if str(missing[0]) == STANDARD else "is no longer there"
+        raise ValueError(f"{missing[0]}: the training text {what}; name every text with --train-text PREFIX")
     return paths
 
 
 def read_training_text(
-    folder: Path, weights: str, prefix: Path | None, sample: int, warn: Callable[[str], None]
+    folder: Path, weights: str, prefixes: Sequence[Path], sample: int, warn: Callable[[str], None]
 ) -> TrainingText:
-    """The text that a model folder names, or the text of a prefix; warns where the model was trained on another text.
+    """The texts that a model folder names, or those of prefixes; warns of a text that the model was not trained on.
 
     Several texts count once each, whatever their weights.
 
@@ -101,12 +98,12 @@ def read_training_text(
         ValueError: where the files are not to be found, or are no parallel text.
     """
     options = checkpoint.read_options(folder)
-    paths = training_paths(folder, prefix)
-    texts = [_lines(*pair) for pair in paths.values()]
-    for role, pair in paths.items():
-        for path, side in zip(pair, SIDES, strict=True):
-            if sha256(path) != options.data.get(f"{role} {side}"):
-                warn(f"{path}: is not the text that the model was trained on, or has changed since")
+    paths = training_paths(folder, prefixes)
+    texts = [_lines(*pair) for pair in paths]
+    known = {digest for role, digest in options.data.items() if role.startswith("train ")}
+    for path in (path for pair in paths for path in pair):
+        if sha256(path) not in known:
+            warn(f"{path}: is not the text that the model was trained on, or has changed since")
     updates = (checkpoint.updates(folder, which) for which in (weights, "last"))
     sources, targets = (Lines(*(text[side] for text in texts)) for side in (0, 1))
     return TrainingText(sources, targets, sample, *updates)

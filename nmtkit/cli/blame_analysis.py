@@ -112,7 +112,7 @@ def _check_training_text(folder: Path, remedies: RemedyFlags, output: OutputFlag
     from nmtkit.blame.fit import training_paths
 
     if remedies.train_sample:
-        texts = training_paths(folder, remedies.train_text).values()
+        texts = training_paths(folder, remedies.train_text or ())
         known = paths.named(train_sample=[path for text in texts for path in text])
         paths.keep_apart(known, paths.named(plot=remedies.plot, **vars(output)))
 
@@ -136,7 +136,9 @@ def _training_text(folder: Path, model: MachineFlags, remedies: RemedyFlags) -> 
     from nmtkit.blame.fit import read_training_text
 
     wanted = remedies.train_sample
-    return read_training_text(folder, model.weights or "best", remedies.train_text, wanted, warn) if wanted else None
+    return (
+        read_training_text(folder, model.weights or "best", remedies.train_text or (), wanted, warn) if wanted else None
+    )
 
 
 def _measure(

@@ -91,7 +91,8 @@ class RemedyFlags:
         int | None, count("Compare with the loss on N pairs of the training text.", panel=REMEDIES)
     ] = None
     train_text: Annotated[
-        Path | None, paths.prefix("The training text, if it has moved: PREFIX.LANG.", REMEDIES, default="where it was")
+        list[Path] | None,
+        paths.prefix("The training text, if it has moved; repeat for several.", REMEDIES, default="where it was"),
     ] = None
     sweep_beams: Annotated[str | None, _option("Measure these beams, too.", REMEDIES, "N,N,…")] = None
     sweep_alphas: Annotated[str | None, _option("Measure these length exponents, too.", REMEDIES, "X,X,…")] = None

@@ -284,4 +284,5 @@ def _look(data: Data) -> None:
             continue
         facts = quick(Texts.of(data.source_lang, data.target_lang, part.path, data.dev))
         if facts.problems:
-            note(f"{part.path}: {summary(facts)}; nmtkit check-data --train {part.path} shows them")
+            languages = f"-s {data.source_lang} -t {data.target_lang}"
+            note(f"{part.path}: {summary(facts)}; nmtkit check-data --train {part.path} {languages} shows them")

@@ -159,8 +159,8 @@ class Data:
         if (facts.max_source, facts.max_target) != limits:
             raise ValueError(
                 f"{part.path}: was prepared for max_source = {facts.max_source} and max_target = {facts.max_target}, "
-                f"but the run has {limits[0]} and {limits[1]}: change them in its table training, or prepare the text "
-                f"again with --max-source {limits[0]} --max-target {limits[1]}"
+                f"but the run has {limits[0]} and {limits[1]}: set them in the table training of a --config file, or "
+                f"prepare the text again with --max-source {limits[0]} --max-target {limits[1]}"
             )
         return facts
 

@@ -24,8 +24,9 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         names = [name for name in named if fnmatchcase(name, pattern)]
         if not names:
-            nearest = ", ".join(get_close_matches(pattern, named, n=3, cutoff=0))
-            raise ValueError(f"freeze = {pattern!r} is the name of no parameter; the nearest are {nearest}")
+            begun = any(name.startswith(pattern) for name in named)
+            nearest = repr(f"{pattern}*") if begun else ", ".join(get_close_matches(pattern, named, n=3, cutoff=0))
+            raise ValueError(f"freeze = {pattern!r} is the name of no parameter; did you mean {nearest}?")
         for name in names:
             named[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in named.values()):

@@ -149,6 +149,16 @@ class Trainer:
                 if self.over():
                     return
 
+    def baseline(self) -> None:
+        """Validate the weights with which the run begins, as of update 0, unless that has been done."""
+        if self.position.step or self.position.best is not None:
+            return
+        if self.ranks.first:
+            self._open()
+        with Progress(self.options.updates, "training") as progress:
+            self._validate(progress, {name: tensor.clone() for name, tensor in unique_weights(self.model).items()})
+        self.ranks.from_first(self._save)
+
     def validate(self, weights: Weights, ranks: Ranks = ALONE) -> tuple[Scores, Sequence[str]]:
         """Scores and samples of the task with the first process's weights; all processes share the work."""
         if ranks.first:
@@ -194,10 +204,11 @@ class Trainer:
             progress.line(f"update {step}/{self.options.updates}  {text}  {left:.0f} min left")
         self._record(meter.facts())
 
-    def _validate(self, progress: Progress) -> None:
-        """Score the average of the weights, and count the validations since the best one."""
+    def _validate(self, progress: Progress, weights: Weights | None = None) -> None:
+        """Score the average of the weights, or given weights, and count the validations since the best one."""
         position, started = self.position, time.perf_counter()
-        weights = self.average.weights(position) if self.ranks.first else {}
+        if weights is None:
+            weights = self.average.weights(position) if self.ranks.first else {}
         scores, samples = self.validate(weights, self.ranks)
         better = self._better(scores)
         position.stale = 0 if better else position.stale + 1

@@ -185,12 +185,12 @@ def _warn_of_changes(stored: FolderOptions, device: torch.device, processes: int
     """Warn of what rounds otherwise than when the run was begun."""
     was = stored.provenance
     now = [
-        ("torch", was.torch, torch.__version__),
-        ("device", was.device and was.device.partition(":")[0], device.type),
-        ("processes", was.processes, processes),
-        ("threads", was.threads, threads if device.type == "cpu" else was.threads),
+        ("torch {}", was.torch, torch.__version__),
+        ("device {}", was.device and was.device.partition(":")[0], device.type),
+        ("{} processes", was.processes, processes),
+        ("{} threads", was.threads, threads if device.type == "cpu" else was.threads),
     ]
-    changes = [f"{name} {before}, now {after}" for name, before, after in now if before not in (None, after)]
+    changes = [f"{text.format(before)}, now {after}" for text, before, after in now if before not in (None, after)]
     if changes:
         warn(f"begun with {'; '.join(changes)}: the weights may differ in the last bits")
 

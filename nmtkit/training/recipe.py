@@ -84,6 +84,8 @@ def train(run: Run, look: Callable[[Data], None] = lambda data: None) -> None:
             ranks.from_first(lambda: _tidy(plan, options, trainer, tokenizer))
             trainer.agree()
             _say_where(plan, trainer)
+            if run.init_from:
+                trainer.baseline()
             trainer.run()
     if trainer.position.step:
         note(f"done: {trainer.over()}; best at update {trainer.position.best_step}; the model is in {run.output}")
@@ -177,7 +179,7 @@ def _provenance(plan: Plan, pairs: Pairs | None = None) -> Provenance:
         processes=plan.processes,
         command=plan.run.command or " ".join(sys.argv),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={role: str(path) for role, path in plan.run.data.paths().items()},
+        files={role: files.absolute(path) for role, path in plan.run.data.paths().items()},
         pairs=pairs,
     )
 
@@ -198,11 +200,11 @@ def _say_where(plan: Plan, trainer: Trainer) -> None:
     position, updates = trainer.position, plan.run.training.updates
     if reason := trainer.over():
         note(
-            f"0 steps left ({reason}). To go on: a larger --updates (such as {2 * max(position.step, updates)}) "
-            "or, after lost patience, a larger --patience"
+            f"0 updates left ({reason}). To go on: a larger --updates (such as {2 * max(position.step, updates)}) "
+            "or, if patience has ended it, a larger --patience"
         )
     elif position.step:
-        note(f"resuming at update {position.step:,}: {counted(updates - position.step, 'step')} left")
+        note(f"resuming at update {position.step:,}: {counted(updates - position.step, 'update')} left")
     else:
         processes = f" in {plan.processes} processes" if plan.processes > 1 else ""
         precision = plan.run.training.precision

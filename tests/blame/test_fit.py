@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,15 +115,15 @@ def test_what_is_advised(fit: Fit | None, words: list[str]) -> None:
 
 def test_the_folder_names_its_training_text(model: Path, copied: Path, data: Data, tmp_path: Path) -> None:
     warnings: list[str] = []
-    text = read_training_text(model, "best", None, 7, warnings.append)
+    text = read_training_text(model, "best", (), 7, warnings.append)
     assert list(text.sources) == (data.folder / "train.fr").read_text("utf-8").split("\n")[:-1]
     assert len([*text.targets]) == 200 and text.sample == 7 and not warnings
     assert (text.best_update, text.last_update) == (
         checkpoint.updates(model, "best"),
         checkpoint.updates(model, "last"),
     )
-    assert read_training_text(model, "last", None, 7, warnings.append).best_update == text.last_update == 24
-    other = read_training_text(model, "best", data.folder / "dev", 7, warnings.append)
+    assert read_training_text(model, "last", (), 7, warnings.append).best_update == text.last_update == 24
+    other = read_training_text(model, "best", [data.folder / "dev"], 7, warnings.append)
     assert len([*other.sources]) == len([*other.sources]) == 8
     assert warnings == [
         f"{data.folder / 'dev'}.{side}: is not the text that the model was trained on, or has changed since"
@@ -132,9 +133,20 @@ def test_the_folder_names_its_training_text(model: Path, copied: Path, data: Dat
     for side, language in (("source", "fr"), ("target", "en")):  # as if it had been trained on two texts
         options["provenance"]["files"][f"train 2 {side}"] = str(data.folder / f"dev.{language}")
     (copied / "options.json").write_text(json.dumps(options))
-    both = read_training_text(copied, "best", None, 7, warnings.append)
+    both = read_training_text(copied, "best", (), 7, warnings.append)
     assert [*both.targets] == [*text.targets, *other.targets] and "dev.en: is not the text" in warnings[-1]
+    shutil.copy(data.folder / "train.fr", tmp_path / "moved.fr")
+    shutil.copy(data.folder / "train.en", tmp_path / "moved.en")
+    warnings.clear()
+    both = read_training_text(copied, "best", [data.folder / "dev", tmp_path / "moved"], 7, warnings.append)
+    assert [*both.targets] == [*other.targets, *text.targets] and len(warnings) == 2, "in any order"
     options["provenance"]["files"]["train target"] = str(tmp_path / "gone.en")
     (copied / "options.json").write_text(json.dumps(options))
-    with pytest.raises(ValueError, match=r"gone\.en: the training text is no longer there; name it with --train-text"):
-        read_training_text(copied, "best", None, 7, warnings.append)
+    with pytest.raises(
+        ValueError, match=r"gone\.en: the training text is no longer there; name every text with --train-text"
+    ):
+        read_training_text(copied, "best", (), 7, warnings.append)
+    options["provenance"]["files"]["train target"] = "-"
+    (copied / "options.json").write_text(json.dumps(options))
+    with pytest.raises(ValueError, match="^-: the training text was standard input; name every text"):
+        read_training_text(copied, "best", (), 7, warnings.append)

@@ -94,7 +94,7 @@ def test_several_texts_with_weights(data: Data, model: Path, tmp_path: Path) -> 
         f'train = ["{data.folder}/train", "{tmp_path}/more:3"]\n' + (data.folder / "tiny.toml").read_text()
     )
     words = [*own[: own.index("--config")], "--config", config, "--tokenizer", model, *SHORT]
-    assert "0 steps left" in run_here("train", *words).err
+    assert "0 updates left" in run_here("train", *words).err
 
 
 def test_the_cache_of_large_texts(data: Data, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,10 +188,10 @@ def test_an_output_that_is_a_file_or_a_full_folder(data: Data, tmp_path: Path) -
 def test_a_finished_run_says_how_to_go_on_and_more_updates_continue_it(data: Data, copied: Path) -> None:
     before = facts(copied)["hash"]
     again = run_here("train", *data.flags(copied), *TRAINED)
-    assert again.code == 0 and "0 steps left (24 updates made)" in again.err and "--updates" in again.err
+    assert again.code == 0 and "0 updates left (24 updates made)" in again.err and "--updates" in again.err
     assert facts(copied)["hash"] == before
     more = run_here("train", *data.flags(copied), *TRAINED, "--updates", 26)
-    assert more.code == 0 and "resuming at update 24: 2 steps left" in more.err
+    assert more.code == 0 and "resuming at update 24: 2 updates left" in more.err
     assert facts(copied, "--weights", "last")["steps"] == 26
 
 

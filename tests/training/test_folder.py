@@ -269,7 +269,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(
     train(changed(copy, updates=2 * UPDATES))
     told = capsys.readouterr().err
     assert f"warning: {newest}: " in told and "going on from update 6 instead" in told
-    assert "resuming at update 6: 10 steps left" in told and before.name == "state-6.safetensors"
+    assert "resuming at update 6: 10 updates left" in told and before.name == "state-6.safetensors"
     assert fingerprints(copy.output) == fingerprints(whole.output)
     assert history(copy.output) == history(whole.output)
 

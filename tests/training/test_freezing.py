@@ -119,7 +119,8 @@ def test_a_shared_tensor_is_frozen_by_any_of_its_names() -> None:
 @pytest.mark.parametrize(
     ("patterns", "words"),
     [
-        (("encodr.*", "decoder.*"), ["freeze = 'encodr.*' is the name of no parameter", "nearest are encoder"]),
+        (("encodr.*", "decoder.*"), ["freeze = 'encodr.*' is the name of no parameter", "did you mean encoder"]),
+        (("encoder",), ["'encoder' is the name of no parameter; did you mean 'encoder*'?"]),
         (("target_embeding.weight",), ["'target_embeding.weight'", "target_embedding.weight"]),
         (("*",), ["freeze = '*' leaves nothing to train"]),
         (("encoder*", "[!e]*"), ["leaves nothing to train"]),

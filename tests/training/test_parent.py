@@ -184,7 +184,26 @@ def test_options_that_change_no_tensor_may_differ_and_are_named(
     assert "of update 12; dropout was 0.0, now 0.25; attention_dropout was 0.0, now 0.5\n" in capsys.readouterr().err
     assert checkpoint.read_options(run.output).model.dropout == 0.25
     train(run)
-    assert "0 steps left" in capsys.readouterr().err
+    assert "0 updates left" in capsys.readouterr().err
+
+
+def test_the_parent_is_validated_first_and_kept_if_nothing_is_better(tmp_path: Path) -> None:
+    """On the parent's own dev set it has the parent's scores; learning at random loses all that it knows."""
+    parent = toy_run(tmp_path, "parent", updates=60, validate_every=60, learning_rate=0.01)
+    train(parent)
+    known = checkpoint.load_tensors(parent.output / checkpoint.BEST, checkpoint.WEIGHTS)
+    run = toy_run(tmp_path, "child", updates=20, validate_every=10, learning_rate=1.0, warmup=1)
+    run = replace(run, model={}, tokenizer=None, init_from=parent.output, data=parent.data)
+    train(run)
+    lines = [json.loads(line) for line in (run.output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    scores = {line["step"]: line["dev_loss"] for line in lines if "dev_loss" in line}
+    assert list(scores) == [0, 10, 20] and scores[0] == pytest.approx(known[1]["scores"]["loss"], abs=1e-5)
+    assert scores[0] < min(scores[10], scores[20])
+    kept = checkpoint.load_tensors(run.output / checkpoint.BEST, checkpoint.WEIGHTS)
+    assert kept[1]["steps"] == 0 and all(torch.equal(kept[0][name], known[0][name]) for name in known[0])
+    train(replace(run, training=replace(run.training, updates=30)))
+    again = (json.loads(line) for line in (run.output / "history.jsonl").read_text(encoding="utf-8").splitlines())
+    assert [line["step"] for line in again if "dev_loss" in line] == [0, 10, 20, 30], "but only once"
 
 
 def vectors(folder: Path, width: int) -> None:

@@ -79,7 +79,7 @@ def test_only_check_refuses_fewer_updates_than_were_made(tmp_path: Path, capsys:
     with pytest.raises(ValueError, match="has made 2 updates, more than updates = 1"):
         check(fewer)
     train(fewer)
-    assert "0 steps left (2 updates made)" in capsys.readouterr().err
+    assert "0 updates left (2 updates made)" in capsys.readouterr().err
 
 
 def test_a_model_with_a_limit_leaves_out_longer_pairs(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_torchrun_trains_once_speaks_once_and_goes_on_alone(tmp_path: Path) -> N
     assert "in 2 processes" in said and said.count("accumulate = 3: some have nothing to do") == 1
     options = json.loads((tmp_path / "two" / "options.json").read_text(encoding="utf-8"))
     assert options["provenance"]["processes"] == 2
-    assert finished(tmp_path, "two", 1, updates=45).count("resuming at update 40: 5 steps left") == 1
+    assert finished(tmp_path, "two", 1, updates=45).count("resuming at update 40: 5 updates left") == 1
     assert step(tmp_path, "two") == 45
 
 
@@ -344,7 +344,7 @@ def test_a_scheduler_stops_all_of_them_after_the_same_update(tmp_path: Path) -> 
     assert process.returncode and said.count("stopping after this update") == 1
     saved = RunState(tmp_path / "again" / "training").step()
     assert 30 <= saved < 120
-    assert f"resuming at update {saved}: {120 - saved} steps left" in finished(tmp_path, "again", 2, 120)
+    assert f"resuming at update {saved}: {120 - saved} updates left" in finished(tmp_path, "again", 2, 120)
     assert fingerprints(tmp_path / "again") == fingerprints(tmp_path / "whole")
 
 

@@ -121,7 +121,7 @@ def test_ten_kills_at_random_moments(seed: int, uninterrupted: Run, trainings: T
     assert kills >= 5
     status, log = trainings(run)
     assert status == 0, log
-    assert "resuming at update" in log or "0 steps left" in log
+    assert "resuming at update" in log or "0 updates left" in log
     assert_equal(run, uninterrupted)
 
 
@@ -255,9 +255,9 @@ def test_more_updates_go_on_as_if_they_had_been_asked_for_at_once(
     capsys.readouterr()
     train(short)
     said = capsys.readouterr().err
-    assert "0 steps left (8 updates made)" in said and "--updates" in said and "--patience" in said
+    assert "0 updates left (8 updates made)" in said and "--updates" in said and "--patience" in said
     train(changed(short, updates=16, log_every=3, save_every=5, patience=50))
-    assert "resuming at update 8: 8 steps left" in capsys.readouterr().err
+    assert "resuming at update 8: 8 updates left" in capsys.readouterr().err
     assert fingerprints(short.output) == fingerprints(long.output)
     assert [step for step in steps_of(short) if step[1]] == [(step, True) for step in (4, 8, 12, 16)]
 
@@ -279,7 +279,7 @@ def test_a_run_that_lost_patience_goes_on_with_more(tmp_path: Path, capsys: pyte
     train(run)
     assert run_step(run) == 6  # BLEU 0 and the same loss at 2, 4 and 6
     train(run)
-    assert "0 steps left (no better bleu in 2 validations)" in capsys.readouterr().err
+    assert "0 updates left (no better bleu in 2 validations)" in capsys.readouterr().err
     train(changed(run, patience=4))
     train(whole)
     assert run_step(run) == 10 and fingerprints(run.output) == fingerprints(whole.output)
@@ -343,7 +343,7 @@ def test_what_rounds_otherwise_is_warned_of(tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     train(run)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
-    changes = f"torch 2.9.0, now {torch.__version__}; device cuda, now cpu; processes 3, now 1; threads 7, now 1"
+    changes = f"torch 2.9.0, now {torch.__version__}; device cuda, now cpu; 3 processes, now 1; 7 threads, now 1"
     assert warnings == [f"warning: begun with {changes}: the weights may differ in the last bits"]
 
 
