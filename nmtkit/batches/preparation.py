@@ -114,7 +114,7 @@ def fill(job: Job, folder: Path, workers: int, lines: int = reading.LINES) -> Fa
         _append(columns, job, folder, workers, lines, sums)
         done = columns.done
     if not done.pairs:
-        empty = f"{job.source} and {job.target} have 0 lines: give at least one"
+        empty = f"{job.source} and {job.target}: empty, give them at least one line"
         raise ValueError(
             "standard input has no lines: give it lines of source, tab and target" if job.streamed else empty
         )

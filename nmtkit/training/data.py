@@ -235,6 +235,9 @@ def encode(texts: Texts, data: Data, tokenizer: Tokenizer, limits: Limits, cache
         f"{counted(dev.counts.pairs, 'pair')}, "
         f"{dev.counts.empty:,} empty, {dev.counts.overlong:,} over-long, {overlap:,} also in train"
     )
+    for (own, weight), part in zip(parts, data.parts, strict=True) if len(parts) > 1 else ():
+        share = 100 * len(own) * weight / max(epoch, 1)
+        note(f"{part.path}: {counted(len(own), 'pair')}, {counted(weight, 'time')} in an epoch, {share:.1f} % of it")
     for own, prefix in (*((own, part.path) for (own, _), part in zip(parts, data.parts, strict=True)), (dev, data.dev)):
         if not len(own):
             raise ValueError(

@@ -395,3 +395,9 @@ def test_columns_from_standard_input(streamed: Any, tmp_path: Path) -> None:
 def test_columns_that_are_none(line: bytes, message: str, streamed: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         prepare(streamed(b"a\tb\n" * 2 + line), tmp_path / "out", 1, lines=2)
+
+
+def test_files_without_lines_are_called_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"text\.en and .*text\.de: empty, give them at least one line"):
+        prepare(job_of(tmp_path, [], []), tmp_path / "out", 1)
+    assert not (tmp_path / "out").exists()

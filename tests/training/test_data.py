@@ -117,7 +117,7 @@ def two_texts(folder: Path, *weights: int) -> Data:
 
 @pytest.mark.parametrize("ahead", [(), (0,), (1,), (0, 1)])
 def test_an_epoch_of_several_texts_has_each_as_often_as_its_weight(
-    ahead: tuple[int, ...], tmp_path: Path, store: Cache
+    ahead: tuple[int, ...], tmp_path: Path, store: Cache, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whether they are text or prepared."""
     data = two_texts(tmp_path, 1, 3)
@@ -127,6 +127,11 @@ def test_an_epoch_of_several_texts_has_each_as_often_as_its_weight(
         parts[number] = replace(parts[number], path=tmp_path / f"ids{number}")
     own = replace(data, train=tuple(parts))
     corpus, _ = encode(Texts.read(own), own, tokenizer(), LIMITS, store)
+    said = capsys.readouterr().err
+    for part, line in zip(
+        parts, ("30 pairs, 1 time in an epoch, 45.5 %", "12 pairs, 3 times in an epoch, 54.5 %"), strict=True
+    ):
+        assert f"{part.path}: {line} of it\n" in said
     pairs = [index for batch in window_batches(corpus, 50, 1, 0, 0) for index in batch]
     assert sorted(pairs) == [*range(30), *sorted([*range(30, 42)] * 3)]
     lines = [*zip(*parallel(30, 5), strict=True), *zip(*parallel(12, 8), strict=True)]
@@ -282,7 +287,10 @@ def test_a_prepared_folder_takes_the_place_of_its_text(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"tokenizer": tokenizer(False)}, "ids: was prepared with another tokenizer: name that one"),
-        ({"max_source": 77}, r"ids: was prepared for max_source = 77 and max_target = 256, but .* 256 and 256: change"),
+        (
+            {"max_source": 77},
+            r"ids: was prepared for max_source = 77 and max_target = 256, but .* 256 and 256: set them",
+        ),
         ({"languages": ("de", "en")}, "ids: was prepared as de to en, but the run is en to de: change the languages"),
     ],
 )
