@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,17 +57,25 @@ def interruptible(work: Callable[[], Result]) -> Result:
     try:
         thread.join()
     except KeyboardInterrupt:
-        global _abandoned
-        _abandoned = True
+        abandon()
         raise
     if errors:
         raise errors[0]
     return results[0]
 
 
+def abandon() -> None:
+    """Say that threads in C++ may still run when the process ends, which `leave` then does not wait for."""
+    global _abandoned
+    _abandoned = True
+
+
 def leave(code: int) -> None:
     """End the process at once if work was abandoned: the interpreter would wait for it, or crash because of it."""
     if _abandoned:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
 
 

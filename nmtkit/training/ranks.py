@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from nmtkit import interrupts
 from nmtkit.console import set_silent
 from nmtkit.devices import pick_device
 
@@ -190,6 +191,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Ranks]:
         ) from None
     if rank:
         set_silent()
+    interrupts.abandon()  # threads of gloo may outlive the group, and crash in an interpreter that ends
     dist.init_process_group("gloo", timeout=PATIENCE)
     yield Ranks(Share(rank, count), local)
     dist.destroy_process_group()

@@ -221,7 +221,7 @@ def test_a_translation_longer_than_any_has_empty_scores(model: Path, texts: tupl
     assert outcome.code == 1 and rows[2] == ["3", "1", "", "", "", long]
     assert [row[:2] + row[4:] for row in rows[:2] + rows[3:]] == [row[:2] + row[4:] for row in plain[:2] + plain[3:]]
     warning, *_, last = outcome.err.splitlines()
-    assert warning.startswith("warning: line 3: left empty: ") and "(at most 2010, end of sentence counted)" in warning
+    assert warning.startswith("warning: line 3: left empty: ") and "(at most 2,010, end of sentence counted)" in warning
     assert last == "nmtkit: 1 of 4 lines failed and was left empty: see the warnings"
 
 

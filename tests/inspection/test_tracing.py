@@ -346,7 +346,7 @@ def test_a_reference_longer_than_any_translation_is_not_followed(capsys: pytest.
     traced = trace(toy, lines, SETTINGS, ["x" * 100_000, "rot"], 5)
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: line 5: the reference is not followed: ")
-    assert "more than any translation has (at most 2010" in warning
+    assert "more than any translation has (at most 2,010" in warning
     (found, first), (_, second) = traced
     assert first.reference is None and second.reference is not None
     assert [one.text for one in found] == [one.text for one in toy.search(lines, SETTINGS)[0]]
