@@ -167,7 +167,9 @@ class BeamRun(Generic[Memory, State]):
         self.limit_A = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
         self.longest_minimum = max((query.minimum for query in queries), default=1)
+        self.nearest_limit = min((query.limit for query in queries), default=1)
         self.active_A = torch.arange(count, device=device)
+        self.row_S = self.active_A
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
         self.column_AW = torch.zeros(count, 1, dtype=torch.int64, device=device)
         self.prefixes = Prefixes(torch.zeros(count, 0, dtype=torch.int64, device=device))
@@ -176,7 +178,7 @@ class BeamRun(Generic[Memory, State]):
         self.finished = [Finished(count, search.n_best, device) for _ in objectives]
         self.trellis: list[Kept] = []
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def run(self) -> list[list[list[Hypothesis]]]:
         """The best hypotheses of every sentence, under each objective."""
         while self.active_A.numel():
@@ -204,7 +206,7 @@ class BeamRun(Generic[Memory, State]):
         # 3. The B best of the others live on.
         before_AW, active_A = self.total_AW, self.active_A
         self.total_AW, self.column_AW = _living(total_AC.masked_fill(ended_AC, -torch.inf), self.beam)
-        self.trellis.append(Kept(token_AC, value_AM[:, :running], parent_AM[:, :running], self._places(active_A)))
+        self.trellis.append(Kept(token_AC, value_AM[:, :running], parent_AM[:, :running], self.row_S))
 
         # 4. Sentences whose living prefixes can no longer win are done.
         alive_A = self._alive(finished_AC)
@@ -220,21 +222,18 @@ class BeamRun(Generic[Memory, State]):
     def _continuations(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:
         """At least `most` continuations of every prefix, if there are that many: log P (−∞: banned) and ids."""
         minimum_A = self.minimum_A if length < self.longest_minimum else None
-        allowed = choices(self.rules, length, self.total_AW.shape[1], minimum_A, self.limit_A, self.prefixes)
+        limit_A = self.limit_A if length >= self.nearest_limit else None
+        allowed = choices(self.rules, length, self.total_AW.shape, minimum_A, limit_A, self.prefixes)
         value_NK, id_NK = allowed.top(log_probs, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 
     def _finish(self, total_AC: Tensor, finished_AC: Tensor, length: int) -> None:
         """Take in the hypotheses that ended in this step, under each objective."""
+        if not bool(finished_AC.any()):
+            return
         for objective, finished in zip(self.objectives, self.finished, strict=True):
             score_AC = objective.final(total_AC, length).masked_fill(~finished_AC, -torch.inf)
             finished.merge(self.active_A, score_AC, total_AC, length - 1)
-
-    def _places(self, active_A: Tensor) -> Tensor:
-        """The row of each sentence among the sentences still searched."""
-        row_S = torch.zeros_like(self.ended_S, dtype=torch.int64)
-        row_S[active_A] = torch.arange(active_A.numel(), device=active_A.device)
-        return row_S
 
     def _alive(self, finished_AC: Tensor) -> Tensor:
         """Which sentences go on: a living prefix can still win, or too few hypotheses are finished."""
@@ -251,20 +250,30 @@ class BeamRun(Generic[Memory, State]):
 
     def _advance(self, alive_A: Tensor, token_AW: Tensor, slot_AW: Tensor) -> None:
         """Reorder everything by the kept prefixes of the sentences still alive."""
-        kept, old_width = alive_A.nonzero().squeeze(1), self.state.size() // alive_A.shape[0]
-        everybody = kept.shape[0] == alive_A.shape[0]
-        self.token_N = token_AW[kept].flatten()
-        if not everybody or slot_AW.shape[1] > 1 or old_width > 1:
-            row_N = (kept.unsqueeze(1) * old_width + slot_AW[kept]).flatten()
+        kept, count = alive_A.nonzero().squeeze(1), len(alive_A)
+        old_width = self.state.size() // count
+        row_AW = torch.arange(count, device=kept.device).unsqueeze(1) * old_width + slot_AW
+        if len(kept) < count:
+            token_AW, row_AW = token_AW[kept], row_AW[kept]
+            self.memory = self.memory.select(kept)
+            self.active_A, self.limit_A, self.minimum_A = self.active_A[kept], self.limit_A[kept], self.minimum_A[kept]
+            self.total_AW, self.column_AW = self.total_AW[kept], self.column_AW[kept]
+            self.row_S = torch.zeros_like(self.row_S)
+            self.row_S[self.active_A] = torch.arange(len(kept), device=kept.device)
+        self.token_N, row_N = token_AW.flatten(), row_AW.flatten()
+        if not self._in_place(row_N, count * old_width):
             self.state = self.state.select(row_N)
             if self.rules.remember:
                 self.prefixes = self.prefixes.select(row_N)
         if self.rules.remember:
             self.prefixes = Prefixes(torch.cat((self.prefixes.prefix_NT, self.token_N.unsqueeze(1)), dim=1))
-        if not everybody:
-            self.memory = self.memory.select(kept)
-            self.active_A, self.limit_A, self.minimum_A = self.active_A[kept], self.limit_A[kept], self.minimum_A[kept]
-            self.total_AW, self.column_AW = self.total_AW[kept], self.column_AW[kept]
+
+    @staticmethod
+    def _in_place(row_N: Tensor, count: int) -> bool:
+        """Whether every prefix continues the one in its own place, so that nothing has to move; a GPU is not asked."""
+        if len(row_N) != count:
+            return False
+        return row_N.device.type == "cpu" and torch.equal(row_N, torch.arange(count))
 
 
 def _best(total_AW: Tensor, value_AWK: Tensor, id_AWK: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -65,22 +65,26 @@ class Prefixes(Rows):
 
 
 def choices(
-    rules: Rules, length: int, width: int, minimum_A: Tensor | None, limit_A: Tensor, prefixes: Prefixes
+    rules: Rules,
+    length: int,
+    shape: torch.Size,
+    minimum_A: Tensor | None,
+    limit_A: Tensor | None,
+    prefixes: Prefixes,
 ) -> Choices:
     """The tokens that may follow the prefixes at the step that makes them `length` tokens long.
 
     Args:
-        width: W.
+        shape: A and W.
         minimum_A: fewest tokens of an output of each sentence, EOS counted; None if no sentence has a minimum.
-        limit_A: most tokens of an output of each sentence, EOS counted.
+        limit_A: most tokens of an output of each sentence, EOS counted; None if no sentence has reached it.
         prefixes: only read if the rules `remember`.
     """
-    bans = []
+    bans, width = [], shape[1]
     if minimum_A is not None:
         bans.append(_only(minimum_A > length, EOS, width).unsqueeze(1))
     for token in rules.never:
-        bans.append(limit_A.new_full((limit_A.shape[0] * width, 1), token))
+        bans.append(prefixes.prefix_NT.new_full((shape.numel(), 1), token))
     if rules.remember and prefixes.prefix_NT.shape[1] >= rules.no_repeat_ngram:
         bans.append(_repeats(prefixes.prefix_NT, rules.no_repeat_ngram))
-    at_limit_A = limit_A == length
-    return Choices(tuple(bans), _only(at_limit_A, EOS, width) if bool(at_limit_A.any()) else None)
+    return Choices(tuple(bans), None if limit_A is None else _only(limit_A == length, EOS, width))

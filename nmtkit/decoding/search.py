@@ -50,7 +50,7 @@ class Encoded(Generic[Memory]):
     @cached_property
     def memory(self) -> Memory:
         """All that depends on the source alone, one row per sentence."""
-        with torch.no_grad():
+        with torch.inference_mode():
             return self._stepper.encode(self._source, self._mask_BS)
 
 

@@ -18,7 +18,7 @@ from nmtkit.specials import BOS, PAD
 FIRST = 2
 """The first id a model can produce: PAD and BOS are outside the support by construction."""
 BLOCK = 64
-"""Number of logits in a block, of which only the highest is compared at first."""
+"""Number of log-probabilities in a block, of which only the highest is compared at first."""
 
 
 class LogProbs(ABC):
@@ -57,7 +57,7 @@ class ProjectedLogProbs(LogProbs):
 
     CHUNK = 1024
     """Number of rows whose logits are held at one time for single log-probabilities."""
-    CACHED = 128
+    CACHED = 256
     """Number of rows whose logits are held at one time for the best ids: few enough for a processor's cache."""
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
@@ -73,7 +73,8 @@ class ProjectedLogProbs(LogProbs):
         if is_plain():
             values, places = self._logits(self.hidden).log_softmax(-1).topk(k)
             return values, places + FIRST
-        parts = [_top(self._logits(hidden), k) for hidden in self.hidden.flatten(0, -2).split(self.CACHED)]
+        chunks = self.hidden.flatten(0, -2).split(self.CACHED)
+        parts = [_top(self._logits(hidden).log_softmax(-1), k) for hidden in chunks]
         values, ids = (torch.cat(tensors).unflatten(0, self.hidden.shape[:-1]) for tensors in zip(*parts, strict=True))
         return values, ids + FIRST
 
@@ -108,26 +109,19 @@ def scored(target: Tensor) -> Tensor:
     return (target.flatten() != PAD).nonzero().squeeze(1)
 
 
-def _top(logits_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best log-probabilities and their columns, (M, k); overwrites the logits.
-
-    The k best lie in the k blocks with the highest maxima, so that only these are sorted; and the best of all is the
-    maximum that the log-sum-exp needs.
-    """
-    blocks, size = logits_MV.shape[1] // BLOCK, logits_MV.shape[1]
+def _top(values_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k highest values of each row and their columns, (M, k): they lie in the k blocks with the highest maxima, so
+    that only these are sorted."""
+    size, blocks = values_MV.shape[1], values_MV.shape[1] // BLOCK
     if blocks < 2 * k:
-        values, places = logits_MV.topk(k, dim=1)
-    else:
-        highest_MB = logits_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
-        first_MK = highest_MB.topk(k, dim=1).indices * BLOCK
-        within = torch.arange(BLOCK, device=logits_MV.device)
-        rest = torch.arange(blocks * BLOCK, size, device=logits_MV.device).expand(logits_MV.shape[0], -1)
-        place_MC = torch.cat(((first_MK.unsqueeze(2) + within).flatten(1), rest), dim=1)
-        values, column = logits_MV.gather(1, place_MC).topk(k, dim=1)
-        places = place_MC.gather(1, column)
-    highest = values[:, :1]
-    rest_MK = logits_MV.sub_(highest).exp_().sum(1, keepdim=True).log_()
-    return values - highest - rest_MK, places
+        return values_MV.topk(k, dim=1)
+    highest_MB = values_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
+    first_MK1 = highest_MB.topk(k, dim=1, sorted=False).indices.unsqueeze(2) * BLOCK
+    column = torch.arange(size, device=values_MV.device)
+    rest = column[blocks * BLOCK :].expand(values_MV.shape[0], -1)
+    place_MC = torch.cat(((first_MK1 + column[:BLOCK]).flatten(1), rest), dim=1)
+    values_MK, chosen_MK = values_MV.gather(1, place_MC).topk(k, dim=1)
+    return values_MK, place_MC.gather(1, chosen_MK)
 
 
 def _pick(logits_MV: Tensor, ids_M: Tensor) -> Tensor:

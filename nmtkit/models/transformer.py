@@ -6,6 +6,7 @@ Shape key: B sentences, S source positions, N = W·B hypotheses, T target positi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from nmtkit.models.cache import Cache
 from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fronts import EmbeddingModel, Embeddings
+from nmtkit.models.fused.switch import is_plain
 from nmtkit.models.interface import Maps, Rows
 from nmtkit.models.modules import Modules
 from nmtkit.models.norms import NORMS
@@ -25,18 +27,34 @@ from nmtkit.models.transformer_layers import DecoderLayer, EncoderLayer, LayerSi
 
 @dataclass(frozen=True)
 class TransformerMemory(Rows):
-    """Source mask and, for each decoder layer, cross-attention keys and values (B, H, S, C)."""
+    """Source mask and, for each decoder layer, cross-attention keys and values (B, H, S, C).
+
+    Attributes:
+        padding: the source mask as the attentions take it, (B, 1, 1, S); none if no sentence is known to be padded.
+    """
 
     mask_BS: Tensor
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+    padding: tuple[Tensor, ...]
+
+    @property
+    def mask(self) -> Tensor | None:
+        """The source positions that an attention may see, (B, 1, 1, S); None: all."""
+        return next(iter(self.padding), None)
 
 
 @dataclass(frozen=True)
 class TransformerState(Rows):
-    """For each decoder layer, the past keys and values of the self-attention."""
+    """The past keys and values of the self-attention in every decoder layer."""
 
-    caches: tuple[Cache, ...]
+    cache: Cache
+
+
+def _padding(mask_BS: Tensor) -> tuple[Tensor, ...]:
+    """The mask as attentions take it, (B, 1, 1, S); none if it hides nothing (not asked on a GPU)."""
+    hides = mask_BS.device.type != "cpu" or is_plain() or not bool(mask_BS.all())
+    return (mask_BS[:, None, None],) if hides else ()
 
 
 def readout(width: int, embedding: int) -> nn.Linear:
@@ -75,13 +93,14 @@ class Transformer(EmbeddingModel):
         self.neighbourhood = options.neighbourhood
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> TransformerMemory:
-        vectors, mask = self._read(source), self._encoder_mask(mask_BS)
+        padding = _padding(mask_BS)
+        vectors, mask = self._read(source), self._encoder_mask(mask_BS, padding)
         for layer in self.encoder:
             vectors = layer(vectors, mask)
         vectors = self.encoder_norm(vectors)
         prepared = (layer.cross_attention.prepare(vectors) for layer in self.decoder)
         keys, values = zip(*prepared, strict=True)
-        return TransformerMemory(mask_BS, keys, values)
+        return TransformerMemory(mask_BS, keys, values, padding)
 
     def _read(self, source: Tensor) -> Tensor:
         vectors: Tensor = self.dropout(self.source_positions(self.front(source), 0))
@@ -91,14 +110,15 @@ class Transformer(EmbeddingModel):
         vectors: Tensor = self.dropout(self.target_positions(self.target_embedding(target_in_NT), start))
         return vectors
 
-    def _encoder_mask(self, mask_BS: Tensor) -> Tensor:
+    def _encoder_mask(self, mask_BS: Tensor, padding: tuple[Tensor, ...]) -> Tensor | None:
         """The positions that the encoder's self-attention may see, (B, 1, 1, S) or restricted (B, 1, S, S); no padding.
 
         A row of padding may have no word near it, and a softmax over nothing would be NaN, so it sees all words.
         """
         near_SS = neighbours(mask_BS.shape[1], self.neighbourhood, mask_BS.device)
-        words_B11S = mask_BS[:, None, None]
-        return words_B11S if near_SS is None else words_B11S & (near_SS | ~mask_BS[:, None, :, None])
+        if near_SS is None:
+            return next(iter(padding), None)
+        return mask_BS[:, None, None] & (near_SS | ~mask_BS[:, None, :, None])
 
     def _past(self, length: int, device: torch.device) -> Tensor | None:
         """The positions that the decoder's self-attention may see, (T, T), if not the whole past."""
@@ -107,24 +127,24 @@ class Transformer(EmbeddingModel):
 
     def start(self, memory: TransformerMemory) -> TransformerState:
         rows, heads, _, channels = memory.keys[0].shape
-        return TransformerState(tuple(Cache.empty(rows, heads, channels, memory.keys[0]) for _ in self.decoder))
+        return TransformerState(Cache.empty(rows, len(self.decoder), heads, channels, memory.keys[0]))
 
     def step(
         self, token_N: Tensor, state: TransformerState, memory: TransformerMemory
     ) -> tuple[LogProbs, TransformerState]:
-        vectors = self._write(token_N.unsqueeze(1), state.caches[0].length)
-        recent, caches = slice(None if self.neighbourhood is None else -self.neighbourhood - 1, None), []
-        for layer, past, keys, values in zip(self.decoder, state.caches, memory.keys, memory.values, strict=True):
-            vectors, cache = layer.step(vectors, past, keys, values, memory.mask_BS, recent)
-            caches.append(cache)
+        cache, recent = state.cache.grown(), None if self.neighbourhood is None else self.neighbourhood + 1
+        vectors = self._write(token_N.unsqueeze(1), state.cache.length)
+        for number, layer in enumerate(self.decoder):
+            past = partial(cache.write, number, recent=recent)
+            vectors = layer.step(vectors, past, memory.keys[number], memory.values[number], memory.mask)
         hidden_ND = self._leave(vectors).squeeze(1)
-        return ProjectedLogProbs(hidden_ND, self.output_weight), TransformerState(tuple(caches))
+        return ProjectedLogProbs(hidden_ND, self.output_weight), TransformerState(cache)
 
     def decode(self, memory: TransformerMemory, target_in_NT: Tensor) -> LogProbs:
         vectors = self._write(target_in_NT, 0)
         past_TT = self._past(target_in_NT.shape[1], vectors.device)
         for layer, keys, values in zip(self.decoder, memory.keys, memory.values, strict=True):
-            vectors = layer.parallel(vectors, keys, values, memory.mask_BS, past_TT)
+            vectors = layer.parallel(vectors, keys, values, memory.mask, past_TT)
         return ProjectedLogProbs(self._leave(vectors), self.output_weight)
 
     def _leave(self, vectors: Tensor) -> Tensor:
@@ -140,14 +160,14 @@ class Transformer(EmbeddingModel):
         for layer, keys, values in zip(self.decoder, memory.keys, memory.values, strict=True):
             decoder.append(layer.self_weights(vectors, causal_TT if past_TT is None else past_TT))
             query = layer.cross_query(layer.look_back(vectors, past_TT), sentences)
-            weights_BHQS = layer.cross_attention.weights(query, keys, memory.mask_BS[:, None, None])
+            weights_BHQS = layer.cross_attention.weights(query, keys, memory.mask)
             by_hypothesis = weights_BHQS.unflatten(2, (rows // sentences, length)).transpose(1, 2)
             cross.append(by_hypothesis.flatten(0, 1))
-            vectors = layer.parallel(vectors, keys, values, memory.mask_BS, past_TT)
+            vectors = layer.parallel(vectors, keys, values, memory.mask, past_TT)
         return Maps(tuple(cross), tuple(decoder))
 
     def encoder_attention(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
-        vectors, mask = self._read(source), self._encoder_mask(mask_BS)
+        vectors, mask = self._read(source), self._encoder_mask(mask_BS, _padding(mask_BS))
         maps = []
         for layer in self.encoder:
             maps.append(layer.self_weights(vectors, mask))

@@ -5,16 +5,20 @@ Shape key: B sentences, S source positions, N = W·B hypotheses, T target positi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from nmtkit.models.attention import MultiHeadAttention
 from nmtkit.models.autocast import lowered
-from nmtkit.models.cache import Cache
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fused.linear import rectified_network
 from nmtkit.models.norms import Norm, PreNorm
+
+Past = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Takes the key and the value of a new position, (N, 2, H, C); gives those that it sees, itself included, (N, H, T, C).
+"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class EncoderLayer(nn.Module):
         """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
         return self._feed(self._mix(vectors_BSD, mask))
 
-    def self_weights(self, vectors_BSD: Tensor, mask: Tensor) -> Tensor:
+    def self_weights(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
         """The weights of the self-attention, (B, H, S, S)."""
         query, keys, _ = self.self_attention.project(self.self_norm.before(vectors_BSD))
         return self.self_attention.weights(query, keys, mask)
@@ -92,38 +96,28 @@ class DecoderLayer(EncoderLayer):
         self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
 
     def parallel(
-        self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor, past_TT: Tensor | None = None
+        self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, past_TT: Tensor | None = None
     ) -> Tensor:
         """All target positions at once. `past_TT` is what the self-attention may see; None: the whole past."""
-        return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask_BS)
+        return self._after_self_attention(self.look_back(vectors_NTD, past_TT), keys, values, mask)
 
     def look_back(self, vectors_NTD: Tensor, past_TT: Tensor | None = None) -> Tensor:
         """All target positions after the self-attention."""
         return self._mix(vectors_NTD, past_TT, causal=past_TT is None)
 
-    def step(
-        self,
-        vectors_N1D: Tensor,
-        cache: Cache,
-        keys: Tensor,
-        values: Tensor,
-        mask_BS: Tensor,
-        recent: slice = slice(None),
-    ) -> tuple[Tensor, Cache]:
-        """One target position, given the cache of those before; it sees the `recent` last ones, including itself."""
+    def step(self, vectors_N1D: Tensor, past: Past, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """One target position, which sees what `past` says of those before it."""
         query_NH1C, pair_N2HC = self.self_attention.project_one(self.self_norm.before(vectors_N1D))
-        cache = cache.append(pair_N2HC)
-        past = cache.keys()[:, :, recent], cache.values()[:, :, recent]
-        vectors_N1D = self.self_norm.after(vectors_N1D + self.self_attention.attend(query_NH1C, *past))
-        return self._after_self_attention(vectors_N1D, keys, values, mask_BS), cache
+        mixed_N1D = self.self_attention.attend(query_NH1C, *past(pair_N2HC))
+        return self._after_self_attention(self.self_norm.after(vectors_N1D + mixed_N1D), keys, values, mask)
 
     def cross_query(self, vectors_NTD: Tensor, sentences: int) -> Tensor:
         """Queries of all positions of all hypotheses of a sentence in one row: (B, H, W·T, C)."""
         read_NTD = self.cross_norm.before(vectors_NTD)
         return self.cross_attention.query(read_NTD.reshape(sentences, -1, read_NTD.shape[-1]))
 
-    def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask_BS: Tensor) -> Tensor:
-        query = self.cross_query(vectors_NTD, mask_BS.shape[0])
-        mixed = self.cross_attention.attend(query, keys, values, mask=mask_BS[:, None, None])
+    def _after_self_attention(self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        query = self.cross_query(vectors_NTD, keys.shape[0])
+        mixed = self.cross_attention.attend(query, keys, values, mask=mask)
         vectors_NTD = self.cross_norm.after(self.dropout.add(vectors_NTD, mixed.reshape(vectors_NTD.shape)))
         return self._feed(vectors_NTD)

@@ -66,7 +66,8 @@ def test_the_best_of_what_may_follow(
     )
     dense = distribution(rows, seed)
     said = Prefixes(torch.tensor(prefixes, dtype=torch.int64).view(rows, length - 1))
-    may = choices(rules, length, width, torch.tensor(minimums), torch.tensor(limits), said)
+    at_limit = torch.tensor(limits) if any(limit == length for limit in limits) else None
+    may = choices(rules, length, torch.Size((len(limits), width)), torch.tensor(minimums), at_limit, said)
     values, ids = may.top(TableLogProbs(dense), k)
     for row in range(rows):
         sentence = row // width
@@ -80,7 +81,7 @@ def test_the_best_of_what_may_follow(
 def test_without_rules_nothing_is_asked_for_besides() -> None:
     """The k best and no more, untouched."""
     dense = distribution(2, 3)
-    may = choices(Rules(), 1, 1, None, torch.tensor([5, 5]), Prefixes(torch.zeros(2, 0, dtype=torch.int64)))
+    may = choices(Rules(), 1, torch.Size((2, 1)), None, None, Prefixes(torch.zeros(2, 0, dtype=torch.int64)))
     assert may == Choices()
     values, ids = may.top(TableLogProbs(dense), 3)
     assert values.shape == ids.shape == (2, 3) and torch.equal(values, dense.sort(1, descending=True).values[:, :3])

@@ -10,19 +10,33 @@ from torch import Tensor
 
 from nmtkit.models.cache import Cache
 
-HEADS, CHANNELS = 2, 3
+LAYERS, HEADS, CHANNELS = 2, 2, 3
 
-Oracle = tuple[int, list[Tensor], list[Tensor]]
-"""Rows, and the keys and values of each position, (N, H, C): a plain list that is copied on every change."""
+Oracle = tuple[int, list[Tensor]]
+"""Rows, and the pairs of each position, (N, L, 2, H, C): a plain list that is copied on every change."""
+
+
+def appended(cache: Cache, pair_NL2HC: Tensor) -> Cache:
+    cache = cache.grown()
+    for layer in range(LAYERS):
+        cache.write(layer, pair_NL2HC[:, layer])
+    return cache
+
+
+def seen(cache: Cache, layer: int, recent: int | None = None) -> tuple[Tensor, Tensor]:
+    """What a layer sees: its last pair written once more, which changes nothing."""
+    last = cache._buffer.pairs[:, layer, :, :, cache.length - 1].clone()
+    return cache.write(layer, last, recent)
 
 
 def assert_holds(cache: Cache, oracle: Oracle) -> None:
-    rows, keys, values = oracle
-    assert (cache.size(), cache.length) == (rows, len(keys))
-    assert cache.keys().shape == cache.values().shape == (rows, HEADS, len(keys), CHANNELS)
-    if keys:
-        assert torch.equal(cache.keys(), torch.stack(keys, dim=2))
-        assert torch.equal(cache.values(), torch.stack(values, dim=2))
+    rows, pairs = oracle
+    assert (cache.size(), cache.length) == (rows, len(pairs))
+    for layer in range(LAYERS if pairs else 0):
+        for recent in (None, 1, 2, 100):
+            visible = pairs[-(recent or 0) :]
+            for side, tensor in enumerate(seen(cache, layer, recent)):
+                assert torch.equal(tensor, torch.stack([pair[:, layer, side] for pair in visible], dim=2))
 
 
 class CacheMachine(RuleBasedStateMachine):
@@ -42,13 +56,13 @@ class CacheMachine(RuleBasedStateMachine):
         return len(self.everything) - 1
 
     def _append(self, index: int) -> tuple[Cache, Oracle]:
-        cache, (rows, keys, values) = self.everything[index]
-        key, value = torch.randn(2, rows, HEADS, CHANNELS, generator=self.generator)
-        return cache.append(torch.stack((key, value), 1)), (rows, [*keys, key.clone()], [*values, value.clone()])
+        cache, (rows, pairs) = self.everything[index]
+        pair = torch.randn(rows, LAYERS, 2, HEADS, CHANNELS, generator=self.generator)
+        return appended(cache, pair), (rows, [*pairs, pair])
 
     @initialize(target=caches, rows=st.integers(1, 3))
     def empty(self, rows: int) -> int:
-        return self._new(Cache.empty(rows, HEADS, CHANNELS, torch.empty(0)), (rows, [], []))
+        return self._new(Cache.empty(rows, LAYERS, HEADS, CHANNELS, torch.empty(0)), (rows, []))
 
     @rule(target=caches, index=caches)
     def append(self, index: int) -> int:
@@ -63,10 +77,9 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(target=caches, index=caches, data=st.data())
     def select(self, index: int, data: st.DataObject) -> int:
-        cache, (rows, keys, values) = self.everything[index]
+        cache, (rows, pairs) = self.everything[index]
         picked = torch.tensor(data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4)))
-        oracle = (len(picked), [key[picked] for key in keys], [value[picked] for value in values])
-        return self._new(cache.select(picked), oracle)
+        return self._new(cache.select(picked), (len(picked), [pair[picked] for pair in pairs]))
 
     @rule(index=caches)
     def branch(self, index: int) -> None:
@@ -84,13 +97,14 @@ test_cache_is_a_value = CacheMachine.TestCase
 
 def test_greedy_appending_does_not_copy() -> None:
     """Appending to the newest cache writes in place until the spare positions are used up."""
-    cache = Cache.empty(2, HEADS, CHANNELS, torch.empty(0))
+    cache = Cache.empty(2, LAYERS, HEADS, CHANNELS, torch.empty(0))
     places = []
     for _ in range(2 * Cache.SPARE):
-        cache = cache.append(torch.ones(2, 2, HEADS, CHANNELS))
-        places.append(cache.keys().data_ptr())
+        cache = appended(cache, torch.ones(2, LAYERS, 2, HEADS, CHANNELS))
+        places.append(seen(cache, 0)[0].data_ptr())
     assert len(set(places)) == 2
 
 
 def test_cache_takes_precision_from_its_model() -> None:
-    assert Cache.empty(1, 1, 1, torch.empty(0, dtype=torch.float64)).keys().dtype == torch.float64
+    cache = Cache.empty(1, 1, 1, 1, torch.empty(0, dtype=torch.float64)).grown()
+    assert cache.write(0, torch.ones(1, 2, 1, 1))[0].dtype == torch.float64

@@ -238,7 +238,7 @@ def test_post_norm_layers_are_those_of_pytorch() -> None:
     for own_part, their_part in pairs:
         their_part.load_state_dict(own_part.state_dict())
     source, target = torch.randn(2, 4, 8, dtype=torch.float64), torch.randn(2, 6, 8, dtype=torch.float64)
-    found = ours.parallel(target, *ours.cross_attention.prepare(source), whole(2, 4))
+    found = ours.parallel(target, *ours.cross_attention.prepare(source), None)
     causal = torch.ones(6, 6, dtype=torch.bool).triu(1)
     torch.testing.assert_close(found, theirs(target, source, tgt_mask=causal), atol=1e-11, rtol=0)
 

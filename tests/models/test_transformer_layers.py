@@ -61,7 +61,7 @@ def test_decoder_layer_is_that_of_pytorch() -> None:
     copy_rest(ours, theirs)
     source, target = torch.randn(2, 4, 8, dtype=torch.float64), torch.randn(2, 6, 8, dtype=torch.float64)
     mask = torch.tensor([[True] * 4, [True, True, False, False]])
-    found = ours.parallel(target, *ours.cross_attention.prepare(source), mask)
+    found = ours.parallel(target, *ours.cross_attention.prepare(source), mask[:, None, None])
     causal = torch.ones(6, 6, dtype=torch.bool).triu(1)
     expected = theirs(target, source, tgt_mask=causal, memory_key_padding_mask=~mask)
     torch.testing.assert_close(found, expected, atol=1e-11, rtol=0)
@@ -84,6 +84,6 @@ def test_transformer_is_its_layers() -> None:
         read = model.encoder_norm(read)
         written = model.target_embedding.weight[target_in] * math.sqrt(6) + sinusoids(5, 6)
         for layer in model.decoder:
-            written = layer.parallel(written, *layer.cross_attention.prepare(read), mask)
+            written = layer.parallel(written, *layer.cross_attention.prepare(read), mask[:, None, None])
         logits = model.decoder_norm(written) @ model.output_weight[2:].T
     torch.testing.assert_close(found[..., 2:], logits.log_softmax(-1), atol=1e-9, rtol=0)
