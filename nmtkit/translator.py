@@ -89,6 +89,7 @@ class Translator:
         if threads is not None:
             set_threads(threads)
         loaded = checkpoint.load_ensemble(folders, weights=weights, device=place)
+        loaded.model.lay_out("float32")
         return cls(loaded.model, loaded.tokenizer, loaded.options.defaults, loaded.options, loaded.hash)
 
     def translate(self, lines: Sequence[str], **settings: Any) -> list[str]:

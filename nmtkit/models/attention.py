@@ -9,12 +9,15 @@ head (D = H·C), N = B·W hypotheses.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from nmtkit.models.autocast import raised
 from nmtkit.models.fused.linear import split_linear
 from nmtkit.models.fused.switch import is_plain
+from nmtkit.models.linear import Linear
 
 
 def masked_softmax(energies_BWS: Tensor, mask_BS: Tensor) -> Tensor:
@@ -36,11 +39,16 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.width, self.heads, self.dropout = width, heads, dropout
-        self.input = nn.Linear(width, 3 * width)  # to queries, keys and values
-        self.output = nn.Linear(width, width)
+        self.input = Linear(width, 3 * width)  # to queries, keys and values
+        self.output = Linear(width, width)
         for linear in (self.input, self.output):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
+
+    def lay_out(self, precision: str) -> None:
+        """As `Linear.lay_out`."""
+        for linear in (self.input, self.output):
+            linear.lay_out(precision)
 
     def split(self, vectors_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, H, T, C), a view."""
@@ -49,8 +57,15 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, vectors_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of self-attention, each (B, H, T, C)."""
-        query, keys, values = split_linear(vectors_BTD, self.input.weight, self.input.bias, 3)
-        return self.split(query), self.split(keys), self.split(values)
+        query, keys, values = self._maps(vectors_BTD, 0, 3)
+        return query, keys, values
+
+    def _maps(self, vectors_BTD: Tensor, first: int, count: int) -> Iterator[Tensor]:
+        """Some of the three maps to queries, keys and values, each (B, H, T, C)."""
+        rows = slice(first * self.width, (first + count) * self.width)
+        if is_plain() or not torch.is_grad_enabled():
+            return map(self.split, self.input.part(vectors_BTD, rows).chunk(count, -1))
+        return map(self.split, split_linear(vectors_BTD, self.input.weight[rows], self.input.bias[rows], count))
 
     def project_one(self, vectors_N1D: Tensor) -> tuple[Tensor, Tensor]:
         """The query of a single position, (N, H, 1, C), and its key and value together, (N, 2, H, C)."""
@@ -59,14 +74,12 @@ class MultiHeadAttention(nn.Module):
 
     def query(self, vectors_BTD: Tensor) -> Tensor:
         """Queries alone, (B, H, T, C)."""
-        own = slice(self.width)
-        return self.split(nn.functional.linear(vectors_BTD, self.input.weight[own], self.input.bias[own]))
+        return self.split(self.input.part(vectors_BTD, slice(self.width)))
 
     def prepare(self, annotations_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values alone, each (B, H, S, C)."""
-        own = slice(self.width, None)
-        keys, values = split_linear(annotations_BSD, self.input.weight[own], self.input.bias[own], 2)
-        return self.split(keys), self.split(values)
+        keys, values = self._maps(annotations_BSD, 1, 2)
+        return keys, values
 
     def attend(
         self,

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from nmtkit.models.attention import masked_softmax
 from nmtkit.models.autocast import lowered, raised
-from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
+from nmtkit.models.distribution import LogProbs
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fronts import EmbeddingModel, Embeddings
 from nmtkit.models.interface import Maps, Rows
@@ -204,13 +204,13 @@ class Convolutional(EmbeddingModel):
     ) -> tuple[LogProbs, ConvolutionalState]:
         start = int(state.position_N[0])
         hidden_N1E, inputs, _ = self._advance(token_N.unsqueeze(1), start, state.inputs, memory)
-        log_probs = ProjectedLogProbs(hidden_N1E.squeeze(1), self.output_weight)
+        log_probs = self.next_tokens(hidden_N1E.squeeze(1))
         return log_probs, ConvolutionalState(state.position_N + 1, inputs)
 
     def decode(self, memory: ConvolutionalMemory, target_in_NT: Tensor) -> LogProbs:
         before = self._before(target_in_NT.shape[0], memory)
         hidden_NTE, _, _ = self._advance(target_in_NT, 0, before.inputs, memory)
-        return ProjectedLogProbs(hidden_NTE, self.output_weight)
+        return self.next_tokens(hidden_NTE)
 
     def attention(self, memory: ConvolutionalMemory, target_in_NT: Tensor) -> Maps:
         rows, length = target_in_NT.shape

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nmtkit.models.fused.loss import projected_cross_entropy
 from nmtkit.models.fused.switch import is_plain
+from nmtkit.models.matrices import Matrix
 from nmtkit.specials import BOS, PAD
 
 FIRST = 2
@@ -53,6 +54,7 @@ class ProjectedLogProbs(LogProbs):
     Args:
         hidden: the states, (…, D).
         weight_VD: output embeddings, of which rows `FIRST:` are used.
+        layout: the layout of these rows for inference, if there is one.
     """
 
     CHUNK = 1024
@@ -60,11 +62,13 @@ class ProjectedLogProbs(LogProbs):
     CACHED = 256
     """Number of rows whose logits are held at one time for the best ids: few enough for a processor's cache."""
 
-    def __init__(self, hidden: Tensor, weight_VD: Tensor) -> None:
+    def __init__(self, hidden: Tensor, weight_VD: Tensor, layout: Matrix | None = None) -> None:
         self.hidden = hidden
-        self._whole, self.weight = weight_VD, weight_VD[FIRST:]
+        self._whole, self.weight, self._layout = weight_VD, weight_VD[FIRST:], layout
 
     def _logits(self, hidden: Tensor) -> Tensor:
+        if self._layout is not None and not torch.is_grad_enabled() and not is_plain():
+            return self._layout.times(hidden)
         logits = nn.functional.linear(hidden, self.weight)
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 

@@ -20,6 +20,8 @@ class Dropout(nn.Module):
         self.kept = max(1, round(256 * (1 - probability)))
 
     def forward(self, vectors: Tensor) -> Tensor:
+        if not self.training:
+            return vectors
         if _draws_fast(vectors):
             dropped: Tensor = nn.functional.dropout(vectors, self.probability, self.training)
             return dropped
@@ -28,6 +30,8 @@ class Dropout(nn.Module):
 
     def add(self, residual: Tensor, vectors: Tensor) -> Tensor:
         """residual + dropout(vectors), in one pass on a CPU; the sum has the precision of the residual."""
+        if not self.training:
+            return residual + vectors
         if _draws_fast(vectors):
             return residual + self.forward(vectors)
         mask = self.scaled_mask(vectors)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.autocast import raised
+from nmtkit.models.distribution import FIRST, ProjectedLogProbs
 from nmtkit.models.interface import Model
+from nmtkit.models.matrices import Matrix, laid_out
 from nmtkit.specials import PAD
 
 
@@ -81,9 +83,18 @@ class Embeddings:
 class EmbeddingModel(Model):
     """A model whose symbols enter and leave by embeddings."""
 
+    _layout: Matrix | None = None
+
     def __init__(self, embeddings: Embeddings) -> None:
         super().__init__()
         self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
+
+    def lay_out(self, precision: str) -> None:
+        self._layout = laid_out(self.output_weight[FIRST:], precision)
+
+    def next_tokens(self, hidden: Tensor) -> ProjectedLogProbs:
+        """The distributions that follow from states (…, E)."""
+        return ProjectedLogProbs(hidden, self.output_weight, self._layout)
 
     def tables(self) -> dict[str, tuple[Tensor, ...]]:
         return {"source": self.front.tables(), "target": (self.target_embedding.weight, self.output_weight)}

@@ -6,6 +6,7 @@ M selected rows. N = W × B with the same W for every sentence; hypothesis n bel
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self, TypeVar
@@ -131,6 +132,24 @@ class Model(nn.Module, Stepper[Any, Any]):
     def device(self) -> torch.device:
         """The device of the weights."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
+
+    @abstractmethod
+    def lay_out(self, precision: str) -> None:
+        """Lay the large matrices out for inference; they must not change any more. Gradients do not see the layout.
+
+        Args:
+            precision: one of `matrices.PRECISIONS`.
+
+        Raises:
+            ValueError: for a precision that does not exist, or that the device does not have.
+        """
+
+    def lowered(self, precision: str) -> Self:
+        """A model with the same weights whose large products are computed in a lower precision; inference only."""
+        shared = {id(parameter): parameter for parameter in self.parameters()}
+        model = copy.deepcopy(self, shared)  # its modules anew, its weights not
+        model.lay_out(precision)
+        return model
 
     def tables(self) -> dict[str, tuple[Tensor, ...]]:
         """The tensors with a row for each piece of a vocabulary, by side: "source" or "target".

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 class PreNorm(nn.LayerNorm):
     """x + f(norm(x)) around a sublayer f: the skip connection is never normed. Xiong et al. 2020, figure 1b."""
 
+    first = True
+
     def before(self, vectors: Tensor) -> Tensor:
         """The input of the sublayer."""
         return self(vectors)  # type: ignore[no-any-return]
@@ -21,6 +23,8 @@ class PreNorm(nn.LayerNorm):
 
 class PostNorm(nn.LayerNorm):
     """norm(x + f(x)) around a sublayer f. Vaswani et al. 2017, 3.1."""
+
+    first = False
 
     def before(self, vectors: Tensor) -> Tensor:
         """The input of the sublayer."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.cells import Encoder
-from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
+from nmtkit.models.distribution import LogProbs
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fronts import EmbeddingModel, Embeddings
 from nmtkit.models.hard import Rewards, SampledLogProbs
@@ -64,12 +64,12 @@ class Recurrent(EmbeddingModel):
 
     def step(self, token_N: Tensor, state: RecurrentState, memory: RecurrentMemory) -> tuple[LogProbs, RecurrentState]:
         output_NE, next_state = self.decoder.step(self.dropout(self.target_embedding(token_N)), state, memory)
-        return ProjectedLogProbs(output_NE, self.output_weight), next_state
+        return self.next_tokens(output_NE), next_state
 
     def decode(self, memory: RecurrentMemory, target_in_NT: Tensor) -> LogProbs:
         outputs = self.decoder.unroll(self.dropout(self.target_embedding(target_in_NT)), memory)
         if outputs.draws is None:
-            return ProjectedLogProbs(outputs.hidden_NTE, self.output_weight)
+            return self.next_tokens(outputs.hidden_NTE)
         lasting = self.decoder.lasting
         return SampledLogProbs(outputs.hidden_NTE, self.output_weight, outputs.draws, self.rewards, lasting)
 

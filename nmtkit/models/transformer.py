@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from nmtkit.models.attention import neighbours
 from nmtkit.models.cache import Cache
-from nmtkit.models.distribution import LogProbs, ProjectedLogProbs
+from nmtkit.models.distribution import LogProbs
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fronts import EmbeddingModel, Embeddings
+from nmtkit.models.fused.decoder_step import DecoderStep
 from nmtkit.models.fused.switch import is_plain
 from nmtkit.models.interface import Maps, Rows
 from nmtkit.models.modules import Modules
@@ -91,6 +92,13 @@ class Transformer(EmbeddingModel):
         self.encoder_norm, self.decoder_norm = last(width), last(width)
         self.readout = nn.Identity() if options.embedding == width else readout(width, options.embedding)
         self.neighbourhood = options.neighbourhood
+        self._steps: list[DecoderStep] = []
+
+    def lay_out(self, precision: str) -> None:
+        super().lay_out(precision)
+        for layer in (*self.encoder, *self.decoder):
+            layer.lay_out(precision)
+        self._steps = [DecoderStep.of(layer) for layer in self.decoder]
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> TransformerMemory:
         padding = _padding(mask_BS)
@@ -133,19 +141,25 @@ class Transformer(EmbeddingModel):
         self, token_N: Tensor, state: TransformerState, memory: TransformerMemory
     ) -> tuple[LogProbs, TransformerState]:
         cache, recent = state.cache.grown(), None if self.neighbourhood is None else self.neighbourhood + 1
-        vectors = self._write(token_N.unsqueeze(1), state.cache.length)
-        for number, layer in enumerate(self.decoder):
-            past = partial(cache.write, number, recent=recent)
-            vectors = layer.step(vectors, past, memory.keys[number], memory.values[number], memory.mask)
-        hidden_ND = self._leave(vectors).squeeze(1)
-        return ProjectedLogProbs(hidden_ND, self.output_weight), TransformerState(cache)
+        vectors_N1D = self._write(token_N.unsqueeze(1), state.cache.length)
+        pasts = [partial(cache.write, layer, recent=recent) for layer in range(len(self.decoder))]
+        layers = zip(pasts, memory.keys, memory.values, strict=True)
+        if self._steps and not is_plain():
+            vectors_ND = vectors_N1D.squeeze(1)
+            for step, seen in zip(self._steps, layers, strict=True):
+                vectors_ND = step(vectors_ND, *seen, memory.mask)
+        else:
+            for layer, seen in zip(self.decoder, layers, strict=True):
+                vectors_N1D = layer.step(vectors_N1D, *seen, memory.mask)
+            vectors_ND = vectors_N1D.squeeze(1)
+        return self.next_tokens(self._leave(vectors_ND)), TransformerState(cache)
 
     def decode(self, memory: TransformerMemory, target_in_NT: Tensor) -> LogProbs:
         vectors = self._write(target_in_NT, 0)
         past_TT = self._past(target_in_NT.shape[1], vectors.device)
         for layer, keys, values in zip(self.decoder, memory.keys, memory.values, strict=True):
             vectors = layer.parallel(vectors, keys, values, memory.mask, past_TT)
-        return ProjectedLogProbs(self._leave(vectors), self.output_weight)
+        return self.next_tokens(self._leave(vectors))
 
     def _leave(self, vectors: Tensor) -> Tensor:
         left: Tensor = self.readout(self.decoder_norm(vectors))

@@ -14,6 +14,7 @@ from nmtkit.models.attention import MultiHeadAttention
 from nmtkit.models.autocast import lowered
 from nmtkit.models.dropout import Dropout
 from nmtkit.models.fused.linear import rectified_network
+from nmtkit.models.linear import Linear
 from nmtkit.models.norms import Norm, PreNorm
 
 Past = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -45,13 +46,20 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, feedforward: int, dropout: float) -> None:
         super().__init__()
-        self.inner, self.outer = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+        self.inner, self.outer = Linear(width, feedforward), Linear(feedforward, width)
         self.dropout = Dropout(dropout)
         for linear in (self.inner, self.outer):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
+    def lay_out(self, precision: str) -> None:
+        """As `Linear.lay_out`."""
+        for linear in (self.inner, self.outer):
+            linear.lay_out(precision)
+
     def forward(self, vectors: Tensor) -> Tensor:
+        if not self.training:
+            return rectified_network(vectors, self.inner, self.outer)
         factors = lowered(vectors)
         mask = self.dropout.scaled_mask(factors, *vectors.shape[:-1], self.inner.out_features)
         return rectified_network(factors, self.inner, self.outer, mask)
@@ -67,6 +75,11 @@ class EncoderLayer(nn.Module):
         self.self_attention = MultiHeadAttention(width, sizes.heads, sizes.attention_dropout)
         self.feedforward = FeedForward(width, sizes.feedforward, sizes.activation_dropout)
         self.dropout = Dropout(sizes.dropout)
+
+    def lay_out(self, precision: str) -> None:
+        """As `Linear.lay_out`."""
+        self.self_attention.lay_out(precision)
+        self.feedforward.lay_out(precision)
 
     def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
         """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
@@ -94,6 +107,10 @@ class DecoderLayer(EncoderLayer):
         super().__init__(sizes)
         self.cross_norm = sizes.norm(sizes.width)
         self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
+
+    def lay_out(self, precision: str) -> None:
+        super().lay_out(precision)
+        self.cross_attention.lay_out(precision)
 
     def parallel(
         self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, past_TT: Tensor | None = None
