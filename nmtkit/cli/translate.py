@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,12 @@ from nmtkit.cli.streams import Tally
 from nmtkit.cli.translate_options import Columns, Exactly, Inside, check, check_settings
 from nmtkit.cli.windows import Job, Windows, start
 from nmtkit.cli.writer import Answer, Writer
+
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
+
+MUCH = 10
+"""The results for a line, in translations, if all that the search or the model looked at is kept."""
 
 
 @takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, bulk=Bulk, model=MachineFlags)
@@ -56,7 +62,7 @@ def translate(
         facts = read_facts(folders, model)
         settings = search_settings(facts, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
-        size = 1 if one_by_one else streams.SLOW_WINDOW if exactly.exact else streams.WINDOW
+        size = 1 if one_by_one else _window_size(settings, exactly, inside)
         work = work_of(facts.hash, model.device, size, settings, columns, exactly, inside) if bulk.resume else None
         output = Output(output_file, work, stack)
         engine = start(Job(folders, model, settings, columns, partial(_answer, exactly, inside)), bulk.workers, stack)
@@ -69,6 +75,14 @@ def translate(
     if exactly.exact and not prompting:
         tally.say_proved()
     tally.close(summary=not prompting)
+
+
+def _window_size(settings: SearchSettings, exactly: Exactly, inside: Inside) -> int:
+    """Number of lines that are translated together; it may depend on nothing but the options."""
+    if exactly.exact:
+        return streams.SLOW_WINDOW
+    much = inside.per_length or inside.trace or inside.attention
+    return streams.window_size(MUCH if much else settings.n_best)
 
 
 def _answer(exactly: Exactly, inside: Inside, writer: Writer, stack: ExitStack) -> Answer:

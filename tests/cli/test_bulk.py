@@ -129,13 +129,13 @@ def test_any_number_of_workers_writes_and_says_the_same(model: Path, tmp_path: P
     assert [*dict.fromkeys(int(line.split(b"\t")[0]) for line in contents[0].splitlines())] == [*range(1, 14)]
 
 
-@pytest.mark.parametrize("flags", [["--per-length"], ["--exact", "--max-length", 2, "--scores", "--reference"]])
-def test_other_results_of_two_workers(model: Path, source: Path, tmp_path: Path, flags: list[object]) -> None:
-    known = [write_lines(tmp_path / "known.en", head(JANE / "test.en", 10))] if "--reference" in flags else []
-    alone, two = (translate(model, source, tmp_path / str(n), *flags, *known, "--workers", n) for n in (1, 2))
+def test_two_workers_prove_the_same(model: Path, source: Path, tmp_path: Path) -> None:
+    known = write_lines(tmp_path / "known.en", head(JANE / "test.en", 10))
+    flags = ["--exact", "--max-length", 2, "--scores", "--reference", known]
+    alone, two = (translate(model, source, tmp_path / str(n), *flags, "--workers", n) for n in (1, 2))
     assert alone.code == two.code == 0 and (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     proved = [[line for line in outcome.err.splitlines() if "proved" in line] for outcome in (alone, two)]
-    assert proved[0] == proved[1] and len(proved[0]) == (flags[0] == "--exact")
+    assert proved[0] == proved[1] and len(proved[0]) == 1
 
 
 def test_vectors_reach_the_workers(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_an_error_before_the_first_window_leaves_nothing(copied: Path, source: P
 @pytest.mark.usefixtures("broken")
 def test_a_worker_that_dies_ends_all_and_what_was_done_remains(model: Path, tmp_path: Path) -> None:
     source, output = write_lines(tmp_path / "a.fr", ["Oui."] * 7 + ["kill"] + ["Non."] * 9), tmp_path / "out.en"
-    line = refused(translate(model, source, output, "--workers", 2, "--resume"))
+    line = refused(translate(model, source, output, "--workers", 2, "--resume", "--quiet"))
     reason = "a process that translates was killed by signal 9 (out of memory?); run the same command again with fewer"
     assert line.startswith(f"nmtkit: {reason} than 2 --workers") and lines_done(output) == 6
     wrong = write_lines(tmp_path / "b.fr", ["Oui."] * 4 + ["wrong"])
@@ -347,7 +347,7 @@ def gone(number: int) -> bool:
         return True
 
 
-def until(condition: Any, seconds: float = 100) -> None:
+def until(condition: Any, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -355,6 +355,7 @@ def until(condition: Any, seconds: float = 100) -> None:
 
 
 def test_ctrl_c_and_sigkill_end_all_processes_and_the_same_command_goes_on(model: Path, tmp_path: Path) -> None:
+    """Meanwhile no other run can write the same file."""
     source, output = write_lines(tmp_path / "a.fr", head(JANE / "train.fr", 300)), tmp_path / "out.en"
     flags = (*SHORT, "--quiet", "--input", source)
     words = ("translate", model, *flags, "--output", output, "--resume", "--workers", 2)
@@ -363,25 +364,18 @@ def test_ctrl_c_and_sigkill_end_all_processes_and_the_same_command_goes_on(model
         with driven(*words) as process:
             journal = parts(output)[1]
             until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 1 and lines_done(output) > done)  # noqa: B023
+            line = refused(translate(model, source, output, "--resume"))
+            assert line == f"nmtkit: {output}: another process writes it; wait for its end or name another output\n"
             workers = children(process)
             process.send_signal(number)
             assert process.stderr and process.stderr.read() == (b"interrupted\n" if code == 130 else b"")
-            assert process.wait(60) == code and len(workers) == 2
+            assert process.wait(240) == code and len(workers) == 2
             until(lambda: all(map(gone, workers)), 20)  # noqa: B023
         before, done = done, lines_done(output)
         assert before < done < 300
     second = run_here(*words[:-2])
     assert (second.code, second.err) == (0, "")
     assert output.read_bytes() == run_here("translate", model, *flags).out
-
-
-def test_two_runs_cannot_write_one_output(model: Path, tmp_path: Path) -> None:
-    source, output = write_lines(tmp_path / "a.fr", head(JANE / "train.fr", 300)), tmp_path / "out.en"
-    with driven("translate", model, *SHORT, "--quiet", "--input", source, "--output", output, "--resume"):
-        until(lambda: parts(output)[1].exists() and parts(output)[1].read_bytes().count(b"\n") > 1)
-        line = refused(translate(model, source, output, "--resume"))
-    assert line == f"nmtkit: {output}: another process writes it; wait for its end or name another output\n"
-    assert lines_done(output) > 0
 
 
 def test_a_reader_that_has_seen_enough_ends_the_workers_quietly(model: Path, tmp_path: Path) -> None:
@@ -391,7 +385,7 @@ def test_a_reader_that_has_seen_enough_ends_the_workers_quietly(model: Path, tmp
         assert process.stdout and process.stderr and process.stdout.readline()
         workers = children(process)
         process.stdout.close()
-        assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+        assert (process.stderr.read(), process.wait(240)) == (b"", 0)
         assert all(map(gone, workers))
 
 
