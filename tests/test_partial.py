@@ -68,12 +68,12 @@ def test_whatever_is_torn_the_file_becomes_what_it_would_have_been(texts: list[l
                 continue
             written, lines = content.read_bytes(), journal.read_bytes()
             header = lines.index(b"\n") + 1
-            torn = bytearray(written[: data.draw(st.integers(0, len(written)))])
-            known = lines[: data.draw(st.integers(header, len(lines)))]
+            torn = bytearray(written[: len(written) - data.draw(st.just(0) | st.integers(0, len(written)))])
+            known = lines[: len(lines) - data.draw(st.just(0) | st.integers(0, len(lines) - header))]
             if torn and data.draw(st.booleans()):
                 torn[data.draw(st.integers(0, len(torn) - 1))] ^= 1
-            content.write_bytes(torn)
-            journal.write_bytes(known)
+            content.write_bytes(torn + data.draw(st.binary(max_size=9)))
+            journal.write_bytes(known + data.draw(st.sampled_from([b"", b"\0" * 500, b'{"bytes": 1'])))
             whole = [
                 number
                 for number in range(1, 1 + known[header:].count(b"\n"))
@@ -101,6 +101,19 @@ def test_every_place_at_which_the_journal_can_be_torn(tmp_path: Path) -> None:
         assert write(path, texts, stop=2) == sum(known >= end for end in ends[1:]), known
     write(path, texts)
     assert path.read_bytes() == bytes_of(texts)
+
+
+def test_what_stands_after_the_last_whole_part_is_cut_off(tmp_path: Path) -> None:
+    """Such as the zeros that a loss of power can leave."""
+    path = tmp_path / "out"
+    content, journal = parts(path)
+    write(path, [["a\n"], ["b\n"]], stop=2)
+    for file in (content, journal):
+        file.write_bytes(file.read_bytes() + b"\0" * 500)
+    assert write(path, [["a\n"], ["b\n"], ["c\n"]], stop=3) == 2
+    assert content.read_bytes() == b"a\nb\nc\n" and b"\0" not in journal.read_bytes()
+    assert write(path, [["a\n"], ["b\n"], ["c\n"]]) == 3
+    assert path.read_bytes() == b"a\nb\nc\n"
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
