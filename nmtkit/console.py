@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -24,6 +26,7 @@ JOINERS = "\u200c\u200d"
 """Invisible, but part of the spelling in Persian, Hindi and others, and of emoji."""
 
 _quiet = _silent = False
+_collected: list[str] | None = None
 _live: rich.progress.Progress | None = None  # the bar on the terminal now; other lines must be printed above it
 
 
@@ -71,8 +74,21 @@ def warn(text: str, everywhere: bool = True) -> None:
     Args:
         everywhere: whether every process of a training warns of the same, so that one of them is enough.
     """
-    if not (_silent and everywhere):
+    if _collected is not None:
+        _collected.append(text)
+    elif not (_silent and everywhere):
         _say(f"warning: {text}", style="yellow")
+
+
+@contextmanager
+def collecting() -> Iterator[list[str]]:
+    """Warnings within the block go into a list, to be shown when it is their turn."""
+    global _collected
+    before, _collected = _collected, []
+    try:
+        yield _collected
+    finally:
+        _collected = before
 
 
 def printable(text: str) -> str:

@@ -39,6 +39,13 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def share_of_threads(threads: int | None, processes: int) -> int:
+    """The CPU threads of each of several processes, of those that torch would use alone unless `threads` says it."""
+    import torch
+
+    return max(1, (threads or torch.get_num_threads()) // processes)
+
+
 def cores() -> int:
     """The number of CPU cores that this process may use."""
     try:

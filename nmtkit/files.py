@@ -206,17 +206,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        if target.exists():  # the new file keeps the permissions of the old one
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        _sync(temporary)
-        os.replace(temporary, target)
-        _sync(target.parent)
+        put_in_place(temporary, target)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None  # users know nothing of the temporary file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Let a file replace another, whose permissions it gets; both it and its name have then reached the disk."""
+    if target.exists():
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+    sync(temporary)
+    os.replace(temporary, target)
+    sync(target.parent)
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
@@ -285,7 +290,7 @@ def _feeding(path: Path) -> Iterator[Path]:
             raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""Locks of folders, so that two processes do not work in one."""
+"""Locks of folders and files, so that two processes do not work in one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def locked(
         wait: called again and again while another process holds the lock, instead of an error.
     """
     path = Path(folder) / NAME
-    while (handle := _lock(path)) is None:
+    while (handle := lock_file(path)) is None:
         if wait is None:
             raise ValueError(f"{folder}: another {work} goes on in it; wait for its end or choose another folder")
         wait()
@@ -37,8 +37,8 @@ def locked(
         os.close(handle)
 
 
-def _lock(path: Path) -> int | None:
-    """The handle of a locked file, or None if another process has locked it."""
+def lock_file(path: Path) -> int | None:
+    """Open a file, made if there is none, and lock it until its handle is closed; None if another process has."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:

@@ -1,7 +1,7 @@
 """Work in processes of their own: python -m nmtkit.workers.
 
 A process reads from its standard input, as pickles, first a function that makes its work and then orders, and answers
-each order on its standard output. It ends when its input ends, so none outlives the process that started it.
+each order on its standard output. It ends at once when its input ends, so none outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Self, TypeVar
+
+Order = TypeVar("Order")
 
 PATIENCE = 10
 """Seconds that a process has to end by itself."""
+AHEAD = 2
+"""Orders for each of several processes that are given before the first answer is taken."""
 
 
 class LostWorkerError(ValueError):
@@ -89,6 +95,80 @@ class Worker:
         return LostWorkerError(f"a process that {self._task} {how}; {self._fix}")
 
 
+class Workers:
+    """Several processes that do the same. Each starts when an order finds no other idle, and ends with the block.
+
+    Args:
+        count: the most processes.
+        task, fix, make, arguments: as for `Worker`.
+    """
+
+    def __init__(
+        self, count: int, task: str, fix: str, make: Callable[..., Callable[[Any], Any]], *arguments: Any
+    ) -> None:
+        self._start: Callable[[], Worker] = lambda: Worker(task, fix, make, *arguments)
+        self._most = AHEAD * count
+        self._threads = ThreadPoolExecutor(count)  # a thread gives an order to a process and waits for its answer
+        self._processes: list[Worker] = []
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._lock, self._stopped = threading.Lock(), False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.stop()
+        self._threads.shutdown(cancel_futures=True)
+
+    def answers(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Callable[[], Any]]]:
+        """Each order with a function that returns its answer or raises what `Worker.receive` does, in their order.
+
+        An order goes to the first process that is idle. Few orders are read before their answers are taken; an error
+        that ends the orders is raised after the answers to those before it.
+        """
+        waiting: deque[tuple[Order, Future[Any]]] = deque()
+        iterator, failure = iter(orders), None
+        while True:
+            try:
+                order = next(iterator)
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error
+                break
+            waiting.append((order, self._threads.submit(self._ask, order)))
+            while waiting and (len(waiting) == self._most or waiting[0][1].done()):
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
+        if failure is not None:
+            raise failure
+
+    def _ask(self, order: Any) -> Any:
+        process = self._process()
+        try:
+            process.send(order)
+            return process.receive()
+        finally:
+            self._idle.put(process)
+
+    def _process(self) -> Worker:
+        """One that is idle, or a new one."""
+        with suppress(Empty):
+            return self._idle.get_nowait()
+        with self._lock:
+            assert not self._stopped
+            self._processes.append(self._start())
+            return self._processes[-1]
+
+
+def _result(order: Order, answer: Future[Any]) -> tuple[Order, Callable[[], Any]]:
+    return order, answer.result
+
+
 def main() -> None:
     """What a process does until its input ends; signals to stop are the business of the process that started it."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,19 +180,20 @@ def main() -> None:
     def read() -> None:  # so that the sender never waits for an answer to be taken
         with suppress(EOFError, pickle.UnpicklingError):
             while True:
-                orders.put((pickle.load(sys.stdin.buffer),))
-        orders.put(None)
+                orders.put(pickle.load(sys.stdin.buffer))
+        os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     work: Callable[[Any], Any] | None = None
-    while (order := orders.get()) is not None:
+    while True:
+        order = orders.get()
         answer: tuple[Any, ValueError | MemoryError | str | None]
         try:
             if work is None:
-                make, arguments = order[0]
+                make, arguments = order
                 work = make(*arguments)
                 continue
-            answer = work(order[0]), None
+            answer = work(order), None
         except (ValueError, MemoryError) as error:
             answer = None, error
         except Exception as error:

@@ -34,6 +34,7 @@ LEVELS: tuple[frozenset[str], ...] = (
             "interrupts",
             "ragged",
             "features",
+            "partial",
         }
     ),
     frozenset({"tokenizer", "models", "guide"}),
@@ -55,6 +56,8 @@ WITHIN_A_LEVEL = {
     ("files", "packed"),
     ("ragged", "specials"),
     ("features", "files"),
+    ("partial", "files"),
+    ("partial", "locks"),
 }
 """Imports between parts of one level; `settings` stands on nothing."""
 

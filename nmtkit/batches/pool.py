@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from nmtkit.batches.encoding import Encoded, encode_pairs
 from nmtkit.tokenizer.tokenizer import Tokenizer
-from nmtkit.workers import Worker
-
-AHEAD = 2
-"""Blocks that a process has at a time: one that it works on, and the next."""
+from nmtkit.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -65,22 +60,15 @@ class Pool:
 
     def __init__(self, work: Work, tokenizer: Tokenizer, processes: int) -> None:
         self._work, self._tokenizer = work, tokenizer
-        self._processes: list[Worker] = []
         fix = "run the same command again; if it happens again, nmtkit prepare with --workers 1 needs least memory"
-        try:
-            for _ in range(processes if processes > 1 else 0):
-                self._processes.append(Worker("encodes text", fix, _encoder, work))
-        except BaseException:
-            self._stop()
-            raise
+        self._workers = Workers(processes, "encodes text", fix, _encoder, work) if processes > 1 else None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+    def __exit__(self, *error: object) -> None:
+        if self._workers is not None:
+            self._workers.__exit__(*error)
 
     def encode(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, Encoded]]:
         """Each block with its pairs as ids; few blocks are in memory at a time.
@@ -89,26 +77,12 @@ class Pool:
             InvalidBlockError: if a line is not UTF-8.
             LostWorkerError: if a process has ended.
         """
-        waiting: deque[tuple[Block, Callable[[], Encoded]]] = deque()
-        most = max(1, AHEAD * len(self._processes))
-        for number, block in enumerate(blocks):
-            waiting.append((block, self._begin(number, block)))
-            if len(waiting) == most:
-                yield _received(*waiting.popleft())
-        while waiting:
-            yield _received(*waiting.popleft())
-
-    def _begin(self, number: int, block: Block) -> Callable[[], Encoded]:
-        """A function that returns the result; a process works on it from now on."""
-        if not self._processes:
-            return lambda: self._work.encode(block, self._tokenizer)
-        process = self._processes[number % len(self._processes)]
-        process.send(block)
-        return process.receive
-
-    def _stop(self) -> None:
-        for process in self._processes:
-            process.stop()
+        if self._workers is None:
+            for block in blocks:
+                yield _received(block, lambda: self._work.encode(block, self._tokenizer))  # noqa: B023
+            return
+        for block, result in self._workers.answers(blocks):
+            yield _received(block, result)
 
 
 def _received(block: Block, result: Callable[[], Encoded]) -> tuple[Block, Encoded]:

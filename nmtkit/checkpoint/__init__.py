@@ -5,7 +5,7 @@ holds the number of updates, the scores, and a hash over model options, tokenize
 belong to the folder or were damaged are recognised.
 """
 
-from nmtkit.checkpoint.loading import RESTORE, Checkpoint, build_model, load, load_ensemble
+from nmtkit.checkpoint.loading import RESTORE, Checkpoint, Facts, build_model, load, load_ensemble, read_facts
 from nmtkit.checkpoint.options import (
     FORMAT,
     OPTIONS,
@@ -53,6 +53,7 @@ __all__ = [
     "Checkpoint",
     "ChosenOn",
     "Configuration",
+    "Facts",
     "FolderOptions",
     "Languages",
     "Origin",
@@ -67,6 +68,7 @@ __all__ = [
     "load_tensors",
     "load_weights",
     "model_hash",
+    "read_facts",
     "read_header",
     "read_options",
     "read_scores",

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from nmtkit.checkpoint.options import FolderOptions, read_options
-from nmtkit.checkpoint.weights import FILES, load_weights, unique_weights
+from nmtkit.checkpoint.tensors import read_header
+from nmtkit.checkpoint.weights import FILES, WEIGHTS, load_weights, unique_weights
+from nmtkit.decoding.settings import SearchSettings
 from nmtkit.models.build import build
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.models.interface import Model
@@ -71,6 +73,21 @@ def load(folder: str | Path, *, weights: str = "best", device: torch.device | st
     model.eval()
     model.to(device)
     return Checkpoint(model, tokenizer, options, header["hash"], header["steps"], header["scores"])
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model that is not loaded: the default settings of its search, and its hash."""
+
+    defaults: SearchSettings
+    hash: str
+
+
+def read_facts(folders: Sequence[str | Path], weights: str = "best") -> Facts:
+    """The facts of a model folder, or of several as one ensemble; ValueError for a folder that has none."""
+    options = [read_options(Path(folder)) for folder in folders]
+    headers = [read_header(Path(folder) / FILES[weights], WEIGHTS) for folder in folders]
+    return Facts(options[0].defaults, "+".join(header["hash"] for header in headers))
 
 
 def load_ensemble(

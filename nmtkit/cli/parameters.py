@@ -24,6 +24,7 @@ from nmtkit.devices import THREADS
 from nmtkit.settings import Within, bounds, nearest, shown
 
 if TYPE_CHECKING:
+    from nmtkit.checkpoint import Facts
     from nmtkit.translator import Translator
 
 SEARCH = "Search (the defaults are those of the model folder, see nmtkit info)"
@@ -274,12 +275,12 @@ def load_translator(folders: Sequence[Path], machine: MachineFlags) -> Translato
     return Translator.load(*folders, **given(machine))
 
 
-def search_settings(translator: Translator, search: SearchFlags | ObjectiveFlags, **more: Any) -> SearchSettings:
+def search_settings(model: Translator | Facts, search: SearchFlags | ObjectiveFlags, **more: Any) -> SearchSettings:
     """The folder's default settings with the options that the user gave."""
     from dataclasses import replace
 
     try:
-        return replace(translator.defaults, **given(search, **more))
+        return replace(model.defaults, **given(search, **more))
     except ValueError as error:
         raise typer.BadParameter(as_flags(str(error))) from None
 

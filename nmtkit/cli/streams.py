@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,14 @@ from nmtkit.cli.paths import STANDARD
 from nmtkit.console import Progress, note, warn
 from nmtkit.words import counted, plural
 
-WINDOW = 2000
-"""Number of lines that are read together, sorted by length for the model, and written before the next are read."""
+WINDOW = 5000
+"""Number of lines that are read together, sorted by length for the model, and written before the next are read.
+
+Of 100,000 sentences of 26 pieces on average, in batches of 2,048 pieces, 97 % of what the model reads is no padding,
+and 99 % with windows of 10,000 lines; windows of 2,000 lines have 95 % and need an eighth more steps.
+"""
+SMALL_WINDOW = 1000
+"""Number of lines read together if each has very many results, all of which are in memory."""
 SLOW_WINDOW = 100
 """Number of lines read together if each takes long, so that results appear soon."""
 WARNINGS = 20
@@ -54,15 +60,19 @@ def open_output(path: Path, stack: ExitStack) -> TextIO:
         return sys.stdout
     from nmtkit.files import replacing
 
-    stack.push(lambda kind, error, trace: None if kind else _say_written(path))
+    say_written(path, stack)
     temporary = stack.enter_context(replacing(path))
     return stack.enter_context(temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n"))
 
 
-def _say_written(path: Path) -> None:
-    """Note how many lines were written, once the file is in its place."""
-    if (lines := count_lines(path)) is not None:
-        note(f"{path}: {counted(lines, 'line')}")
+def say_written(path: Path, stack: ExitStack) -> None:
+    """Note how many lines were written, once the stack has put the file in its place."""
+
+    def say(kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None and (lines := count_lines(path)) is not None:
+            note(f"{path}: {counted(lines, 'line')}")
+
+    stack.push(say)
 
 
 def write_result(path: Path, text: str, what: str = "") -> None:
@@ -90,6 +100,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def window_size(results: int) -> int:
+    """Number of lines that are read together if each has that many results."""
+    return min(WINDOW, max(SMALL_WINDOW, 4 * WINDOW // results))
+
+
 def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
     """The lines in lists of `size`."""
     take: Callable[[], list[Any]] = lambda: list(islice(lines, size))  # noqa: E731
@@ -110,7 +125,23 @@ def beside(lines: Iterator[str], streams: Sequence[Iterator[str]], names: Sequen
             raise ValueError(f"{name}: has more lines than the source; line N of each must match")
 
 
-class Tally:
+class Record:
+    """Listens to a translator and counts."""
+
+    def __init__(self) -> None:
+        self.words_of: Callable[[Any], int] = lambda result: 0  # the command, which knows the results, sets it
+        self.lines = self.words = self.proved = 0
+        self.failed_lines: list[tuple[int, Exception]] = []
+
+    def done(self, results: Sequence[Any]) -> None:
+        self.lines += len(results)
+        self.words += sum(map(self.words_of, results))
+
+    def failed(self, line: int, error: Exception) -> None:
+        self.failed_lines.append((line, error))
+
+
+class Tally(Record):
     """Listens to a translator: progress and words a second on standard error, and how many lines failed.
 
     Args:
@@ -120,10 +151,10 @@ class Tally:
     """
 
     def __init__(self, title: str, total: int | None, live: bool = True) -> None:
+        super().__init__()
         self._live = live
-        self.words_of: Callable[[Any], int] = lambda result: 0  # the command, which knows the results, sets it
         self._progress = Progress(total, title, every=SECONDS)
-        self.lines, self.words, self.failures = 0, 0, 0
+        self._before, self.failures = 0, 0
         self._last: Exception | None = None
         self._started = time.perf_counter()
 
@@ -137,10 +168,8 @@ class Tally:
             self._progress.__exit__(*error)
 
     def done(self, results: Sequence[Any]) -> None:
-        self.lines += len(results)
-        self.words += sum(map(self.words_of, results))
-        if self._live:
-            self._progress.update(self.lines, words_per_second=f"{self.words / self._seconds():,.0f}")
+        super().done(results)
+        self._show()
 
     def failed(self, line: int, error: Exception) -> None:
         self.lines += 1
@@ -151,20 +180,48 @@ class Tally:
             rest = "; more such lines are only counted" if self.failures == WARNINGS else ""
             warn(f"line {line}: left empty: {text}{rest}")
 
+    def add(self, lines: int, words: int, proved: int, failed_lines: Iterable[tuple[int, Exception]]) -> None:
+        """Take over what a `Record` has counted."""
+        self.lines, self.words, self.proved = self.lines + lines, self.words + words, self.proved + proved
+        for line, error in failed_lines:
+            self.failed(line, error)
+        self._show()
+
+    def facts(self) -> dict[str, Any]:
+        """How far the work is, to go on with in another process."""
+        last = None if self._last is None else str(self._last)
+        return {"lines": self.lines, "failures": self.failures, "proved": self.proved, "last": last}
+
+    def go_on(self, facts: Mapping[str, Any]) -> None:
+        """Count on from the `facts` of another process; the speed is that of this one."""
+        self.lines, self.failures, self.proved = facts["lines"], facts["failures"], facts["proved"]
+        self._before, self._last = self.lines, ValueError(facts["last"]) if facts["last"] is not None else None
+        self._show()
+
+    def say_proved(self) -> None:
+        """Note for how many lines the best translation is proved."""
+        if self.lines:
+            rest = "; the others ran out of their budget" if self.proved < self.lines else ""
+            note(f"{self.proved} of {self.lines} proved to be the best within their length limit{rest}")
+
     def close(self, summary: bool = True) -> None:
         """Sum up; ValueError if a line failed, or the error itself if all lines failed."""
-        seconds = self._seconds()
-        if self.lines and summary:
+        seconds, lines = self._seconds(), self.lines - self._before
+        if lines and summary:
             speed = round(self.words / seconds)
             note(
-                f"{counted(self.lines, 'line')}, {counted(self.words, 'word')} in {seconds:.1f} s "
-                f"({self.lines / seconds:.1f} lines, {speed:,} {plural(speed, 'word')} a second)"
+                f"{counted(lines, 'line')}, {counted(self.words, 'word')} in {seconds:.1f} s "
+                f"({lines / seconds:.1f} lines, {speed:,} {plural(speed, 'word')} a second)"
             )
         if self._last is not None:
             if self.failures == self.lines:
                 raise self._last
             were, of = plural(self.failures, "was", "were"), counted(self.lines, "line")
             raise ValueError(f"{self.failures} of {of} failed and {were} left empty: see the warnings")
+
+    def _show(self) -> None:
+        if self._live:
+            self._progress.update(self.lines, words_per_second=f"{self.words / self._seconds():,.0f}")
 
     def _seconds(self) -> float:
         return max(time.perf_counter() - self._started, 1e-9)

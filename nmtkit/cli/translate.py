@@ -5,25 +5,26 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmtkit.cli import paths, streams
-from nmtkit.cli.parameters import (
-    Folders,
-    MachineFlags,
-    SearchFlags,
-    load_translator,
-    search_settings,
-    takes,
-)
+from nmtkit.cli.bulk import Bulk, Output, check_bulk, read_facts, work_of
+from nmtkit.cli.parameters import Folders, MachineFlags, SearchFlags, search_settings, takes
 from nmtkit.cli.streams import Tally
 from nmtkit.cli.translate_options import Columns, Exactly, Inside, check, check_settings
+from nmtkit.cli.windows import Job, Windows, start
 from nmtkit.cli.writer import Answer, Writer
 
+if TYPE_CHECKING:
+    from nmtkit.decoding.settings import SearchSettings
 
-@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, model=MachineFlags)
+MUCH = 10
+"""The results for a line, in translations, if all that the search or the model looked at is kept."""
+
+
+@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, bulk=Bulk, model=MachineFlags)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -38,6 +39,7 @@ def translate(
     search: SearchFlags,
     exactly: Exactly,
     inside: Inside,
+    bulk: Bulk,
     model: MachineFlags,
 ) -> None:
     """Translate lines of text with beam search.
@@ -52,31 +54,38 @@ def translate(
     """
     check(columns, exactly, inside)
     prompting = streams.prompting(input_file)
+    one_by_one = prompting or line_buffered
+    check_bulk(bulk, inside, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
         lines = streams.open_source(input_file, stack)
         known = [streams.open_lines(inside.reference, stack)] if inside.reference else []
-        translator = load_translator(folders, model)
-        settings = search_settings(translator, search, n_best=columns.n_best)
+        facts = read_facts(folders, model)
+        settings = search_settings(facts, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
-        output = streams.open_output(output_file, stack)
+        size = 1 if one_by_one else _window_size(settings, exactly, inside)
+        work = work_of(facts.hash, model.device, size, settings, columns, exactly, inside) if bulk.resume else None
+        output = Output(output_file, work, stack)
+        engine = start(Job(folders, model, settings, columns, partial(_answer, exactly, inside)), bulk.workers, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
-        writer = Writer(translator, settings, tally, columns.scores, columns.tokens)
-        answer = _answer(writer, exactly, inside, stack)
-        rows = streams.beside(lines, known, [str(inside.reference)] * len(known))
-        first, ahead = 1, streams.SLOW_WINDOW if exactly.exact else streams.WINDOW
-        for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
-            sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
-            source = translator.read(sources, settings, first)
-            output.writelines(answer(source, references[0] if references else None))
-            output.flush()
-            first += len(window)
+        windows = Windows(streams.beside(lines, known, [str(inside.reference)] * len(known)), size, input_file)
+        output.go_on(windows, tally)
+        for window, answer in engine(windows, tally):
+            output.write(window, answer, tally)
     if exactly.exact and not prompting:
-        writer.say_proved()
+        tally.say_proved()
     tally.close(summary=not prompting)
 
 
-def _answer(writer: Writer, exactly: Exactly, inside: Inside, stack: ExitStack) -> Answer:
+def _window_size(settings: SearchSettings, exactly: Exactly, inside: Inside) -> int:
+    """Number of lines that are translated together; it may depend on nothing but the options."""
+    if exactly.exact:
+        return streams.SLOW_WINDOW
+    much = inside.per_length or inside.trace or inside.attention
+    return streams.window_size(MUCH if much else settings.n_best)
+
+
+def _answer(exactly: Exactly, inside: Inside, writer: Writer, stack: ExitStack) -> Answer:
     """The function that makes the output lines the user asked for; the stack closes its files."""
     if exactly.exact:
         return partial(writer.certified, effort=exactly.effort)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nmtkit.cli.streams import Tally
-from nmtkit.console import note
+from nmtkit.cli.streams import Record
 
 if TYPE_CHECKING:
     from nmtkit.batches.source import Source
@@ -26,10 +25,9 @@ class Writer:
 
     translator: Translator
     settings: SearchSettings
-    tally: Tally
+    tally: Record
     scores: bool
     tokens: bool
-    proved: int = 0
 
     def ranked(self, source: Source, references: list[str] | None) -> Iterator[str]:
         """Beam search: the n best of each sentence."""
@@ -75,7 +73,7 @@ class Writer:
         for certified in translator.find(search, source, settings, queries, listener=self.tally):
             facts = ["", "", ""]
             if certified is not None:
-                self.proved += certified.proved
+                self.tally.proved += certified.proved
                 facts = [f"{certified.gap:.6f}", str(certified.steps), str(certified.proved_limit)]
             yield self._line([], certified.best if certified else None, facts if self.scores else ())
 
@@ -116,12 +114,6 @@ class Writer:
             yield from self._ranked(source, results)
 
         return answer
-
-    def say_proved(self) -> None:
-        """Note for how many sentences the best translation is proved."""
-        if self.tally.lines:
-            rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
-            note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
 
     def _ranked(self, source: Source, results: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
         for number, hypotheses in enumerate(results, start=source.first):

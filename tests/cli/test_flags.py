@@ -81,6 +81,8 @@ WHERE: dict[str, dict[str, str]] = {
         **dict.fromkeys(["--trace", "--reference"], "test_a_trace_changes_no_translation"),
         "--attention": "test_attention_is_written_and_changes_no_translation",
         "--scores": "test_scores_are_log_p_over_length_to_alpha",
+        "--workers": "test_any_number_of_workers_writes_and_says_the_same",
+        "--resume": "test_an_interrupted_run_goes_on",
         "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
         "--weights": "test_weights_best_or_last",
         "--device": "test_device_and_threads",

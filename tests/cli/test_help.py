@@ -54,7 +54,14 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--dropout": "the preset's",
         **{name: value for name, value in MACHINE.items() if name != "--weights"},
     },
-    "translate": {"--input": "standard input", "--output": "standard output", "--n-best": 1, **EXACT, **MACHINE},
+    "translate": {
+        "--input": "standard input",
+        "--output": "standard output",
+        "--n-best": 1,
+        "--workers": 1,
+        **EXACT,
+        **MACHINE,
+    },
     "inspect": {"--line": "the first; with --html all", "--steps": 3},
     "score": {"--output": "standard output", "--form": "tsv", **MACHINE},
     "evaluate": {

@@ -22,6 +22,11 @@ def test_windows_are_the_lines_cut_into_pieces(lines: list[int], size: int) -> N
     assert all(len(window) == size for window in found[:-1]) and all(found)
 
 
+def test_windows_are_smaller_where_a_line_has_many_results() -> None:
+    sizes = {results: streams.window_size(results) for results in (1, 4, 5, 10, 20, 10_000)}
+    assert sizes == {1: 5000, 4: 5000, 5: 4000, 10: 2000, 20: 1000, 10_000: 1000}
+
+
 def test_no_window_is_read_before_the_last_is_used() -> None:
     taken: list[int] = []
     stream = (taken.append(number) or number for number in range(10))  # type: ignore[func-returns-value]
