@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,11 @@ from nmtkit.cli.parameters import (
     takes,
 )
 from nmtkit.cli.streams import Tally
-from nmtkit.cli.translate_options import Columns, Exactly, Inside, check, check_settings
+from nmtkit.cli.translate_options import Columns, Exactly, Inside, Prefixed, check, check_settings
 from nmtkit.cli.writer import Answer, Writer
 
 
-@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, model=MachineFlags)
+@takes(columns=Columns, search=SearchFlags, prefixed=Prefixed, exactly=Exactly, inside=Inside, model=MachineFlags)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -36,6 +37,7 @@ def translate(
     *,
     columns: Columns,
     search: SearchFlags,
+    prefixed: Prefixed,
     exactly: Exactly,
     inside: Inside,
     model: MachineFlags,
@@ -50,11 +52,10 @@ def translate(
     With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
     The defaults of the search are those of the model folder, see nmtkit info.
     """
-    check(columns, exactly, inside)
+    check(columns, prefixed, exactly, inside)
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
-        lines = streams.open_source(input_file, stack)
-        known = [streams.open_lines(inside.reference, stack)] if inside.reference else []
+        rows = _rows(input_file, prefixed, inside.reference, stack)
         translator = load_translator(folders, model)
         settings = search_settings(translator, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
@@ -63,17 +64,45 @@ def translate(
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
         writer = Writer(translator, settings, tally, columns.scores, columns.tokens)
         answer = _answer(writer, exactly, inside, stack)
-        rows = streams.beside(lines, known, [str(inside.reference)] * len(known))
         first, ahead = 1, streams.SLOW_WINDOW if exactly.exact else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
-            sources, *references = ([row[side] for row in window] for side in range(1 + len(known)))
+            sources, prefixes, references = (list(column) for column in zip(*window, strict=True))
             source = translator.read(sources, settings, first)
-            output.writelines(answer(source, references[0] if references else None))
+            queries = translator.queries(source, settings, prefixes)
+            output.writelines(answer(source, queries, references if inside.reference else None))
             output.flush()
             first += len(window)
     if exactly.exact and not prompting:
         writer.say_proved()
     tally.close(summary=not prompting)
+
+
+def _rows(
+    input_file: Path, prefixed: Prefixed, reference: Path | None, stack: ExitStack
+) -> Iterator[tuple[str, str, str]]:
+    """Each sentence with its prefix and its reference, empty where there is none; the stack closes the files."""
+    from nmtkit.features import is_features
+
+    if prefixed.prefix_column and is_features(input_file):
+        raise typer.BadParameter("--prefix-column stands in lines of text, but the input is vectors: use --prefix")
+    lines = streams.open_source(input_file, stack)
+    named = [path for path in (prefixed.prefix, reference) if path]
+    rows = streams.beside(lines, [streams.open_lines(path, stack) for path in named], list(map(str, named)))
+    return (
+        (
+            *(_columns(row[0], number) if prefixed.prefix_column else (row[0], row[1] if prefixed.prefix else "")),
+            row[-1],
+        )
+        for number, row in enumerate(rows, start=1)
+    )
+
+
+def _columns(line: str, number: int) -> tuple[str, str]:
+    """The sentence and the prefix of a line of two columns, or of one."""
+    source, *prefix = line.split("\t")
+    if len(prefix) > 1:
+        raise ValueError(f"line {number}: has {1 + len(prefix)} columns; write the sentence, a tab and its prefix")
+    return source, "".join(prefix)
 
 
 def _answer(writer: Writer, exactly: Exactly, inside: Inside, stack: ExitStack) -> Answer:

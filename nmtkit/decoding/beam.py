@@ -23,7 +23,7 @@ from nmtkit.decoding.choices import Prefixes, choices
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.search import Encoded, Query, prefixes
 from nmtkit.decoding.trellis import Finished, Kept, read_out
 from nmtkit.decoding.watching import BeamStep, Watcher
 from nmtkit.models.distribution import LogProbs
@@ -160,13 +160,13 @@ class BeamRun(Generic[Memory, State]):
         watcher: Watcher | None,
     ) -> None:
         assert objectives and search.n_best >= 1 and len(queries) == memory.size()
-        assert all(1 <= query.minimum <= query.limit for query in queries)
         self.stepper, self.memory, self.state = stepper, memory, stepper.start(memory)
         self.beam, self.rules, self.objectives, self.watcher = search.width, search.rules, objectives, watcher
         device, count = stepper.device, len(queries)
         self.limit_A = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
         self.longest_minimum = max((query.minimum for query in queries), default=1)
+        self.given_SL = prefixes(queries, device)
         self.active_A = torch.arange(count, device=device)
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
         self.column_AW = torch.zeros(count, 1, dtype=torch.int64, device=device)
@@ -220,7 +220,9 @@ class BeamRun(Generic[Memory, State]):
     def _continuations(self, log_probs: LogProbs, length: int, most: int) -> tuple[Tensor, Tensor]:
         """At least `most` continuations of every prefix, if there are that many: log P (−∞: banned) and ids."""
         minimum_A = self.minimum_A if length < self.longest_minimum else None
-        allowed = choices(self.rules, length, self.total_AW.shape[1], minimum_A, self.limit_A, self.prefixes)
+        given_AL = self.given_SL[self.active_A] if length <= self.given_SL.shape[1] else None
+        width = self.total_AW.shape[1]
+        allowed = choices(self.rules, length, width, minimum_A, self.limit_A, self.prefixes, given_AL)
         value_NK, id_NK = allowed.top(log_probs, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 

@@ -65,7 +65,13 @@ class Prefixes(Rows):
 
 
 def choices(
-    rules: Rules, length: int, width: int, minimum_A: Tensor | None, limit_A: Tensor, prefixes: Prefixes
+    rules: Rules,
+    length: int,
+    width: int,
+    minimum_A: Tensor | None,
+    limit_A: Tensor,
+    prefixes: Prefixes,
+    given_AL: Tensor | None = None,
 ) -> Choices:
     """The tokens that may follow the prefixes at the step that makes them `length` tokens long.
 
@@ -74,6 +80,7 @@ def choices(
         minimum_A: fewest tokens of an output of each sentence, EOS counted; None if no sentence has a minimum.
         limit_A: most tokens of an output of each sentence, EOS counted.
         prefixes: only read if the rules `remember`.
+        given_AL: the tokens that the outputs of each sentence begin with, PAD after the last; None if there are none.
     """
     bans = []
     if minimum_A is not None:
@@ -83,4 +90,8 @@ def choices(
     if rules.remember and prefixes.prefix_NT.shape[1] >= rules.no_repeat_ngram:
         bans.append(_repeats(prefixes.prefix_NT, rules.no_repeat_ngram))
     at_limit_A = limit_A == length
-    return Choices(tuple(bans), _only(at_limit_A, EOS, width) if bool(at_limit_A.any()) else None)
+    forced_N = _only(at_limit_A, EOS, width) if bool(at_limit_A.any()) else None
+    if given_AL is not None and length <= given_AL.shape[1]:
+        given_N = given_AL[:, length - 1].repeat_interleave(width)
+        forced_N = given_N if forced_N is None else torch.maximum(given_N, forced_N)  # a sentence has one of them
+    return Choices(tuple(bans), forced_N)

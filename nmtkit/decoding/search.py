@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.models.interface import Memory, State, Stepper
+from nmtkit.specials import PAD
 
 Result = TypeVar("Result", covariant=True)
 
@@ -25,8 +26,9 @@ class Query:
     """What a search is to find for one sentence.
 
     Attributes:
-        limit: most tokens of an output, EOS counted; at least 1.
+        limit: most tokens of an output, EOS counted; at least 1, and more than the prefix has.
         minimum: fewest tokens of an output, EOS counted; from 1 to the limit.
+        prefix: the tokens that every output begins with, without EOS. They have their real cost; no rule bans them.
         targets: given translations (ids, EOS last), which `Forced` scores and `Exact` starts from.
         reference: a given translation that `Traced` follows, or None.
         incumbents: finished hypotheses that `Exact` also starts from.
@@ -35,10 +37,21 @@ class Query:
 
     limit: int
     minimum: int = 1
+    prefix: tuple[int, ...] = ()
     targets: tuple[tuple[int, ...], ...] = ()
     reference: tuple[int, ...] | None = None
     incumbents: tuple[Hypothesis, ...] = ()
     index: int = 0
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.minimum <= self.limit and len(self.prefix) < self.limit
+
+
+def prefixes(queries: Sequence[Query], device: torch.device) -> Tensor:
+    """The prefixes of the queries, padded with PAD, (S, L) for S queries; L is the length of the longest."""
+    longest = max((len(query.prefix) for query in queries), default=0)
+    rows = [[*query.prefix, *[PAD] * (longest - len(query.prefix))] for query in queries]
+    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(rows), longest)
 
 
 class Encoded(Generic[Memory]):

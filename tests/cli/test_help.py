@@ -100,7 +100,7 @@ WITHOUT = {
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
     *("--dev", "--test", "--tokenizer", "--write-clean"),
-    *("--init-from", "--freeze"),
+    *("--init-from", "--freeze", "--prefix"),
 }
 """Options that do nothing where they are not given."""
 

@@ -484,3 +484,39 @@ def test_attention_is_written_and_changes_no_translation(model: Path, data: Data
     apart = run_here("translate", model, *flags, "--attention", "-", "--output", tmp_path / "texts")
     assert apart.out == file.read_bytes() and (tmp_path / "texts").read_bytes() == plain.out
     assert run_here("translate", model, *flags, "--output", "-").out == plain.out and not Path("-").exists()
+
+
+def test_prefixes_begin_the_outputs_of_every_search(model: Path, tmp_path: Path) -> None:
+    """From a file or from a second column; a blank one forces nothing."""
+    lines, begun = ["Jane a faim.", "Il dort.", "Oui."], ["Jane is", "", "No"]
+    source, file = write_lines(tmp_path / "s.fr", lines), write_lines(tmp_path / "p.en", begun)
+    columns = "".join(f"{line}\t{prefix}\n" for line, prefix in zip(lines, begun, strict=True)).encode()
+    columns = columns.replace(b"Il dort.\t\n", b"Il dort.\n")  # a line without a second column forces nothing
+    free = run_here("translate", model, *SHORT, "--input", source, "--scores").lines
+    for number, kind in enumerate(([], ["--n-best", 2], ["--per-length"], ["--exact", "--budget-steps", 9])):
+        flags = [*SHORT, *kind, "--scores", "--tokens", "--quiet"]
+        outcome = run_here("translate", model, *flags, "--input", source, "--prefix", file)
+        assert outcome.code == 0, outcome.err
+        assert run_here("translate", model, *flags, "--prefix-column", stdin=columns).out == outcome.out
+        rows = [line.split("\t") for line in outcome.lines]
+        places = [row[0] if number in (1, 2) else str(place) for place, row in enumerate(rows, start=1)]
+        for place, row in zip(places, rows, strict=True):
+            assert row[-1].startswith(begun[int(place) - 1])
+        assert set(places) == {"1", "2", "3"}
+        if not kind:
+            assert rows[1][:3] + rows[1][5:] == free[1].split("\t")
+    trace = tmp_path / "t.jsonl"
+    outcome = run_here("translate", model, *SHORT, "--input", source, "--prefix", file, "--trace", trace)
+    assert outcome.lines == [row.split("\t")[-1] for row in outcome.lines] and outcome.lines[0].startswith("Jane is")
+    first = json.loads(trace.read_text().splitlines()[1])
+    assert len(first["steps"][0]["candidates"]) == 1
+
+
+def test_prefixes_that_cannot_be(model: Path, tmp_path: Path) -> None:
+    short = write_lines(tmp_path / "p.en", ["a"])
+    line = refused(run_here("translate", model, *SHORT, "--prefix", short, "--prefix-column", stdin=b"Oui.\n"), 2)
+    assert "--prefix and --prefix-column" in line
+    outcome = run_here("translate", model, *SHORT, "--prefix", short, stdin=b"Oui.\nNon.\n")
+    assert outcome.code == 1 and f"{short}: ends before line 2" in outcome.err
+    outcome = run_here("translate", model, *SHORT, "--prefix-column", stdin=b"Oui.\ta\tb\n")
+    assert outcome.code == 1 and "line 1: has 3 columns" in outcome.err
