@@ -282,9 +282,9 @@ class Translator:
 
     def _query(self, source: Source, index: int, settings: SearchSettings, prefix: tuple[int, ...]) -> Query:
         """The query of a sentence: its fewest and most target pieces, EOS counted, within what the model can hold."""
-        held = len(prefix) + 1
+        held, line = len(prefix) + 1, source.first + index
         if source.blank(index):
-            return Query(held, prefix=prefix, index=index)
+            return Query(held, prefix=prefix, index=index, line=line)
         fewest, most = settings.lengths(source.units[index])
         longest = max(self.model.longest or most, held)
-        return Query(min(max(most, held), longest), min(fewest, longest), prefix=prefix, index=index)
+        return Query(min(max(most, held), longest), min(fewest, longest), prefix=prefix, index=index, line=line)

@@ -33,6 +33,7 @@ class Query:
         reference: a given translation that `Traced` follows, or None.
         incumbents: finished hypotheses that `Exact` also starts from.
         index: the index of the sentence in its source.
+        line: the number of the sentence in the whole text, of which the draws of a sample are a function.
     """
 
     limit: int
@@ -42,6 +43,7 @@ class Query:
     reference: tuple[int, ...] | None = None
     incumbents: tuple[Hypothesis, ...] = ()
     index: int = 0
+    line: int = 1
 
     def __post_init__(self) -> None:
         assert 1 <= self.minimum <= self.limit and len(self.prefix) < self.limit

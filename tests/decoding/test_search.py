@@ -14,6 +14,7 @@ from nmtkit.decoding.exact import Exact
 from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.sample import Sample
 from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.decoding.trace import Traced
@@ -27,6 +28,7 @@ SEARCHES: dict[str, Any] = {
     "exact": Exact(BEAM),
     "forced": Forced(Objective(0.7)),
     "traced": Traced(BEAM, 4),
+    "sample": Sample(3, Objective(0.7)),
 }
 
 
