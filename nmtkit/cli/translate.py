@@ -19,12 +19,23 @@ from nmtkit.cli.parameters import (
     search_settings,
     takes,
 )
+from nmtkit.cli.sample_options import Deciding, Sampling
+from nmtkit.cli.sample_options import check as check_samples
 from nmtkit.cli.streams import Tally
 from nmtkit.cli.translate_options import Columns, Exactly, Inside, Prefixed, check, check_settings
 from nmtkit.cli.writer import Answer, Writer
 
 
-@takes(columns=Columns, search=SearchFlags, prefixed=Prefixed, exactly=Exactly, inside=Inside, model=MachineFlags)
+@takes(
+    columns=Columns,
+    search=SearchFlags,
+    prefixed=Prefixed,
+    sampling=Sampling,
+    deciding=Deciding,
+    exactly=Exactly,
+    inside=Inside,
+    model=MachineFlags,
+)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -38,6 +49,8 @@ def translate(
     columns: Columns,
     search: SearchFlags,
     prefixed: Prefixed,
+    sampling: Sampling,
+    deciding: Deciding,
     exactly: Exactly,
     inside: Inside,
     model: MachineFlags,
@@ -50,9 +63,13 @@ def translate(
     scores higher (0: none proved); pieces, log P of each (tokens).
 
     With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
+    With --samples it has N that are drawn: line, number. With --mbr it has the one that the others of its list agree
+    with most, and its expected utility is a column after the scores.
+
     The defaults of the search are those of the model folder, see nmtkit info.
     """
     check(columns, prefixed, exactly, inside)
+    check_samples(sampling, deciding, columns, search, exactly, inside)
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
         rows = _rows(input_file, prefixed, inside.reference, stack)
@@ -63,8 +80,8 @@ def translate(
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
         writer = Writer(translator, settings, tally, columns.scores, columns.tokens)
-        answer = _answer(writer, exactly, inside, stack)
-        first, ahead = 1, streams.SLOW_WINDOW if exactly.exact else streams.WINDOW
+        answer = _answer(writer, sampling, deciding, exactly, inside, stack)
+        first, ahead = 1, streams.SLOW_WINDOW if exactly.exact or sampling.samples else streams.WINDOW
         for window in streams.windows(rows, 1 if prompting or line_buffered else ahead):
             sources, prefixes, references = (list(column) for column in zip(*window, strict=True))
             source = translator.read(sources, settings, first)
@@ -105,8 +122,14 @@ def _columns(line: str, number: int) -> tuple[str, str]:
     return source, "".join(prefix)
 
 
-def _answer(writer: Writer, exactly: Exactly, inside: Inside, stack: ExitStack) -> Answer:
+def _answer(
+    writer: Writer, sampling: Sampling, deciding: Deciding, exactly: Exactly, inside: Inside, stack: ExitStack
+) -> Answer:
     """The function that makes the output lines the user asked for; the stack closes its files."""
+    if deciding.mbr:
+        return partial(writer.decided, search=deciding.lists(sampling, writer.settings), utility=deciding.metric)
+    if sampling.samples:
+        return partial(writer.sampled, search=sampling.search(writer.settings))
     if exactly.exact:
         return partial(writer.certified, effort=exactly.effort)
     if inside.per_length:

@@ -13,8 +13,10 @@ from nmtkit.console import note
 if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
-    from nmtkit.decoding.search import Query
+    from nmtkit.decoding.sample import Sample
+    from nmtkit.decoding.search import Query, Search
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.evaluation.metric import Metric
     from nmtkit.translator import Translator
 
 Answer = Callable[["Source", Sequence["Query"], list[str] | None], Iterator[str]]
@@ -39,6 +41,35 @@ class Writer:
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
         results = self.translator.find(Beam.of(self.settings), source, self.settings, queries, listener=self.tally)
         yield from self._ranked(source, results)
+
+    def sampled(
+        self, source: Source, queries: Sequence[Query], references: list[str] | None, search: Sample
+    ) -> Iterator[str]:
+        """All samples of each sentence, with their numbers."""
+        self.tally.words_of = lambda samples: sum(map(self._words, samples))
+        results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+        yield from self._ranked(source, results, numbered=True)
+
+    def decided(
+        self,
+        source: Source,
+        queries: Sequence[Query],
+        references: list[str] | None,
+        search: Search[list[Hypothesis]],
+        utility: Metric,
+    ) -> Iterator[str]:
+        """Minimum Bayes risk: of the translations that a search finds, the one that the others agree with most."""
+        from nmtkit.evaluation.minimum_risk import decide
+        from nmtkit.report.scores import number
+
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
+        for hypotheses in self.translator.find(search, source, self.settings, queries, listener=self.tally):
+            if hypotheses is None:
+                yield self._line([], None, [""] if self.scores else ())
+                continue
+            decision = decide([self._text(hypothesis) for hypothesis in hypotheses], utility)
+            facts = [number(decision.utility)] if self.scores else ()
+            yield self._line([], hypotheses[decision.index], facts)
 
     def by_length(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
         """Beam search: all that the beam finished, listed by length, best first."""
@@ -123,10 +154,12 @@ class Writer:
             rest = "; the others ran out of their budget" if self.proved < self.tally.lines else ""
             note(f"{self.proved} of {self.tally.lines} proved to be the best within their length limit{rest}")
 
-    def _ranked(self, source: Source, results: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
+    def _ranked(
+        self, source: Source, results: Sequence[Sequence[Hypothesis] | None], numbered: bool = False
+    ) -> Iterator[str]:
         for number, hypotheses in enumerate(results, start=source.first):
             for rank, hypothesis in enumerate(hypotheses or [None], start=1):
-                yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
+                yield self._line([str(number), str(rank)] if numbered or self.settings.n_best > 1 else [], hypothesis)
 
     def _line(self, place: list[str], hypothesis: Hypothesis | None, extra: Sequence[str] = ()) -> str:
         from nmtkit.report.scores import columns, row

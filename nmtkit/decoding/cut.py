@@ -20,7 +20,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from nmtkit.settings import Within, check_bounds
+from nmtkit.decoding.settings import EPSILON, TEMPERATURE, TOP_K, TOP_P
+from nmtkit.settings import check_bounds
 
 ROWS = 64
 """Number of distributions that are drawn from at one time: few enough for a processor's cache."""
@@ -32,10 +33,10 @@ LIKELY = 64
 class Cut:
     """A temperature and the cuts; None: no such cut."""
 
-    temperature: Annotated[float, Within(0, 1000, above=True, usual=1)] = 1.0
-    top_k: Annotated[int | None, Within(1, 1_000_000_000)] = None
-    top_p: Annotated[float | None, Within(0, 1, above=True, usual=0.9)] = None
-    epsilon: Annotated[float | None, Within(0, 1, usual=0.02)] = None
+    temperature: Annotated[float, TEMPERATURE] = 1.0
+    top_k: Annotated[int | None, TOP_K] = None
+    top_p: Annotated[float | None, TOP_P] = None
+    epsilon: Annotated[float | None, EPSILON] = None
 
     def __post_init__(self) -> None:
         check_bounds(self)

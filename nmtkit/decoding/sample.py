@@ -25,12 +25,14 @@ from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
 from nmtkit.decoding.search import Encoded, Query, prefixes
+from nmtkit.decoding.settings import SAMPLES, SearchSettings
 from nmtkit.models.interface import Memory, State, Stepper
-from nmtkit.settings import SEED, Within, check_bounds
+from nmtkit.settings import SEED, check_bounds
 from nmtkit.specials import BOS, EOS, PAD
 
 PLAIN = Rules()
-POSITIONS = 32_768
+POSITIONS = 16
+"""Target positions that are held at one time, for each padded source piece that is searched at one time."""
 SHRINK = 0.75
 """Finished samples leave the batch once no more than this part of its rows would be left."""
 
@@ -49,12 +51,17 @@ class Sample:
         positions: most target positions that are held at one time, unless a sample of each sentence needs more.
     """
 
-    number: Annotated[int, Within(1, 1_000_000)]
+    number: Annotated[int, SAMPLES]
     objective: Objective
     cut: Cut = WHOLE
     seed: Annotated[int, SEED] = 1
     rules: Rules = PLAIN
-    positions: int = POSITIONS
+    positions: int = 32_768
+
+    @classmethod
+    def of(cls, settings: SearchSettings, number: int, cut: Cut = WHOLE, seed: int = 1) -> Sample:
+        """Samples with the objective, the bans and the memory of the settings."""
+        return cls(number, settings.objective, cut, seed, settings.rules, POSITIONS * settings.batch_tokens)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -69,6 +69,20 @@ class Encoded(Generic[Memory]):
             return self._stepper.encode(self._source, self._mask_BS)
 
 
+@dataclass(frozen=True)
+class Joined:
+    """The hypotheses of several searches, one list after the other."""
+
+    searches: tuple[Search[list[Hypothesis]], ...]
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[list[Hypothesis] | None]:
+        """Every sentence is encoded once."""
+        lists = [search.find(stepper, batch, queries) for search in self.searches]
+        return [[found for own in row for found in own or ()] or None for row in zip(*lists, strict=True)]
+
+
 class Search(Protocol[Result]):
     """Any search; each has its own type of result."""
 

@@ -78,6 +78,12 @@ WHERE: dict[str, dict[str, str]] = {
         **dict.fromkeys(["--exact", "--budget-steps", "--budget-seconds"], "test_exact_search"),
         "--prefix": "test_prefixes_begin_the_outputs_of_every_search",
         "--prefix-column": "test_prefixes_begin_the_outputs_of_every_search",
+        **dict.fromkeys(
+            ["--samples", "--temperature", "--top-k", "--top-p", "--epsilon", "--seed"],
+            "test_samples_are_drawn_as_asked_for",
+        ),
+        "--mbr": "test_of_a_list_the_one_that_the_others_agree_with_is_chosen",
+        "--utility": "test_of_a_list_the_one_that_the_others_agree_with_is_chosen",
         "--per-length": "test_per_length_lists_hold_the_best_of_every_length",
         "--tokens": "test_tokens_are_pieces_and_their_log_p",
         **dict.fromkeys(["--trace", "--reference"], "test_a_trace_changes_no_translation"),

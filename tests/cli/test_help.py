@@ -54,7 +54,16 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--dropout": "the preset's",
         **{name: value for name, value in MACHINE.items() if name != "--weights"},
     },
-    "translate": {"--input": "standard input", "--output": "standard output", "--n-best": 1, **EXACT, **MACHINE},
+    "translate": {
+        "--input": "standard input",
+        "--output": "standard output",
+        "--n-best": 1,
+        **dict.fromkeys(["--temperature", "--seed"], 1),
+        **dict.fromkeys(["--top-k", "--top-p", "--epsilon"], "all"),
+        "--utility": "chrf",
+        **EXACT,
+        **MACHINE,
+    },
     "inspect": {"--line": "the first; with --html all", "--steps": 3},
     "score": {"--output": "standard output", "--form": "tsv", **MACHINE},
     "evaluate": {
@@ -100,7 +109,7 @@ WITHOUT = {
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
     *("--dev", "--test", "--tokenizer", "--write-clean"),
-    *("--init-from", "--freeze", "--prefix"),
+    *("--init-from", "--freeze", "--prefix", "--samples"),
 }
 """Options that do nothing where they are not given."""
 
