@@ -92,17 +92,18 @@ class Translator:
         loaded.model.lay_out("float32")
         return cls(loaded.model, loaded.tokenizer, loaded.options.defaults, loaded.options, loaded.hash)
 
-    def translate(self, lines: Sequence[str], **settings: Any) -> list[str]:
+    def translate(self, lines: Sequence[str], *, prefixes: Sequence[str] | None = None, **settings: Any) -> list[str]:
         """The best translation of each line, in order; a blank line gives an empty one.
 
         Args:
+            prefixes: what the translation of each line begins with, as in `queries`.
             settings: fields of `SearchSettings`, for example `beam=5, length_alpha=0.7`; the rest as `defaults`.
         """
         known = [field.name for field in fields(SearchSettings)]
         if unknown := [name for name in settings if name not in known]:
             raise ValueError(f"{unknown[0]!r} is not a setting of the search;{nearest(unknown[0], known)}")
         chosen = replace(self.defaults, **{"n_best": 1, **settings})
-        return [translations[0].text for translations in self.search(lines, chosen)]
+        return [translations[0].text for translations in self.search(lines, chosen, prefixes=prefixes)]
 
     def search(
         self,
@@ -110,16 +111,19 @@ class Translator:
         settings: SearchSettings,
         first_line: int | None = 1,
         *,
+        prefixes: Sequence[str | Sequence[int]] | None = None,
         listener: Listener | None = None,
     ) -> list[list[Translation]]:
         """The `n_best` translations of each line, best first (fewer if the beam holds fewer).
 
         Args:
             first_line: number of the first line, for warnings; None: no warnings.
+            prefixes: what the translations of each line begin with, as in `queries`.
             listener: is told of lines that fail, which then have no translation; without it the error is raised.
         """
         source = self.read(lines, settings, first_line)
-        return self.texts(self.find(Beam.of(settings), source, settings, listener=listener))
+        queries = self.queries(source, settings, prefixes)
+        return self.texts(self.find(Beam.of(settings), source, settings, queries, listener=listener))
 
     def read(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None = None) -> Source:
         """Lines as the model reads them: tokenised once, and cut if they are too long.
@@ -142,11 +146,23 @@ class Translator:
             return Lines(lines, self.tokenizer.source, most, first_line or 1, cut)
         return Vectors(lines, self.tokenizer.features, most, first_line or 1, cut)
 
-    def queries(self, source: Source, settings: SearchSettings) -> list[Query]:
-        """A query for each sentence, with the length limits of its translation, which is empty for a blank sentence."""
+    def queries(
+        self, source: Source, settings: SearchSettings, prefixes: Sequence[str | Sequence[int]] | None = None
+    ) -> list[Query]:
+        """A query for each sentence, with the length limits of its translation, which is empty for a blank sentence.
+
+        Args:
+            prefixes: what the translations of each sentence begin with, as a text, whose pieces are then forced, or as
+                target ids without EOS; empty or blank for nothing. The limit is raised to hold the prefix and EOS.
+        """
+        if prefixes is not None and len(prefixes) != len(source.lengths):
+            raise ValueError(
+                f"{counted(len(source.lengths), 'source line')} but {counted(len(prefixes), 'prefix', 'prefixes')}: "
+                "give as many, blank ones where there is none"
+            )
         return [
-            Query(1, index=index) if source.blank(index) else self._query(units, settings, index)
-            for index, units in enumerate(source.units)
+            self._query(source, index, settings, self._prefix(prefixes[index] if prefixes else ()))
+            for index in range(len(source.lengths))
         ]
 
     def find(
@@ -166,13 +182,17 @@ class Translator:
             listener: is told of sentences that fail, whose result is None; without it the error is raised.
 
         Raises:
-            ValueError: for a target that is longer than `longest_target`, or a probability that is not finite.
+            ValueError: for a prefix or a target that is longer than `longest_target`, or a probability that is not
+                finite.
         """
         asked = self.queries(source, settings) if queries is None else queries
         assert len(asked) == len(source.lengths)
         fitting = []
         for index, query in enumerate(asked):
-            if excess := next(filter(None, (self.excess(target, settings) for target in query.targets)), ""):
+            excess = next(filter(None, (self.excess(target, settings) for target in query.targets)), "")
+            if query.prefix and (beyond := self.excess((*query.prefix, EOS), settings)):
+                excess = f"the prefix has {beyond}"
+            if excess:
                 number = source.first + index
                 fail(listener, number, ValueError(f"line {number}: {excess}"))
             else:
@@ -257,8 +277,15 @@ class Translator:
             return settings.max_source, "max_source"
         return longest - end, f"max_positions = {longest}{', end of sentence counted' if end else ''}"
 
-    def _query(self, units: int, settings: SearchSettings, index: int) -> Query:
+    def _prefix(self, prefix: str | Sequence[int]) -> tuple[int, ...]:
+        """The target ids of a prefix; white space at its ends plays no part."""
+        return tuple(self.tokenizer.target.encode(prefix.strip()) if isinstance(prefix, str) else prefix)
+
+    def _query(self, source: Source, index: int, settings: SearchSettings, prefix: tuple[int, ...]) -> Query:
         """The query of a sentence: its fewest and most target pieces, EOS counted, within what the model can hold."""
-        fewest, most = settings.lengths(units)
-        longest = self.model.longest or most
-        return Query(min(most, longest), min(fewest, longest), index=index)
+        held, line = len(prefix) + 1, source.first + index
+        if source.blank(index):
+            return Query(held, prefix=prefix, index=index, line=line)
+        fewest, most = settings.lengths(source.units[index])
+        longest = max(self.model.longest or most, held)
+        return Query(min(max(most, held), longest), min(fewest, longest), prefix=prefix, index=index, line=line)

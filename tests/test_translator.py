@@ -655,3 +655,33 @@ def test_nothing_is_left_on_the_model_by_a_search() -> None:
     assert toy.search(LINES, QUICK) == first
     assert all(torch.equal(tensor, before[name]) for name, tensor in toy.model.state_dict().items())
     assert all(parameter.grad is None for parameter in toy.model.parameters())
+
+
+def test_prefixes_begin_the_translations_of_their_lines() -> None:
+    """As their own pieces, whatever the batch; the limit is raised where it would not hold them and the end."""
+    toy, lines = translator(double=True), ["the red cat", "", "dog", "a b c", "dog"]
+    prefixes = ["the dog", "red", "", " a red cat sees a tree the house ", "  "]
+    found = toy.search(lines, replace(QUICK, n_best=2, batch_tokens=13), prefixes=prefixes)
+    plain = toy.search(lines, replace(QUICK, n_best=2))
+    for line, prefix, own, free in zip(lines, prefixes, found, plain, strict=True):
+        ids = tuple(tokenizer().target.encode(prefix.strip()))
+        assert own and all(one.tokens[: len(ids)] == ids and one.tokens[-1] == EOS for one in own)
+        assert all(len(one.tokens) <= max(6, len(ids) + 1) for one in own)
+        forced = score_tokens(toy, [line], [[one.tokens for one in own]], QUICK)[0]
+        assert [one.total for one in own] == pytest.approx([one.total for one in forced], abs=1e-9)
+        if not ids:
+            assert [one.tokens for one in own] == [one.tokens for one in free]
+    assert [one.text for one in found[1]] == ["red"]  # of a blank line there is nothing else to translate
+    assert len(found[3][0].tokens) == len(tokenizer().target.encode(prefixes[3].strip())) + 1
+    assert toy.translate(lines, prefixes=prefixes, beam=2, max_length=6) == [own[0].text for own in found]
+    ids = [tokenizer().target.encode(prefix.strip()) for prefix in prefixes]
+    assert toy.search(lines, replace(QUICK, n_best=2, batch_tokens=13), prefixes=ids) == found
+
+
+def test_prefixes_that_do_not_fit_are_refused() -> None:
+    toy = translator()
+    with pytest.raises(ValueError, match="2 source lines but 1 prefix: give as many"):
+        toy.search(["dog", "dog"], QUICK, prefixes=["a"])
+    long = "a " * 3000
+    with pytest.raises(ValueError, match="line 2: the prefix has .* more than any translation has"):
+        toy.search(["dog", "dog"], QUICK, prefixes=["a", long])

@@ -5,7 +5,8 @@ With the objective J that the search maximises, the reference y* and the output 
     equal         ŷ and y* are the same text                                   no error
     beam          J(y*) > J(ŷ) + tolerance                                     the search missed what the model prefers
     model         J(y*) ≤ J(ŷ) + tolerance                                     the model prefers the worse translation
-    unreachable   y* is longer than the limit, or the model cannot produce it  neither
+    unreachable   y* is longer than the limit, the model cannot produce it,    neither
+                  or its pieces do not begin with those of a forced prefix
 
 `rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is an
 absolute difference of the two J: nats in all where α = 0, nats a piece where α = 1. `equal` is decided first, so a text
@@ -46,6 +47,7 @@ from nmtkit.files import sha256_of_lines
 if TYPE_CHECKING:
     from nmtkit.blame.keeping import Keeper
     from nmtkit.blame.records import Record
+    from nmtkit.decoding.objective import Objective
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -60,6 +62,7 @@ def blame(
     errors: Collection[int] | None = None,
     threshold: Threshold = USUAL,
     reference_segmentations: int = 1,
+    prefixes: Sequence[str] | None = None,
     exact: Budget | None = None,
     keeper: Keeper | None = None,
     training: TrainingText | None = None,
@@ -77,6 +80,7 @@ def blame(
         errors: numbers (from 1) of the sentences that a person judged wrong; they are counted in a row of their own.
         threshold: an output whose sentence score is worse is an error of the second row.
         reference_segmentations: how many segmentations of a reference are scored; the best J counts.
+        prefixes: what each output is forced to begin with, blank for nothing.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis and keeps the new ones; None: nothing is kept.
         training: what the model was trained on; a sample is scored for comparison. None: no comparison.
@@ -84,10 +88,9 @@ def blame(
         progress: called with the number of sentences that exact search has done, and for how many it proved the best.
 
     Raises:
-        ValueError: for texts that do not belong together, for impossible arguments, and where the forced pass gives an
-            output another score than the search did, so that no verdict could be trusted.
+        ValueError: for texts and arguments that do not fit, and where search and forced pass score an output unlike.
     """
-    question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations)
+    question = Question(tolerance, frozenset(errors or ()), threshold, reference_segmentations, prefixes)
     check(sources, references, question)
     settings = replace(check_settings(settings), n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
@@ -101,15 +104,19 @@ def blame(
     warn_about_listed(records, warn)
     warn_about_length(records, warn)
     provenance = replace(provenance, rescoring_difference=max(record.rescoring for record in records))
-    others = [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
     return Report(
         tuple(records),
         count(records, judged=errors is not None),
         provenance,
         count_proofs(records),
-        tuple(flips(records, others, tolerance)),
+        tuple(flips(records, _others(settings), tolerance)),
         measure(translator, records, training, settings) if training else None,
     )
+
+
+def _others(settings: SearchSettings) -> list[Objective]:
+    """The objectives with other exponents, under which verdicts are compared."""
+    return [replace(settings, length_alpha=alpha).objective for alpha in ALPHAS if alpha != settings.length_alpha]
 
 
 def _judge_all(
@@ -175,4 +182,5 @@ def _provenance(
         references_sha256=tuple(sha256_of_lines(lines) for lines in references),
         scores_file=question.threshold.metric.origin,
         other_settings=settings.changed(*SHOWN, *RECORDED) or None,
+        prefixes_sha256=None if question.prefixes is None else sha256_of_lines(question.prefixes),
     )

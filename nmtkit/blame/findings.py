@@ -187,6 +187,7 @@ class Provenance:
             search.
         scores_file: where the sentence scores were read from; None where a metric computed them.
         other_settings: settings of the search, in words, that differ from their defaults and have no field here.
+        prefixes_sha256: hash of the lines of forced prefixes; None where there were none.
     """
 
     nmtkit: str
@@ -214,6 +215,7 @@ class Provenance:
     rescoring_difference: float = 0.0
     scores_file: ScoresFile | None = field(default=None, metadata=SILENT)
     other_settings: tuple[str, ...] | None = field(default=None, metadata=SILENT)
+    prefixes_sha256: str | None = field(default=None, metadata=SILENT)
 
     @property
     def scale(self) -> Scale:

@@ -27,12 +27,18 @@ class Question:
         listed: numbers (from 1) of the sentences that a person judged wrong.
         threshold: an output whose sentence score is worse is an error of the second row.
         segmentations: number of segmentations that are scored for each reference.
+        prefixes: what the output of each sentence is forced to begin with; None: nothing is forced.
     """
 
     tolerance: float
     listed: frozenset[int]
     threshold: Threshold
     segmentations: int
+    prefixes: Sequence[str] | None = None
+
+    def prefixes_from(self, first: int, sentences: int) -> Sequence[str] | None:
+        """The prefixes of a part of the sentences, the first of which has this number."""
+        return None if self.prefixes is None else self.prefixes[first - 1 : first - 1 + sentences]
 
 
 def read_errors(path: str | PathLike[str]) -> frozenset[int]:
@@ -56,10 +62,13 @@ def check(sources: Sequence[str], references: Sequence[Sequence[str]], question:
         raise ValueError("there are no sentences to analyse: the source has 0 lines; give at least one")
     if not references:
         raise ValueError("there is no reference to compare with; give at least one reference text")
-    for number, lines in enumerate(references, start=1):
+    texts = {f"reference {number}": lines for number, lines in enumerate(references, start=1)}
+    if question.prefixes is not None:
+        texts["prefixes"] = question.prefixes
+    for name, lines in texts.items():
         if len(lines) != len(sources):
             raise ValueError(
-                f"reference {number} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
+                f"{name} has {counted(len(lines), 'line')} but the source has {len(sources)}; "
                 "line N of each must belong together"
             )
     bounds.TOLERANCE.check("tolerance", question.tolerance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nmtkit.blame.plain import known_as
+from nmtkit.blame.plain import SILENT, known_as
 
 
 class Verdict(StrEnum):
@@ -27,6 +27,7 @@ class Obstacle(StrEnum):
     NONE = ""
     TOO_LONG = "too long"
     NOT_PRODUCIBLE = "not producible"
+    OTHER_PREFIX = "other prefix"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class Record:
         other_pieces: whether ŷ has other pieces than the tokenizer makes of its text.
         source_pieces: number of source pieces that the model reads, the end of sentence not counted.
         certificate: what exact search found; None where there was no exact search.
+        prefix: ids that every output was forced to begin with.
     """
 
     number: int
@@ -170,6 +172,7 @@ class Record:
     divergence: Divergence | None = None
     source_pieces: int = 0
     certificate: Certificate | None = None
+    prefix: tuple[int, ...] = field(default=(), metadata=SILENT)
 
     @property
     def reference(self) -> Candidate:

@@ -13,6 +13,7 @@ from nmtkit.specials import BOS, EOS, PAD, UNK
 
 if TYPE_CHECKING:
     from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.search import Query
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -36,13 +37,14 @@ class Given:
     targets: tuple[tuple[int, ...], ...]
     overlong: tuple[int, ...] = ()
 
-    def scored(self, scores: Sequence[Hypothesis], limit: int) -> Known:
+    def scored(self, scores: Sequence[Hypothesis], limit: int, prefix: tuple[int, ...]) -> Known:
         """The reference with the scores of its targets; log P is −∞ where it was not scored.
 
         Args:
             limit: the most target pieces of a translation of its source.
+            prefix: the ids that every translation of its source begins with.
         """
-        forms = [scored(self.text, score, _obstacle(score, limit)) for score in scores]
+        forms = [scored(self.text, score, _obstacle(score, limit, prefix)) for score in scores]
         if self.overlong:
             tokens = self.overlong
             forms = [Candidate(self.text, -math.inf, len(tokens), -math.inf, Obstacle.TOO_LONG, tokens)]
@@ -73,10 +75,13 @@ def targets(references: Sequence[Given]) -> tuple[tuple[int, ...], ...]:
     return tuple(target for reference in references for target in reference.targets)
 
 
-def known(references: Sequence[Given], scores: Sequence[Hypothesis], limit: int) -> list[Known]:
-    """The references of a sentence with the scores of their `targets`."""
+def known(references: Sequence[Given], scores: Sequence[Hypothesis], query: Query) -> list[Known]:
+    """The references of a sentence with the scores of their `targets`; the query says what a search could return."""
     remaining = iter(scores)
-    return [reference.scored([next(remaining) for _ in reference.targets], limit) for reference in references]
+    return [
+        reference.scored([next(remaining) for _ in reference.targets], query.limit, query.prefix)
+        for reference in references
+    ]
 
 
 def scored(text: str, forced: Hypothesis, obstacle: Obstacle = Obstacle.NONE) -> Candidate:
@@ -85,8 +90,10 @@ def scored(text: str, forced: Hypothesis, obstacle: Obstacle = Obstacle.NONE) ->
     return Candidate(text, *facts)
 
 
-def _obstacle(forced: Hypothesis, limit: int) -> Obstacle:
+def _obstacle(forced: Hypothesis, limit: int, prefix: tuple[int, ...]) -> Obstacle:
     """Why no search could return these pieces."""
     if {PAD, BOS, UNK} & set(forced.tokens) or not math.isfinite(forced.total):
         return Obstacle.NOT_PRODUCIBLE
+    if forced.tokens[: len(prefix)] != prefix:
+        return Obstacle.OTHER_PREFIX
     return Obstacle.TOO_LONG if forced.length > limit else Obstacle.NONE

@@ -61,7 +61,8 @@ def widen(
     for width in sorted(width for width in widths if width > settings.beam):
         left = [index for index, record in enumerate(widened) if record.verdict == Verdict.BEAM and not _width(record)]
         lines = [sources[widened[index].number - 1] for index in left]
-        wider = translator.search(lines, replace(settings, beam=width, n_best=1), None)
+        prefixes = [widened[index].prefix for index in left]
+        wider = translator.search(lines, replace(settings, beam=width, n_best=1), None, prefixes=prefixes)
         for index, (output, *_) in zip(left, wider, strict=True):
             parting = widened[index].parting
             if parting is not None and not rule.higher(widened[index].reference, output):
@@ -125,8 +126,8 @@ def _certificates(
     from nmtkit.decoding.proof import Effort
 
     source = translator.read([sources[record.number - 1] for record in records], settings)
-    queries = []
-    for query, record in zip(translator.queries(source, settings), records, strict=True):
+    queries, prefixes = [], [record.prefix for record in records]
+    for query, record in zip(translator.queries(source, settings, prefixes), records, strict=True):
         targets = [translator.encode_target(reference.text) for reference in record.references]
         fitting = tuple(target for target in targets if translator.holds(target, settings))
         queries.append(replace(query, targets=fitting))
@@ -155,9 +156,12 @@ def count_proofs(records: Sequence[Record]) -> Proofs | None:
     missed = sum(certificate.error for _, certificate in pairs)
     undecided = sum(not certificate.error and not certificate.proved for _, certificate in pairs)
     empty = sum(not blank_as_empty(certificate.best.text) for _, certificate in proved)
-    # Exact search tries the empty translation, the end of sentence alone, in its first step.
-    unknown = [certificate for _, certificate in pairs if not certificate.proved]
-    may_be = sum(not blank_as_empty(certificate.best.text) or not certificate.steps for certificate in unknown)
+    # Exact search tries the empty translation, the end of sentence alone, in its first step if there is no prefix.
+    may_be = sum(
+        not blank_as_empty(certificate.best.text) or not (certificate.steps or record.prefix)
+        for record, certificate in pairs
+        if not certificate.proved
+    )
     gains = (max(0.0, proof.best.score + proof.gap - record.output.score) for record, proof in pairs)
     return Proofs(
         asked=len(pairs),

@@ -86,32 +86,42 @@ class SettingVerdicts:
     tolerance: float
     segmentations: int
 
-    def all(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
-        """The judged output of each source for every beam and exponent; `rows` holds the references of each source."""
+    def all(
+        self, sources: Sequence[str], rows: Sequence[tuple[str, ...]], prefixes: Sequence[str] | None = None
+    ) -> dict[tuple[int, float], list[Judged]]:
+        """The judged output of each source for every beam and exponent.
+
+        Args:
+            rows: the references of each source.
+            prefixes: what the outputs for each source must begin with.
+        """
         judged: dict[tuple[int, float], list[Judged]] = {
             (beam, alpha): [] for beam in self.beams for alpha in self.alphas
         }
         for start in range(0, len(sources), WINDOW):
             part = slice(start, start + WINDOW)
-            for place, row in self._window(sources[part], rows[part]).items():
+            begun = None if prefixes is None else prefixes[part]
+            for place, row in self._window(sources[part], rows[part], begun).items():
                 judged[place] += row
         return judged
 
-    def _window(self, sources: Sequence[str], rows: Sequence[tuple[str, ...]]) -> dict[tuple[int, float], list[Judged]]:
+    def _window(
+        self, sources: Sequence[str], rows: Sequence[tuple[str, ...]], prefixes: Sequence[str] | None
+    ) -> dict[tuple[int, float], list[Judged]]:
         translator, settings = self.translator, self.settings
         objectives = {alpha: replace(settings, length_alpha=alpha).objective for alpha in self.alphas}
         source = translator.read(sources, settings)
         references = [[given(translator, text, settings, self.segmentations) for text in row] for row in rows]
         queries = [
             replace(query, targets=targets(row))
-            for query, row in zip(translator.queries(source, settings), references, strict=True)
+            for query, row in zip(translator.queries(source, settings, prefixes), references, strict=True)
         ]
         search = Sweep(tuple(self.beams), tuple(objectives.values()), 1, settings.rules)
         judged: dict[tuple[int, float], list[Judged]] = {}
         results = translator.find(_ScoredSweep(search), source, settings, queries)
         for query, row, result in zip(queries, references, results, strict=True):
             assert result is not None
-            scores = known(row, result.references, query.limit)
+            scores = known(row, result.references, query)
             for beam in self.beams:
                 for alpha, objective in objectives.items():
                     best = result.swept.hypotheses[beam, objective][0]

@@ -95,6 +95,7 @@ def sweep(
     metrics: Sequence[Metric] = USUAL,
     tolerance: float = TOLERANCE,
     reference_segmentations: int = 1,
+    prefixes: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
 ) -> Sweep:
     """Measure every beam with every exponent; the beam and the exponent of `settings` are always among them.
@@ -102,7 +103,7 @@ def sweep(
     Args:
         references: one or more sets, each with a line for every source.
         metrics: the usual metrics first; the very first one decides.
-        tolerance, reference_segmentations: as in `blame`.
+        tolerance, reference_segmentations, prefixes: as in `blame`.
         resamples: resamples of the bootstrap.
     """
     from nmtkit.blame.setting_verdicts import SettingVerdicts  # which loads torch
@@ -111,7 +112,7 @@ def sweep(
     texts = [[blank_as_empty(line) for line in lines] for lines in references]
     settings = replace(settings, n_best=1)
     judge = SettingVerdicts(translator, settings, beams, alphas, tolerance, reference_segmentations)
-    judged = judge.all(sources, list(zip(*texts, strict=True)))
+    judged = judge.all(sources, list(zip(*texts, strict=True)), prefixes)
     outputs = {place: [output.text for output in row] for place, row in judged.items()}
     places = list(judged)
     current = places.index((settings.beam, settings.length_alpha))
@@ -126,7 +127,8 @@ def sweep(
         measured.append(Setting(beam, alpha, scores, wrong, missed, ratio, time, p_value))
     best = best_of(measured, current)
     beam, alpha = places[best]
-    lists = translator.search(sources, replace(settings, beam=beam, length_alpha=alpha, n_best=beam))
+    widest = replace(settings, beam=beam, length_alpha=alpha, n_best=beam)
+    lists = translator.search(sources, widest, prefixes=prefixes)
     return Sweep(tuple(measured), len(sources), current, best, _oracle(lists, texts, OF_SENTENCES))
 
 

@@ -104,9 +104,10 @@ def judge(
     """
     source = translator.read(sources, settings, first)
     references = [[given(translator, text, settings, question.segmentations) for text in row] for row in texts]
+    prefixes = question.prefixes_from(first, len(sources))
     queries = [
         replace(query, targets=targets(row))
-        for query, row in zip(translator.queries(source, settings), references, strict=True)
+        for query, row in zip(translator.queries(source, settings, prefixes), references, strict=True)
     ]
     bench = _Bench(translator, question, Rule(settings.objective, question.tolerance), source, queries, references)
     trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
@@ -133,7 +134,7 @@ class _Bench:
 
     def known(self, index: int, scores: Sequence[Hypothesis]) -> list[Known]:
         """The references of a sentence, scored."""
-        return known(self.references[index], scores, self.queries[index].limit)
+        return known(self.references[index], scores, self.queries[index])
 
     def follow(self, index: int, scores: Sequence[Hypothesis]) -> tuple[int, ...]:
         """The ids of the reference that judges, in its best segmentation."""
@@ -170,6 +171,7 @@ class _Bench:
             parting=_parting(tried.seen.path) if wrong else None,
             divergence=diverge(output, judgement.form, pieces) if wrong else None,
             source_pieces=source.units[index],
+            prefix=self.queries[index].prefix,
         )
 
 

@@ -59,6 +59,9 @@ def blame_analysis(
     folders: Folders,
     source: Annotated[Path, paths.read("Text to translate.", "--source", "-s")],
     reference: Annotated[list[Path], paths.read("Human translations; repeat for several.", "--reference", "-r")],
+    prefix: Annotated[
+        Path | None, paths.read("Line N begins the output for line N; blank: nothing is forced.", "--prefix")
+    ] = None,
     *,
     verdicts: VerdictFlags,
     outside: OutsideFlags,
@@ -80,8 +83,9 @@ def blame_analysis(
 
     check(len(folders), verdicts, outside, certificates, remedies, output)
     _check_training_text(folders[0], remedies, output)
-    sources, *references = read_sources(source, *reference)
-    asked = question(verdicts, outside, len(sources))
+    sources, *texts = read_sources(source, *reference, *([prefix] if prefix else []))
+    references, prefixes = texts[: len(reference)], texts[-1] if prefix else None
+    asked = {**question(verdicts, outside, len(sources)), "prefixes": prefixes}
     translator = load_translator(folders, model)
     settings = _settings(translator, search, remedies)
     training = _training_text(folders[0], model, remedies)

@@ -22,7 +22,7 @@ Number = TypeVar("Number", int, float)
 
 VERDICTS, CERTIFICATES, REMEDIES, OUTPUT = "Verdicts", "Certificates", "Remedies", "Output"
 
-OF_THE_SWEEP = ("tolerance", "reference_segmentations")
+OF_THE_SWEEP = ("tolerance", "reference_segmentations", "prefixes")
 """The options that also decide the verdicts of a sweep."""
 
 

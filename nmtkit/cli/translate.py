@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,10 @@ import typer
 from nmtkit.cli import paths, streams
 from nmtkit.cli.bulk import Bulk, Output, check_bulk, read_facts, work_of
 from nmtkit.cli.parameters import Folders, MachineFlags, SearchFlags, search_settings, takes
+from nmtkit.cli.sample_options import Deciding, Sampling
+from nmtkit.cli.sample_options import check as check_samples
 from nmtkit.cli.streams import Tally
-from nmtkit.cli.translate_options import Columns, Exactly, Inside, check, check_settings
+from nmtkit.cli.translate_options import Columns, Exactly, Inside, Prefixed, check, check_settings
 from nmtkit.cli.windows import Job, Windows, start
 from nmtkit.cli.writer import Answer, Writer
 
@@ -24,7 +27,17 @@ MUCH = 10
 """The results for a line, in translations, if all that the search or the model looked at is kept."""
 
 
-@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, bulk=Bulk, model=MachineFlags)
+@takes(
+    columns=Columns,
+    search=SearchFlags,
+    prefixed=Prefixed,
+    sampling=Sampling,
+    deciding=Deciding,
+    exactly=Exactly,
+    inside=Inside,
+    bulk=Bulk,
+    model=MachineFlags,
+)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -37,6 +50,9 @@ def translate(
     *,
     columns: Columns,
     search: SearchFlags,
+    prefixed: Prefixed,
+    sampling: Sampling,
+    deciding: Deciding,
     exactly: Exactly,
     inside: Inside,
     bulk: Bulk,
@@ -50,43 +66,83 @@ def translate(
     scores higher (0: none proved); pieces, log P of each (tokens).
 
     With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
+    With --samples it has N that are drawn: line, number. With --mbr it has the one that the others of its list agree
+    with most, and its expected utility is a column after the scores.
+
     The defaults of the search are those of the model folder, see nmtkit info.
     """
-    check(columns, exactly, inside)
+    check(columns, prefixed, exactly, inside)
+    check_samples(sampling, deciding, columns, search, exactly, inside)
     prompting = streams.prompting(input_file)
     one_by_one = prompting or line_buffered
     check_bulk(bulk, inside, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
-        lines = streams.open_source(input_file, stack)
-        known = [streams.open_lines(inside.reference, stack)] if inside.reference else []
+        rows = _rows(input_file, prefixed, inside.reference, stack)
         facts = read_facts(folders, model)
         settings = search_settings(facts, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
-        size = 1 if one_by_one else _window_size(settings, exactly, inside)
-        work = work_of(facts.hash, model.device, size, settings, columns, exactly, inside) if bulk.resume else None
+        size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
+        groups = (columns, prefixed, sampling, deciding, exactly, inside)
+        work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
         output = Output(output_file, work, stack)
-        engine = start(Job(folders, model, settings, columns, partial(_answer, exactly, inside)), bulk.workers, stack)
+        answer = partial(_answer, sampling, deciding, exactly, inside)
+        job = Job(folders, model, settings, columns, inside.reference is not None, answer)
+        engine = start(job, bulk.workers, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
-        windows = Windows(streams.beside(lines, known, [str(inside.reference)] * len(known)), size, input_file)
+        windows = Windows(rows, size, input_file)
         output.go_on(windows, tally)
-        for window, answer in engine(windows, tally):
-            output.write(window, answer, tally)
+        for window, lines in engine(windows, tally):
+            output.write(window, lines, tally)
     if exactly.exact and not prompting:
         tally.say_proved()
     tally.close(summary=not prompting)
 
 
-def _window_size(settings: SearchSettings, exactly: Exactly, inside: Inside) -> int:
+def _window_size(settings: SearchSettings, sampling: Sampling, exactly: Exactly, inside: Inside) -> int:
     """Number of lines that are translated together; it may depend on nothing but the options."""
-    if exactly.exact:
+    if exactly.exact or sampling.samples:
         return streams.SLOW_WINDOW
     much = inside.per_length or inside.trace or inside.attention
     return streams.window_size(MUCH if much else settings.n_best)
 
 
-def _answer(exactly: Exactly, inside: Inside, writer: Writer, stack: ExitStack) -> Answer:
+def _rows(
+    input_file: Path, prefixed: Prefixed, reference: Path | None, stack: ExitStack
+) -> Iterator[tuple[str, str, str]]:
+    """Each sentence with its prefix and its reference, empty where there is none; the stack closes the files."""
+    from nmtkit.features import is_features
+
+    if prefixed.prefix_column and is_features(input_file):
+        raise typer.BadParameter("--prefix-column stands in lines of text, but the input is vectors: use --prefix")
+    lines = streams.open_source(input_file, stack)
+    named = [path for path in (prefixed.prefix, reference) if path]
+    rows = streams.beside(lines, [streams.open_lines(path, stack) for path in named], list(map(str, named)))
+    return (
+        (
+            *(_columns(row[0], number) if prefixed.prefix_column else (row[0], row[1] if prefixed.prefix else "")),
+            row[-1],
+        )
+        for number, row in enumerate(rows, start=1)
+    )
+
+
+def _columns(line: str, number: int) -> tuple[str, str]:
+    """The sentence and the prefix of a line of two columns, or of one."""
+    source, *prefix = line.split("\t")
+    if len(prefix) > 1:
+        raise ValueError(f"line {number}: has {1 + len(prefix)} columns; write the sentence, a tab and its prefix")
+    return source, "".join(prefix)
+
+
+def _answer(
+    sampling: Sampling, deciding: Deciding, exactly: Exactly, inside: Inside, writer: Writer, stack: ExitStack
+) -> Answer:
     """The function that makes the output lines the user asked for; the stack closes its files."""
+    if deciding.mbr:
+        return partial(writer.decided, search=deciding.lists(sampling, writer.settings), utility=deciding.metric)
+    if sampling.samples:
+        return partial(writer.sampled, search=sampling.search(writer.settings))
     if exactly.exact:
         return partial(writer.certified, effort=exactly.effort)
     if inside.per_length:

@@ -13,7 +13,7 @@ from nmtkit.cli.parameters import count, given, real
 from nmtkit.decoding.settings import BUDGET_SECONDS, BUDGET_STEPS, SearchSettings
 from nmtkit.settings import bounds
 
-EXACT, INSIDE, COLUMNS = "Exact search", "Look inside", "Columns"
+EXACT, INSIDE, COLUMNS, PREFIXES = "Exact search", "Look inside", "Columns", "Forced beginnings"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,22 @@ class Columns:
     tokens: Annotated[
         bool,
         typer.Option("--tokens", help="Pieces and log P of each before the text.", rich_help_panel=COLUMNS),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Prefixed:
+    """What the translations must begin with."""
+
+    prefix: Annotated[
+        Path | None,
+        paths.read("Line N begins the translation of line N; blank: nothing is forced.", panel=PREFIXES),
+    ] = None
+    prefix_column: Annotated[
+        bool,
+        typer.Option(
+            "--prefix-column", help="The same after a tab in each line of the input.", rich_help_panel=PREFIXES
+        ),
     ] = False
 
 
@@ -82,7 +98,7 @@ class Inside:
     ] = None
 
 
-def check(columns: Columns, exactly: Exactly, inside: Inside) -> None:
+def check(columns: Columns, prefixed: Prefixed, exactly: Exactly, inside: Inside) -> None:
     """Refuse options that do not go together, before anything is loaded."""
     exact, per_length = exactly.exact, inside.per_length
     if exact + per_length + (inside.trace is not None) + (inside.attention is not None) > 1:
@@ -91,6 +107,8 @@ def check(columns: Columns, exactly: Exactly, inside: Inside) -> None:
         raise typer.BadParameter("--exact and --per-length decide how many translations there are: leave out --n-best")
     if inside.reference and not exact and inside.trace is None:
         raise typer.BadParameter("--reference is followed by --trace or starts --exact: add one of them")
+    if prefixed.prefix and prefixed.prefix_column:
+        raise typer.BadParameter("--prefix and --prefix-column both say how translations begin: choose one")
     if exactly.effort and not exact:
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
 

@@ -32,7 +32,7 @@ class Window:
 
     Attributes:
         first: number of the first line.
-        rows: each line of the source, with what belongs to it.
+        rows: each line of the source, with its prefix and its reference.
         warnings: those of reading it.
         digest: SHA-256 of all rows up to its end.
     """
@@ -104,6 +104,7 @@ class Job:
     """What is done with every window. It can be sent to another process.
 
     Attributes:
+        referenced: whether the rows have references.
         answer: the function that makes the output lines, from a writer and a stack that closes side files.
     """
 
@@ -111,6 +112,7 @@ class Job:
     machine: MachineFlags
     settings: SearchSettings
     columns: Columns
+    referenced: bool
     answer: Callable[[Writer, ExitStack], Answer]
 
     def load(self) -> Translator:
@@ -122,9 +124,10 @@ class Job:
         answer = self.answer(Writer(translator, self.settings, record, self.columns.scores, self.columns.tokens), stack)
 
         def lines(window: Window) -> Iterator[str]:
-            sources, *references = (list(side) for side in zip(*window.rows, strict=True))
+            sources, prefixes, references = (list(side) for side in zip(*window.rows, strict=True))
             source = translator.read(sources, self.settings, window.first)
-            return answer(source, references[0] if references else None)
+            queries = translator.queries(source, self.settings, prefixes)
+            return answer(source, queries, references if self.referenced else None)
 
         return lines
 

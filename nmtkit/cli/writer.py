@@ -12,11 +12,14 @@ from nmtkit.cli.streams import Record
 if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.sample import Sample
+    from nmtkit.decoding.search import Query, Search
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.evaluation.metric import Metric
     from nmtkit.translator import Translator
 
-Answer = Callable[["Source", list[str] | None], Iterator[str]]
-"""Gives the output lines of some sentences, whose references may be given."""
+Answer = Callable[["Source", Sequence["Query"], list[str] | None], Iterator[str]]
+"""Gives the output lines of some sentences: what is asked for each, and their references if they are given."""
 
 
 @dataclass
@@ -29,21 +32,50 @@ class Writer:
     scores: bool
     tokens: bool
 
-    def ranked(self, source: Source, references: list[str] | None) -> Iterator[str]:
+    def ranked(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
         """Beam search: the n best of each sentence."""
         from nmtkit.decoding.beam import Beam
 
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        results = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        results = self.translator.find(Beam.of(self.settings), source, self.settings, queries, listener=self.tally)
         yield from self._ranked(source, results)
 
-    def by_length(self, source: Source, references: list[str] | None) -> Iterator[str]:
+    def sampled(
+        self, source: Source, queries: Sequence[Query], references: list[str] | None, search: Sample
+    ) -> Iterator[str]:
+        """All samples of each sentence, with their numbers."""
+        self.tally.words_of = lambda samples: sum(map(self._words, samples))
+        results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+        yield from self._ranked(source, results, numbered=True)
+
+    def decided(
+        self,
+        source: Source,
+        queries: Sequence[Query],
+        references: list[str] | None,
+        search: Search[list[Hypothesis]],
+        utility: Metric,
+    ) -> Iterator[str]:
+        """Minimum Bayes risk: of the translations that a search finds, the one that the others agree with most."""
+        from nmtkit.evaluation.minimum_risk import decide
+        from nmtkit.report.scores import number
+
+        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
+        for hypotheses in self.translator.find(search, source, self.settings, queries, listener=self.tally):
+            if hypotheses is None:
+                yield self._line([], None, [""] if self.scores else ())
+                continue
+            decision = decide([self._text(hypothesis) for hypothesis in hypotheses], utility)
+            facts = [number(decision.utility)] if self.scores else ()
+            yield self._line([], hypotheses[decision.index], facts)
+
+    def by_length(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
         """Beam search: all that the beam finished, listed by length, best first."""
         from nmtkit.decoding.beam import Beam, ByLength
 
         self.tally.words_of = lambda lists: self._words(max(chain.from_iterable(lists), key=_score))
         search = ByLength(Beam.of(self.settings))
-        results = self.translator.find(search, source, self.settings, listener=self.tally)
+        results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
         for number, lists in enumerate(results, start=source.first):
             if not lists:
                 yield self._line([str(number), "", "", ""], None)
@@ -54,7 +86,9 @@ class Writer:
                     mark = "*" if hypothesis is winner else ""
                     yield self._line([str(number), str(hypothesis.length), str(rank), mark], hypothesis)
 
-    def certified(self, source: Source, references: list[str] | None, effort: dict[str, Any]) -> Iterator[str]:
+    def certified(
+        self, source: Source, queries: Sequence[Query], references: list[str] | None, effort: dict[str, Any]
+    ) -> Iterator[str]:
         """Exact search: the best translation of each sentence, with the gap that remains."""
         from nmtkit.decoding.beam import Beam
         from nmtkit.decoding.exact import Exact
@@ -62,7 +96,6 @@ class Writer:
 
         self.tally.words_of = lambda certified: self._words(certified.best)
         translator, settings = self.translator, self.settings
-        queries = translator.queries(source, settings)
         if references is not None:
             ids = [translator.encode_target(text) for text in references]
             queries = [
@@ -85,11 +118,9 @@ class Writer:
         file.write(to_line(header(self.translator, self.settings)))
         self.tally.words_of = lambda observed: self._words(observed.seen.hypotheses[0])
 
-        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
-            search, queries = (
-                Observation.of(self.settings),
-                followed(self.translator, source, references, self.settings),
-            )
+        def answer(source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
+            search = Observation.of(self.settings)
+            queries = followed(self.translator, source, queries, references, self.settings)
             results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
             file.writelines(
                 to_line(trace) for _, trace in traces(self.translator, source, queries, results, references)
@@ -106,8 +137,8 @@ class Writer:
 
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
 
-        def answer(source: Source, references: list[str] | None) -> Iterator[str]:
-            results = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        def answer(source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
+            results = self.translator.find(Beam.of(self.settings), source, self.settings, queries, listener=self.tally)
             best = {index: hypotheses[0] for index, hypotheses in enumerate(results) if hypotheses}
             targets = {index: (self._text(hypothesis), hypothesis.tokens) for index, hypothesis in best.items()}
             file.writelines(map(to_line, attend(self.translator, source, targets, self.settings, Choice())))
@@ -115,10 +146,12 @@ class Writer:
 
         return answer
 
-    def _ranked(self, source: Source, results: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
+    def _ranked(
+        self, source: Source, results: Sequence[Sequence[Hypothesis] | None], numbered: bool = False
+    ) -> Iterator[str]:
         for number, hypotheses in enumerate(results, start=source.first):
             for rank, hypothesis in enumerate(hypotheses or [None], start=1):
-                yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
+                yield self._line([str(number), str(rank)] if numbered or self.settings.n_best > 1 else [], hypothesis)
 
     def _line(self, place: list[str], hypothesis: Hypothesis | None, extra: Sequence[str] = ()) -> str:
         from nmtkit.report.scores import columns, row

@@ -23,7 +23,7 @@ from nmtkit.decoding.choices import Prefixes, choices
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.search import Encoded, Query, prefixes
 from nmtkit.decoding.trellis import Finished, Kept, read_out
 from nmtkit.decoding.watching import BeamStep, Watcher
 from nmtkit.models.distribution import LogProbs
@@ -160,7 +160,6 @@ class BeamRun(Generic[Memory, State]):
         watcher: Watcher | None,
     ) -> None:
         assert objectives and search.n_best >= 1 and len(queries) == memory.size()
-        assert all(1 <= query.minimum <= query.limit for query in queries)
         self.stepper, self.memory, self.state = stepper, memory, stepper.start(memory)
         self.beam, self.rules, self.objectives, self.watcher = search.width, search.rules, objectives, watcher
         device, count = stepper.device, len(queries)
@@ -168,6 +167,7 @@ class BeamRun(Generic[Memory, State]):
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
         self.longest_minimum = max((query.minimum for query in queries), default=1)
         self.nearest_limit = min((query.limit for query in queries), default=1)
+        self.given_SL = prefixes(queries, device)
         self.active_A = torch.arange(count, device=device)
         self.row_S = self.active_A
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
@@ -223,7 +223,8 @@ class BeamRun(Generic[Memory, State]):
         """At least `most` continuations of every prefix, if there are that many: log P (−∞: banned) and ids."""
         minimum_A = self.minimum_A if length < self.longest_minimum else None
         limit_A = self.limit_A if length >= self.nearest_limit else None
-        allowed = choices(self.rules, length, self.total_AW.shape, minimum_A, limit_A, self.prefixes)
+        given_A = self.given_SL[self.active_A, length - 1] if length <= self.given_SL.shape[1] else None
+        allowed = choices(self.rules, length, self.total_AW.shape, minimum_A, limit_A, self.prefixes, given_A)
         value_NK, id_NK = allowed.top(log_probs, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 

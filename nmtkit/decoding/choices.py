@@ -71,6 +71,7 @@ def choices(
     minimum_A: Tensor | None,
     limit_A: Tensor | None,
     prefixes: Prefixes,
+    given_A: Tensor | None = None,
 ) -> Choices:
     """The tokens that may follow the prefixes at the step that makes them `length` tokens long.
 
@@ -79,6 +80,7 @@ def choices(
         minimum_A: fewest tokens of an output of each sentence, EOS counted; None if no sentence has a minimum.
         limit_A: most tokens of an output of each sentence, EOS counted; None if no sentence has reached it.
         prefixes: only read if the rules `remember`.
+        given_A: the token that its prefix puts here, for each sentence, PAD for none; None if no sentence has one.
     """
     bans, width = [], shape[1]
     if minimum_A is not None:
@@ -87,4 +89,7 @@ def choices(
         bans.append(prefixes.prefix_NT.new_full((shape.numel(), 1), token))
     if rules.remember and prefixes.prefix_NT.shape[1] >= rules.no_repeat_ngram:
         bans.append(_repeats(prefixes.prefix_NT, rules.no_repeat_ngram))
-    return Choices(tuple(bans), None if limit_A is None else _only(limit_A == length, EOS, width))
+    forced_A = None if limit_A is None else (limit_A == length).long().mul(EOS)
+    if given_A is not None:
+        forced_A = given_A if forced_A is None else torch.maximum(given_A, forced_A)  # a sentence has one of them
+    return Choices(tuple(bans), None if forced_A is None else forced_A.repeat_interleave(width))

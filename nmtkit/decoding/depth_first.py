@@ -37,9 +37,9 @@ from nmtkit.decoding.frontier import Level, Nodes, next_level, places
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.proof import Effort, Proof
-from nmtkit.decoding.search import Query
+from nmtkit.decoding.search import Query, prefixes
 from nmtkit.models.interface import Memory, State, Stepper
-from nmtkit.specials import BOS, EOS
+from nmtkit.specials import BOS, EOS, PAD
 
 GROWTH = 1.25
 """Factor by which the length limit grows from stage to stage."""
@@ -61,9 +61,9 @@ class DepthFirst(Generic[Memory, State]):
     ) -> None:
         """`never` are tokens that no output has; `memory` has one row per query."""
         assert len(queries) == memory.size()
-        assert all(1 <= query.minimum <= query.limit for query in queries)
         self.stepper, self.memory, self.objective, self.effort = stepper, memory, objective, effort
         self.out_of_time, self.forbidden = False, (EOS, *never)
+        self.prefixes, self.given_SL = [query.prefix for query in queries], prefixes(queries, stepper.device)
         device, count = stepper.device, len(queries)
         self.limit_S = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_S = torch.tensor([query.minimum for query in queries], device=device)
@@ -82,7 +82,9 @@ class DepthFirst(Generic[Memory, State]):
     def improve(self, sentence: int, hypothesis: Hypothesis) -> None:
         """Keep a finished hypothesis if it is allowed and the best so far."""
         allowed = self.minimum_S[sentence] <= hypothesis.length <= self.limit_S[sentence]
-        allowed &= not set(self.forbidden) & set(hypothesis.tokens[:-1])
+        prefix = self.prefixes[sentence]
+        allowed &= hypothesis.tokens[: len(prefix)] == prefix
+        allowed &= not set(self.forbidden) & set(hypothesis.tokens[len(prefix) : -1])
         if allowed and hypothesis.score > self.score_S[sentence]:
             self.best[sentence] = hypothesis
             self.score_S[sentence] = hypothesis.score
@@ -193,6 +195,9 @@ class DepthFirst(Generic[Memory, State]):
         value_NV, state = self._read(nodes, parents)
         self.steps_S.index_add_(0, nodes.sentence_R, torch.ones_like(nodes.sentence_R))
         length = nodes.prefix_RT.shape[1] + 1
+        given_N1 = self._given(nodes, length)
+        if given_N1 is not None:
+            value_NV = _only(value_NV, given_N1)
         self._finish(nodes, nodes.total_R + value_NV[:, EOS], length)
         sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.reach_S[nodes.sentence_R] > length).unsqueeze(1)
         self._cut_off(nodes, value_NV, length)
@@ -200,13 +205,19 @@ class DepthFirst(Generic[Memory, State]):
         total_NC, last_N1 = nodes.total_R.unsqueeze(1) + value_NC, nodes.total_R.unsqueeze(1) + last_N1
         wins_NC = self._wins(self._bound(total_NC, sentence_N1), sentence_N1) & goes_on_N1
         for token in self.forbidden:  # EOS has been tried
-            wins_NC &= token_NC != token
+            wins_NC &= (token_NC != token) if given_N1 is None else (token_NC != token) | (token_NC == given_N1)
         row_R, column_R = wins_NC.nonzero(as_tuple=True)
         sentences = len(self.best)
         below = next_level(nodes, state, row_R, token_NC[row_R, column_R], total_NC[row_R, column_R], sentences)
         more_N = (self._wins(self._bound(last_N1, sentence_N1), sentence_N1) & goes_on_N1).squeeze(1)
         later = nodes.select(more_N)
         return replace(later, turn_R=later.turn_R + 1, highest_R=last_N1[more_N].squeeze(1)), below
+
+    def _given(self, nodes: Nodes, length: int) -> Tensor | None:
+        """The token that must follow each node, PAD if any may, (N, 1); None if any may follow every node."""
+        if length > self.given_SL.shape[1]:
+            return None
+        return self.given_SL[nodes.sentence_R, length - 1 : length]
 
     def _cut_off(self, nodes: Nodes, value_NV: Tensor, length: int) -> None:
         """Note the prefixes that could go on beyond the limit of this stage."""
@@ -249,3 +260,9 @@ class DepthFirst(Generic[Memory, State]):
         for row in (score_N > self.score_S[nodes.sentence_R]).nonzero().flatten().tolist():
             tokens = (*nodes.prefix_RT[row].tolist(), EOS)
             self.improve(int(nodes.sentence_R[row]), Hypothesis(tokens, float(total_N[row]), float(score_N[row])))
+
+
+def _only(value_NV: Tensor, given_N1: Tensor) -> Tensor:
+    """The log-probabilities; −∞ for all but the given token, where it is not PAD."""
+    only_NV = torch.full_like(value_NV, -torch.inf).scatter(1, given_N1, value_NV.gather(1, given_N1))
+    return value_NV.where(given_N1 == PAD, only_NV)

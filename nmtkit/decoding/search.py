@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.models.interface import Memory, State, Stepper
+from nmtkit.specials import PAD
 
 Result = TypeVar("Result", covariant=True)
 
@@ -25,20 +26,34 @@ class Query:
     """What a search is to find for one sentence.
 
     Attributes:
-        limit: most tokens of an output, EOS counted; at least 1.
+        limit: most tokens of an output, EOS counted; at least 1, and more than the prefix has.
         minimum: fewest tokens of an output, EOS counted; from 1 to the limit.
+        prefix: the tokens that every output begins with, without EOS. They have their real cost; no rule bans them.
         targets: given translations (ids, EOS last), which `Forced` scores and `Exact` starts from.
         reference: a given translation that `Traced` follows, or None.
         incumbents: finished hypotheses that `Exact` also starts from.
         index: the index of the sentence in its source.
+        line: the number of the sentence in the whole text, of which the draws of a sample are a function.
     """
 
     limit: int
     minimum: int = 1
+    prefix: tuple[int, ...] = ()
     targets: tuple[tuple[int, ...], ...] = ()
     reference: tuple[int, ...] | None = None
     incumbents: tuple[Hypothesis, ...] = ()
     index: int = 0
+    line: int = 1
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.minimum <= self.limit and len(self.prefix) < self.limit
+
+
+def prefixes(queries: Sequence[Query], device: torch.device) -> Tensor:
+    """The prefixes of the queries, padded with PAD, (S, L) for S queries; L is the length of the longest."""
+    longest = max((len(query.prefix) for query in queries), default=0)
+    rows = [[*query.prefix, *[PAD] * (longest - len(query.prefix))] for query in queries]
+    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(rows), longest)
 
 
 class Encoded(Generic[Memory]):
@@ -52,6 +67,20 @@ class Encoded(Generic[Memory]):
         """All that depends on the source alone, one row per sentence."""
         with torch.inference_mode():
             return self._stepper.encode(self._source, self._mask_BS)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The hypotheses of several searches, one list after the other."""
+
+    searches: tuple[Search[list[Hypothesis]], ...]
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[list[Hypothesis] | None]:
+        """Every sentence is encoded once."""
+        lists = [search.find(stepper, batch, queries) for search in self.searches]
+        return [[found for own in row for found in own or ()] or None for row in zip(*lists, strict=True)]
 
 
 class Search(Protocol[Result]):

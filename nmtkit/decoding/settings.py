@@ -18,6 +18,13 @@ BUDGET_STEPS = Within(1, 1_000_000_000)
 """Model steps of an exact search for a line."""
 BUDGET_SECONDS = Within(0, 10_000_000, above=True)
 """Seconds of an exact search for a line."""
+SAMPLES = Within(1, 100_000)
+"""Samples of a line."""
+TEMPERATURE = Within(0, 1000, above=True, usual=1)
+TOP_K = Within(1, 1_000_000_000)
+TOP_P = Within(0, 1, above=True, usual=0.9)
+EPSILON = Within(0, 1, usual=0.02)
+"""How samples are drawn, see `Cut`."""
 
 
 SHOWN = (

@@ -144,12 +144,18 @@ class Follower:
     Args:
         references: the translation of each sentence as ids, EOS last, or None to follow nothing.
         limits: most tokens of each output.
+        prefixes: the tokens that each output must begin with; empty if there are none.
     """
 
     candidates = 0
 
-    def __init__(self, references: Sequence[Sequence[int] | None], limits: Sequence[int]) -> None:
-        self.references, self.limits = references, limits
+    def __init__(
+        self,
+        references: Sequence[Sequence[int] | None],
+        limits: Sequence[int],
+        prefixes: Sequence[tuple[int, ...]] = (),
+    ) -> None:
+        self.references, self.limits, self.prefixes = references, limits, prefixes or [()] * len(limits)
         self.slot: list[int | None] = [None if tokens is None else 0 for tokens in references]
         self.steps: list[list[ReferenceStep]] = [[] for _ in references]
         self.endings: list[Ending | None] = [None] * len(references)
@@ -187,8 +193,10 @@ class Follower:
         before_M = total_M[: step.beam][total_M[: step.beam] > -math.inf] if token == EOS else total_M[taken_M]
         margin = total - float(before_M.min()) if len(before_M) else 0.0
         self.steps[sentence].append(ReferenceStep(rank, total, margin))
+        given = self.prefixes[sentence][step.length - 1 : step.length]
         if not columns:
-            self._part(sentence, Ending.PRUNED if margin <= 0 and len(before_M) else Ending.FORBIDDEN)
+            pruned = margin <= 0 and len(before_M) > 0 and given in ((), (token,))
+            self._part(sentence, Ending.PRUNED if pruned else Ending.FORBIDDEN)
         elif token == EOS:
             self._part(sentence, Ending.FINISHED)
         else:
@@ -234,7 +242,11 @@ class Traced:
     ) -> list[Seen | None]:
         """The hypotheses of each sentence, as `Beam` finds them, and what the search looked at."""
         recorder = Recorder(len(queries), self.candidates, self.beam.objective)
-        follower = Follower([query.reference for query in queries], [query.limit for query in queries])
+        follower = Follower(
+            [query.reference for query in queries],
+            [query.limit for query in queries],
+            [query.prefix for query in queries],
+        )
         watcher = Both(recorder, follower) if self.candidates else follower
         results = self.beam.watched(stepper, batch, queries, watcher)
         return [

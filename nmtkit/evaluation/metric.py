@@ -142,6 +142,10 @@ class Metric(Scale, ABC):
         """The score of every sentence by itself, against all reference sets at once."""
         return self.sentence_score(self.statistics(outputs, references, sources, first))
 
+    def pairwise(self, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+        """The sentence score of every output against every reference alone, (outputs, references)."""
+        return [self.sentence_scores([output] * len(references), [references]) for output in outputs]
+
 
 def check_texts(outputs: Lines, references: Sequence[Lines]) -> None:
     """Raises ValueError, with the counts, unless there is text and every reference set is as long as the outputs."""

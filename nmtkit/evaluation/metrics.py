@@ -27,10 +27,13 @@ class SacreMetric(Metric):
         scorer: makes sacreBLEU's scorer, given how it reads texts and whether it scores single sentences (in which BLEU
             counts only n-grams that are no longer than the sentence).
         how: how it reads texts.
+        pairs: a fast way to score many texts against many others, given the scorer of single sentences; None: there is
+            none.
     """
 
     scorer: Callable[[Reading, bool], Scorer]
     how: Reading = USUAL_READING
+    pairs: Callable[[SacreMetric, Any, Lines, Lines], Sequence[Sequence[float]]] | None = None
 
     @cached_property
     def _corpora(self) -> Any:
@@ -64,6 +67,12 @@ class SacreMetric(Metric):
         """The scores of rows of counts, cut at the highest score, which rounding may exceed in sacreBLEU."""
         return [min(scorer._compute_score_from_stats(list(row)).score, self.within.high) for row in rows]
 
+    def pairwise(self, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+        """As `Metric.pairwise` has it."""
+        if self.pairs is None:
+            return super().pairwise(outputs, references)
+        return self.pairs(self, self._sentences, outputs, references)
+
     def signature(self, references: int, resamples: int, seed: int) -> str:
         """The signature of sacreBLEU, with the resampling."""
         facts = {**vars(self._corpora), "num_refs": references, "n_bootstrap": resamples, "seed": seed}
@@ -95,6 +104,19 @@ def _chrf_with_words(how: Reading, single: bool) -> Scorer:
     return CHRF(lowercase=how.lowercase, word_order=2)
 
 
+def _bleu_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+    from nmtkit.evaluation import pairs
+
+    return [metric.sentence_score(rows.tolist()) for rows in pairs.bleu(scorer, outputs, references)]
+
+
+def _chrf_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+    from nmtkit.evaluation import pairs
+
+    scores: list[list[float]] = pairs.chrf(scorer, outputs, references).clip(max=metric.within.high).tolist()
+    return scores
+
+
 def _ter(how: Reading, single: bool) -> Scorer:
     """TER always counts lower-case letters, as in Snover et al."""
     from sacrebleu.metrics.ter import TER
@@ -102,14 +124,14 @@ def _ter(how: Reading, single: bool) -> Scorer:
     return TER()
 
 
-BLEU = SacreMetric("bleu", "BLEU", scorer=_bleu)
-CHRF = SacreMetric("chrf", "chrF", scorer=_chrf)
+BLEU = SacreMetric("bleu", "BLEU", scorer=_bleu, pairs=_bleu_pairs)
+CHRF = SacreMetric("chrf", "chrF", scorer=_chrf, pairs=_chrf_pairs)
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         BLEU,
         CHRF,
-        SacreMetric("chrf++", "chrF++", scorer=_chrf_with_words),
+        SacreMetric("chrf++", "chrF++", scorer=_chrf_with_words, pairs=_chrf_pairs),
         SacreMetric("ter", "TER", Direction.LOWER, Within(0, math.inf), scorer=_ter),
     )
 }

@@ -58,9 +58,10 @@ def explain(
     from nmtkit.inspection.tracing import Observation, traces  # which loads torch
 
     source = translator.read([sources[record.number - 1] for record in records], settings)
+    prefixes = [record.prefix for record in records]
     queries = [
         replace(query, reference=record.reference.tokens)
-        for query, record in zip(translator.queries(source, settings), records, strict=True)
+        for query, record in zip(translator.queries(source, settings, prefixes), records, strict=True)
     ]
     observations = translator.find(Observation.of(settings), source, settings, queries)
     traced = traces(translator, source, queries, observations, None)

@@ -89,18 +89,21 @@ def trace(
         listener: is told how the search goes on; a line that fails has no translation and no steps.
     """
     source = translator.read(lines, settings, first_line)
-    queries = followed(translator, source, references, settings)
+    queries = followed(translator, source, translator.queries(source, settings), references, settings)
     observations = translator.find(Observation.of(settings), source, settings, queries, listener=listener)
     return traces(translator, source, queries, observations, references)
 
 
 def followed(
-    translator: Translator, source: Source, references: Sequence[str] | None, settings: SearchSettings
+    translator: Translator,
+    source: Source,
+    queries: Sequence[Query],
+    references: Sequence[str] | None,
+    settings: SearchSettings,
 ) -> list[Query]:
-    """A query for each sentence, with the ids of the reference that is followed."""
-    queries = translator.queries(source, settings)
+    """The queries of the sentences, with the ids of the references that are followed."""
     if references is None:
-        return queries
+        return list(queries)
     ids = [
         _ids(translator, text, source, query.index, settings) for query, text in zip(queries, references, strict=True)
     ]

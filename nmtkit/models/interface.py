@@ -133,9 +133,10 @@ class Model(nn.Module, Stepper[Any, Any]):
         """The device of the weights."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
-    @abstractmethod
     def lay_out(self, precision: str) -> None:
         """Lay the large matrices out for inference; they must not change any more. Gradients do not see the layout.
+
+        A family that has none does nothing.
 
         Args:
             precision: one of `matrices.PRECISIONS`.

@@ -209,7 +209,12 @@ def _unreachable(report: Report, row: Row) -> list[str]:
             f"({report.provenance.length_limit}), so no search could return it: raise the limit (the longest of them "
             f"has {counted(max(too_long), 'piece')}) or look whether these lines belong together."
         )
-    if impossible := len(references) - len(too_long):
+    if others := sum(reference.obstacle == Obstacle.OTHER_PREFIX for reference in references):
+        sentences.append(
+            f"In {others} of {_errors(row)} the reference does not begin with the pieces of the prefix, so no search "
+            "could return it: look whether these lines belong together, and let prefixes end where a word does."
+        )
+    if impossible := len(references) - len(too_long) - others:
         sentences.append(
             f"In {impossible} of {_errors(row)} the reference has a piece that the model cannot produce: train "
             "with a tokenizer that covers its characters."

@@ -21,7 +21,7 @@ Columns of the TSV, one line a sentence after the header:
     proved, gap            yes or no; how much higher another translation could still score (0: proved)
     steps, proved_limit    model steps; the length up to which nothing scores higher
     reference_N            for every reference N: text, then reference_N_log_p, reference_N_length, reference_N_j,
-    reference_N_obstacle   and why it is unreachable (too long, not producible) or nothing
+    reference_N_obstacle   and why it is unreachable (too long, not producible, other prefix) or nothing
 
 Numbers are written so that they read back exactly, −∞ as -inf. In texts a backslash is written as \\\\, a tab as \\t, a
 line feed as \\n and every other character that could end a line as \\xNN or \\uNNNN, as Python does.

@@ -16,7 +16,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from nmtkit.blame.findings import Report
-from nmtkit.blame.records import Candidate, Record, Verdict
+from nmtkit.blame.records import Candidate, Obstacle, Record, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.metric import Scale
 from nmtkit.report.blame import all_in_turn
@@ -136,7 +136,8 @@ def _lost(record: Record) -> str:
             else " No wider beam that was tried reaches its J."
         )
     if record.verdict == Verdict.UNREACHABLE:
-        sentence += f" It is {record.reference.obstacle}."
+        other = record.reference.obstacle == Obstacle.OTHER_PREFIX
+        sentence += " It does not begin with the prefix." if other else f" It is {record.reference.obstacle}."
     return sentence
 
 

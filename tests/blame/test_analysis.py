@@ -21,7 +21,7 @@ from nmtkit.blame import analysis
 from nmtkit.blame.analysis import RECORDED, blame
 from nmtkit.blame.findings import Report
 from nmtkit.blame.fit import TrainingText
-from nmtkit.blame.records import Verdict
+from nmtkit.blame.records import Obstacle, Verdict
 from nmtkit.blame.search_errors import Budget
 from nmtkit.blame.sweep import sweep
 from nmtkit.blame.verdicts import Tried
@@ -409,3 +409,54 @@ def test_a_new_option_of_the_search_is_shown_and_recorded() -> None:
         name in (*SHOWN, *RECORDED, "min_length", "min_length_ratio", "no_repeat_ngram")
         for name in (field.name for field in fields(SearchSettings))
     )
+
+
+AFTER_B: dict[tuple[int, ...], dict[int, float]] = {
+    (): {A: 0.9, B: 0.1},
+    (A,): {EOS: 1.0},
+    (B,): {A: 0.55, B: 0.45},
+    (B, A): {EOS: 0.28, A: 0.24, B: 0.24, AB: 0.24},
+    (B, B): {EOS: 0.6, B: 0.4},
+}
+"""After b greedy search is beaten: ba has 0.1 · 0.154, bb has 0.1 · 0.27."""
+
+
+def test_prefixes_are_forced_and_a_reference_without_its_prefix_is_unreachable() -> None:
+    """By hand: with b forced, greedy search finds ba and misses bb; baa is worse than ba; a lacks the prefix."""
+    texts = ("bb", "baa", "ba", "a", "a")
+    report = ask(toy(*[AFTER_B] * 5), *texts, beam=1, prefixes=["b", "b", "b", "b", " "], exact=Budget())
+    verdicts = [Verdict.BEAM, Verdict.MODEL, Verdict.EQUAL, Verdict.UNREACHABLE, Verdict.EQUAL]
+    assert [record.verdict for record in report.records] == verdicts
+    assert [record.output.text for record in report.records] == ["ba", "ba", "ba", "ba", "a"]
+    assert report.records[3].reference.obstacle == Obstacle.OTHER_PREFIX
+    assert report.records[3].reference.total == pytest.approx(math.log(0.9))  # it is scored all the same
+    missed = report.records[0]
+    assert missed.parting is not None and (missed.parting.step, missed.parting.width) == (2, 2)
+    assert report.records[3].parting is not None and report.records[3].parting.ending == "forbidden"
+    for record in report.records[:4]:
+        assert record.prefix == (B,) and record.certificate is not None and record.certificate.proved
+        assert record.certificate.best.tokens == (B, B, EOS)
+        assert record.certificate.best.total == pytest.approx(math.log(0.1 * 0.45 * 0.6))
+    assert report.provenance.prefixes_sha256
+    free = ask(toy(AFTER_B), "bb", beam=1)
+    assert free.records[0].output.text == "a" and free.provenance.prefixes_sha256 is None
+
+
+def test_a_sweep_has_the_verdicts_under_prefixes() -> None:
+    sources = ["1", "2", "3"]
+    measured = sweep(
+        toy(*[AFTER_B] * 3),
+        sources,
+        [["bb", "a", "a"]],
+        SearchSettings(beam=1, length_alpha=0.0, max_length=4),
+        [1, 3],
+        [],
+        prefixes=["b", "b", ""],
+        resamples=10,
+    )
+    assert [(one.beam, one.different, one.beam_errors) for one in measured.settings] == [(1, 2, 1), (3, 1, 0)]
+
+
+def test_as_many_prefixes_as_sources() -> None:
+    with pytest.raises(ValueError, match="prefixes has 2 lines but the source has 1"):
+        ask(toy(AFTER_B), "bb", prefixes=["b", ""])

@@ -280,3 +280,19 @@ def test_a_page_and_a_plot_are_written(command: list[object], data: Data, tmp_pa
     assert "--html" in refused(run_here(*command, "--details", 3), 2)
     read = data.folder / "dev.en"
     assert f"{read} is read and written" in refused(run_here(*command, "--html", read), 2)
+
+
+def test_prefixes_are_forced_and_recorded(command: list[object], data: Data, tmp_path: Path) -> None:
+    """The first words of the references, so that most of these have the prefix; one has another."""
+    begun = [" ".join(line.split()[:2]) for line in head(data.folder / "dev.en", 8)]
+    begun[3] = "Quite other words"
+    found = report(*command, "--prefix", write_lines(tmp_path / "p.en", begun), "--sweep-beams", 1)
+    records = found["records"]
+    assert all(record["output"]["text"].startswith(text) for record, text in zip(records, begun, strict=True))
+    assert records[3]["verdict"] == "unreachable"
+    assert records[3]["references"][0]["obstacle"] == "other prefix"
+    assert sum(record["verdict"] == "unreachable" for record in records) < 8
+    assert found["provenance"]["prefixes_sha256"]
+    assert "prefixes_sha256" not in report(*command)["provenance"]
+    short = write_lines(tmp_path / "q.en", begun[:7])
+    assert str(short) in refused(run_here(*command, "--prefix", short))

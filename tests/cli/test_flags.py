@@ -76,6 +76,14 @@ WHERE: dict[str, dict[str, str]] = {
             "test_search_options_reach_the_settings",
         ),
         **dict.fromkeys(["--exact", "--budget-steps", "--budget-seconds"], "test_exact_search"),
+        "--prefix": "test_prefixes_begin_the_outputs_of_every_search",
+        "--prefix-column": "test_prefixes_begin_the_outputs_of_every_search",
+        **dict.fromkeys(
+            ["--samples", "--temperature", "--top-k", "--top-p", "--epsilon", "--seed"],
+            "test_samples_are_drawn_as_asked_for",
+        ),
+        "--mbr": "test_of_a_list_the_one_that_the_others_agree_with_is_chosen",
+        "--utility": "test_of_a_list_the_one_that_the_others_agree_with_is_chosen",
         "--per-length": "test_per_length_lists_hold_the_best_of_every_length",
         "--tokens": "test_tokens_are_pieces_and_their_log_p",
         **dict.fromkeys(["--trace", "--reference"], "test_a_trace_changes_no_translation"),
@@ -133,6 +141,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--beam": "test_impossible_values_are_refused",
         "--batch-tokens": "test_the_batch_size_reaches_the_search_and_changes_no_verdict",
         "--errors": "test_sentences_that_a_person_judged",
+        "--prefix": "test_prefixes_are_forced_and_recorded",
         "--metric": "test_a_sweep_has_the_columns_and_blame_compare_the_rows",
         **dict.fromkeys(
             ["--scores-file", "--scores-of", "--scores-direction"],

@@ -95,6 +95,8 @@ COMPANIONS: dict[tuple[str, str], list[str]] = {
     ("train", "config"): ["--check"],
     ("translate", "budget_steps"): ["--exact", "--max-length", "2"],
     ("translate", "budget_seconds"): ["--exact", "--max-length", "2"],
+    **{("translate", name): ["--samples", "2"] for name in ("temperature", "top_k", "top_p", "epsilon", "seed", "mbr")},
+    ("translate", "utility"): ["--samples", "2", "--mbr"],
     ("translate", "reference"): ["--exact", "--max-length", "2"],
     ("blame-analysis", "budget_steps"): ["--exact", "--max-length", "2"],
     ("blame-analysis", "budget_seconds"): ["--exact", "--max-length", "2"],

@@ -59,6 +59,9 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--output": "standard output",
         "--n-best": 1,
         "--workers": 1,
+        **dict.fromkeys(["--temperature", "--seed"], 1),
+        **dict.fromkeys(["--top-k", "--top-p", "--epsilon"], "all"),
+        "--utility": "chrf",
         **EXACT,
         **MACHINE,
     },
@@ -107,7 +110,7 @@ WITHOUT = {
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
     *("--dev", "--test", "--tokenizer", "--write-clean"),
-    *("--init-from", "--freeze"),
+    *("--init-from", "--freeze", "--prefix", "--samples"),
 }
 """Options that do nothing where they are not given."""
 

@@ -484,3 +484,136 @@ def test_attention_is_written_and_changes_no_translation(model: Path, data: Data
     apart = run_here("translate", model, *flags, "--attention", "-", "--output", tmp_path / "texts")
     assert apart.out == file.read_bytes() and (tmp_path / "texts").read_bytes() == plain.out
     assert run_here("translate", model, *flags, "--output", "-").out == plain.out and not Path("-").exists()
+
+
+def test_prefixes_begin_the_outputs_of_every_search(model: Path, tmp_path: Path) -> None:
+    """From a file or from a second column; a blank one forces nothing."""
+    lines, begun = ["Jane a faim.", "Il dort.", "Oui."], ["Jane is", "", "No"]
+    source, file = write_lines(tmp_path / "s.fr", lines), write_lines(tmp_path / "p.en", begun)
+    columns = "".join(f"{line}\t{prefix}\n" for line, prefix in zip(lines, begun, strict=True)).encode()
+    columns = columns.replace(b"Il dort.\t\n", b"Il dort.\n")  # a line without a second column forces nothing
+    free = run_here("translate", model, *SHORT, "--input", source, "--scores").lines
+    for number, kind in enumerate(([], ["--n-best", 2], ["--per-length"], ["--exact", "--budget-steps", 9])):
+        flags = [*SHORT, *kind, "--scores", "--tokens", "--quiet"]
+        outcome = run_here("translate", model, *flags, "--input", source, "--prefix", file)
+        assert outcome.code == 0, outcome.err
+        assert run_here("translate", model, *flags, "--prefix-column", stdin=columns).out == outcome.out
+        rows = [line.split("\t") for line in outcome.lines]
+        places = [row[0] if number in (1, 2) else str(place) for place, row in enumerate(rows, start=1)]
+        for place, row in zip(places, rows, strict=True):
+            assert row[-1].startswith(begun[int(place) - 1])
+        assert set(places) == {"1", "2", "3"}
+        if not kind:
+            assert rows[1][:3] + rows[1][5:] == free[1].split("\t")
+    trace = tmp_path / "t.jsonl"
+    outcome = run_here("translate", model, *SHORT, "--input", source, "--prefix", file, "--trace", trace)
+    assert outcome.lines == [row.split("\t")[-1] for row in outcome.lines] and outcome.lines[0].startswith("Jane is")
+    first = json.loads(trace.read_text().splitlines()[1])
+    assert len(first["steps"][0]["candidates"]) == 1
+
+
+def test_prefixes_that_cannot_be(model: Path, tmp_path: Path) -> None:
+    short = write_lines(tmp_path / "p.en", ["a"])
+    line = refused(run_here("translate", model, *SHORT, "--prefix", short, "--prefix-column", stdin=b"Oui.\n"), 2)
+    assert "--prefix and --prefix-column" in line
+    outcome = run_here("translate", model, *SHORT, "--prefix", short, stdin=b"Oui.\nNon.\n")
+    assert outcome.code == 1 and f"{short}: ends before line 2" in outcome.err
+    outcome = run_here("translate", model, *SHORT, "--prefix-column", stdin=b"Oui.\ta\tb\n")
+    assert outcome.code == 1 and "line 1: has 3 columns" in outcome.err
+
+
+def test_samples_are_drawn_as_asked_for(model: Path, tmp_path: Path) -> None:
+    """The same whatever the window and the batch, with log P of the model; every option makes others."""
+    source = write_lines(tmp_path / "s.fr", ["Jane a faim.", "", "Il dort.", "Jane a faim."])
+    flags = [*SHORT, "--input", source, "--samples", 5, "--scores", "--tokens"]
+    whole = run_here("translate", model, *flags)
+    assert whole.code == 0, whole.err
+    rows = [line.split("\t") for line in whole.lines]
+    assert [row[:2] for row in rows] == [[str(line), str(number)] for line in range(1, 5) for number in range(1, 6)]
+    assert {row[-1] for row in rows[5:10]} == {""}  # of a blank line
+    assert len({row[-1] for row in rows[:5]}) > 1 and [row[2:] for row in rows[:5]] != [row[2:] for row in rows[15:]]
+    for row in rows:
+        total, length, log_ps = float(row[3]), int(row[4]), [float(value) for value in row[6].split(" ")]
+        assert sum(log_ps) == pytest.approx(total, abs=1e-4) and len(log_ps) == length <= 6
+        assert float(row[2]) == pytest.approx(total / length**0.7, abs=2e-6)
+    apart = run_here("translate", model, *flags, "--line-buffered", "--batch-tokens", 9).lines
+    for row, line in zip(rows, apart, strict=True):
+        other = line.split("\t")
+        assert [*other[:2], other[5], other[7]] == [*row[:2], row[5], row[7]]
+        assert [float(value) for value in other[2:5]] == pytest.approx([float(value) for value in row[2:5]], abs=1e-5)
+    scored = write_lines(tmp_path / "c.tsv", whole.lines)
+    forced = run_here("score", model, "--source", source, "--candidates", scored, "--pieces").lines
+    for row, line in zip(rows, forced, strict=True):
+        assert [float(value) for value in line.split("\t")[2:4]] == pytest.approx(
+            [float(row[2]), float(row[3])], abs=1e-4
+        )
+    assert run_here("translate", model, *flags, "--seed", 1, "--temperature", 1).out == whole.out
+    others = [["--seed", 2], ["--temperature", 0.2], ["--top-k", 3], ["--top-p", 0.3], ["--epsilon", 0.1]]
+    found = [run_here("translate", model, *flags, *more) for more in others]
+    assert {one.code for one in found} == {0} and len({one.out for one in [*found, whole]}) == 6
+    greedy = run_here("translate", model, *SHORT, "--input", source, "--samples", 2, "--top-k", 1).lines
+    best = run_here("translate", model, *SHORT, "--input", source, "--beam", 1).lines
+    assert [line.split("\t")[-1] for line in greedy[::2]] == best == [line.split("\t")[-1] for line in greedy[1::2]]
+
+
+def test_of_a_list_the_one_that_the_others_agree_with_is_chosen(model: Path, tmp_path: Path) -> None:
+    """As sacreBLEU has it, of samples, of n-best lists, and of both; TER is better when it is low."""
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    source = write_lines(tmp_path / "s.fr", ["Jane a faim.", "Il dort."])
+    common = [*SHORT, "--input", source, "--scores"]
+    drawn = run_here("translate", model, *common, "--samples", 12).lines
+    best = run_here("translate", model, *common, "--n-best", 4, "--beam", 4).lines
+    lists: dict[tuple[object, ...], list[str]] = {
+        ("--samples", 12): drawn,
+        ("--n-best", 4, "--beam", 4): best,
+        ("--n-best", 4, "--beam", 4, "--samples", 12): [*best, *drawn],
+    }
+    for flags, lines in lists.items():
+        for scorer, utility in ((CHRF(), []), (TER(), ["--utility", "ter"])):
+            outcome = run_here("translate", model, *common, *flags, "--mbr", *utility)
+            assert outcome.code == 0 and len(outcome.lines) == 2, outcome.err
+            for number, line in enumerate(outcome.lines, start=1):
+                score, total, length, expected, text = line.split("\t")
+                rows = [row[2:] for row in (one.split("\t") for one in lines) if row[0] == str(number)]
+                texts = [row[-1] for row in rows]
+                means = [
+                    sum(scorer.sentence_score(one, [other]).score for other in texts) / len(texts) for one in texts
+                ]
+                winner = min(means) if utility else max(means)
+                assert float(expected) == pytest.approx(winner, abs=1e-6)
+                first = next(place for place, mean in enumerate(means) if abs(mean - winner) < 1e-9)
+                assert [score, total, length, text] == rows[first]
+    plain = run_here("translate", model, *SHORT, "--input", source, "--samples", 12, "--mbr").lines
+    with_scores = run_here("translate", model, *common, "--samples", 12, "--mbr").lines
+    assert plain == [line.split("\t")[-1] for line in with_scores]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--samples", 0], ["'--samples'", "from 1 to"]),
+        (["--temperature", 2], ["--temperature", "add --samples"]),
+        (["--seed", 3], ["--seed", "add --samples"]),
+        (["--samples", 2, "--temperature", 0], ["'--temperature'", "more than 0"]),
+        (["--samples", 2, "--top-p", 1.5], ["'--top-p'", "at most 1"]),
+        (["--samples", 2, "--top-k", 0], ["'--top-k'", "from 1"]),
+        (["--samples", 2, "--epsilon", -1], ["'--epsilon'", "from 0 to 1"]),
+        (["--samples", 2, "--exact"], ["--samples and --exact"]),
+        (["--samples", 2, "--per-length"], ["--samples and --per-length"]),
+        (["--samples", 2, "--trace", "t"], ["--samples and --trace"]),
+        (["--samples", 2, "--beam", 3], ["--beam", "leave it out"]),
+        (["--samples", 2, "--patience", 1], ["--patience", "leave it out"]),
+        (["--samples", 2, "--free-eos"], ["--free-eos", "leave it out"]),
+        (["--samples", 2, "--n-best", 2], ["--samples and --n-best", "--mbr"]),
+        (["--mbr"], ["--mbr", "add --samples N, --n-best N or both"]),
+        (["--mbr", "--n-best", 2, "--attention", "a"], ["--mbr and --attention"]),
+        (["--utility", "chrf"], ["--utility", "--mbr"]),
+        (["--samples", 2, "--mbr", "--utility", "chr"], ["'chr'", "'chrf'"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_what_does_not_go_with_samples_is_refused(model: Path, flags: list[object], words: list[str]) -> None:
+    line = refused(run_here("translate", model, *flags, stdin=b"Oui.\n"), 2)
+    assert all(word in line for word in words), line

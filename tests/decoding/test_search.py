@@ -14,7 +14,8 @@ from nmtkit.decoding.exact import Exact
 from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.sample import Sample
+from nmtkit.decoding.search import Encoded, Joined, Query
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.decoding.trace import Traced
 from nmtkit.specials import EOS
@@ -27,6 +28,7 @@ SEARCHES: dict[str, Any] = {
     "exact": Exact(BEAM),
     "forced": Forced(Objective(0.7)),
     "traced": Traced(BEAM, 4),
+    "sample": Sample(3, Objective(0.7)),
 }
 
 
@@ -99,3 +101,11 @@ def test_exact_search_refuses_what_has_no_bound() -> None:
         Exact(Beam(2, Objective(), rules=Rules(no_repeat_ngram=2)))
     with pytest.raises(ValueError, match="patience"):
         ByLength(Beam(2, Objective(), rules=Rules(patience=1.0)))
+
+
+def test_joined_lists_follow_one_another_and_encode_once() -> None:
+    toy, queries = model(), [Query(4, line=line) for line in (1, 2, 3)]
+    batch, parts = Encoded(toy, *toy.sources()), (Beam(4, Objective(), 2), Sample(3, Objective()))
+    found = Joined(parts).find(toy, batch, queries)
+    lists = [part.find(toy, batch, queries) for part in parts]
+    assert found == [[*(best or []), *(drawn or [])] for best, drawn in zip(*lists, strict=True)] and toy.encoded == 1

@@ -1,0 +1,173 @@
+"""Samples: translations that are drawn from the model, piece by piece, with the probability that it gives them.
+
+Each token is drawn as `cut.py` says, from numbers that are a function of seed, line, sample and step (`draws.py`): the
+same samples come whatever the batches are, unless rounding moves a number across a border. At the limit EOS is the only
+extension, as in the beam, and a prefix is forced; both at their real cost. The score of a sample is that under the
+model, whatever was cut.
+
+Shape key: S sentences, A sentences with living samples, W samples read per sentence, N = A·W, R = all samples at one
+time, T tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic
+
+import torch
+
+from nmtkit.decoding.choices import Prefixes, choices
+from nmtkit.decoding.cut import WHOLE, Cut
+from nmtkit.decoding.draws import keys, uniforms
+from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.search import Encoded, Query, prefixes
+from nmtkit.decoding.settings import SAMPLES, SearchSettings
+from nmtkit.models.interface import Memory, State, Stepper
+from nmtkit.settings import SEED, check_bounds
+from nmtkit.specials import BOS, EOS, PAD
+
+PLAIN = Rules()
+POSITIONS = 16
+"""Target positions that are held at one time, for each padded source piece that is searched at one time."""
+SHRINK = 0.75
+"""Finished samples leave the batch once no more than this part of its rows would be left."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N samples of each sentence, in the order of their numbers; equal ones are kept.
+
+    A sample that comes to a dead end, where every token is banned, is left out.
+
+    Attributes:
+        number: N.
+        objective: computes J of each sample; it decides nothing.
+        cut: how tokens are drawn.
+        rules: bans as in a beam search; what concerns the beam alone plays no part.
+        positions: most target positions that are held at one time, unless a sample of each sentence needs more.
+    """
+
+    number: Annotated[int, SAMPLES]
+    objective: Objective
+    cut: Cut = WHOLE
+    seed: Annotated[int, SEED] = 1
+    rules: Rules = PLAIN
+    positions: int = 32_768
+
+    @classmethod
+    def of(cls, settings: SearchSettings, number: int, cut: Cut = WHOLE, seed: int = 1) -> Sample:
+        """Samples with the objective, the bans and the memory of the settings."""
+        return cls(number, settings.objective, cut, seed, settings.rules, POSITIONS * settings.batch_tokens)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+    def find(
+        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
+    ) -> list[list[Hypothesis] | None]:
+        """The samples of each sentence."""
+        results: list[list[Hypothesis]] = [[] for _ in queries]
+        longest = max(query.limit for query in queries)
+        at_once = max(1, self.positions // (longest * len(queries)))
+        for first in range(0, self.number, at_once):
+            numbers = range(first, min(first + at_once, self.number))
+            drawn = Drawing(self, stepper, batch.memory, queries, numbers).run()
+            for own, more in zip(results, drawn, strict=True):
+                own += more
+        return [own or None for own in results]
+
+
+class Drawing(Generic[Memory, State]):
+    """Some samples of every sentence, as far as they are drawn."""
+
+    def __init__(
+        self,
+        search: Sample,
+        stepper: Stepper[Memory, State],
+        memory: Memory,
+        queries: Sequence[Query],
+        numbers: Sequence[int],
+    ) -> None:
+        self.search, self.stepper, self.memory = search, stepper, memory
+        device, sentences, width = stepper.device, len(queries), len(numbers)
+        row_R = torch.arange(sentences * width, device=device)
+        self.state = stepper.start(memory).select(row_R // width)
+        self.limit_A = torch.tensor([query.limit for query in queries], device=device)
+        self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
+        self.given_AL = prefixes(queries, device)
+        self.key_AW = keys(search.seed, [query.line for query in queries], numbers, device)
+        self.row_AW = row_R.view(sentences, width)
+        self.token_AW = torch.full_like(self.row_AW, BOS)
+        self.alive_AW = torch.ones_like(self.row_AW, dtype=torch.bool)
+        limits = [query.limit for query in queries]
+        self.nearest_limit, self.longest, self.sentences = min(limits), max(limits), sentences
+        self.token_RT = torch.full((len(row_R), self.longest), PAD, device=device)
+        self.value_RT = torch.zeros(len(row_R), self.longest, dtype=torch.float64, device=device)
+
+    @torch.inference_mode()
+    def run(self) -> list[list[Hypothesis]]:
+        """The samples of every sentence."""
+        for length in range(1, self.longest + 1):
+            self.step(length)
+            if not bool(self.alive_AW.any()):
+                break
+            self._shrink()
+        return self._read_out()
+
+    def step(self, length: int) -> None:
+        """Read the last tokens and draw the next."""
+        log_probs, self.state = self.stepper.step(self.token_AW.flatten(), self.state, self.memory)
+        row_N = self.row_AW.flatten()
+        before = Prefixes(self.token_RT[row_N, : length - 1] if self.search.rules.remember else self.token_RT[:0])
+        minimum_A, rules = self.minimum_A if bool((self.minimum_A > length).any()) else None, self.search.rules
+        given_A = self.given_AL[:, length - 1] if length <= self.given_AL.shape[1] else None
+        limit_A = self.limit_A if length >= self.nearest_limit else None
+        may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
+        log_prob_NV = log_probs.dense()
+        token_N = self.search.cut.draw(log_prob_NV, may.banned, uniforms(self.key_AW.flatten(), length))
+        if may.forced_N is not None:
+            token_N = token_N.where(may.forced_N == PAD, may.forced_N)
+        value_N = log_prob_NV.gather(1, token_N.clamp(min=PAD).unsqueeze(1)).squeeze(1).double()
+        possible_N, alive_N = (token_N >= 0) & value_N.isfinite(), self.alive_AW.flatten()
+        token_N = token_N.where(possible_N, EOS)
+        self.token_RT[row_N[alive_N], length - 1] = token_N[alive_N]
+        self.value_RT[row_N[alive_N], length - 1] = value_N.where(possible_N, -math.inf)[alive_N]
+        self.token_AW = token_N.view_as(self.row_AW)
+        self.alive_AW = self.alive_AW & (self.token_AW != EOS)
+
+    def _shrink(self) -> None:
+        """Let finished samples and sentences leave, if there are enough of them: all sentences keep as many rows."""
+        count_A = self.alive_AW.sum(1)
+        kept, (sentences, width) = count_A.nonzero().squeeze(1), self.row_AW.shape
+        most = int(count_A.amax())
+        if len(kept) * most > SHRINK * sentences * width:
+            return
+        column_AW = self.alive_AW[kept].int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        row_N = (kept.unsqueeze(1) * width + column_AW).flatten()
+        self.state = self.state.select(row_N)
+        if len(kept) < sentences:
+            self.memory = self.memory.select(kept)
+            self.limit_A, self.minimum_A, self.given_AL = (
+                tensor[kept] for tensor in (self.limit_A, self.minimum_A, self.given_AL)
+            )
+        self.row_AW, self.key_AW, self.token_AW, self.alive_AW = (
+            tensor.flatten()[row_N].view(len(kept), most)
+            for tensor in (self.row_AW, self.key_AW, self.token_AW, self.alive_AW)
+        )
+
+    def _read_out(self) -> list[list[Hypothesis]]:
+        """The hypotheses of all samples that came to an end, sentence by sentence."""
+        length_R = ((self.token_RT == EOS).int().argmax(1) + 1).tolist()
+        rows = zip(self.token_RT.tolist(), self.value_RT.tolist(), length_R, strict=True)
+        found = [self._hypothesis(tokens[:length], values[:length]) for tokens, values, length in rows]
+        width = len(found) // self.sentences
+        own = (found[start : start + width] for start in range(0, len(found), width))
+        return [[hypothesis for hypothesis in row if hypothesis.total > -math.inf] for row in own]
+
+    def _hypothesis(self, tokens: list[int], values: list[float]) -> Hypothesis:
+        total = sum(values)
+        return Hypothesis(tuple(tokens), total, self.search.objective.final(total, len(tokens)), tuple(values))

@@ -1,0 +1,192 @@
+"""Forced prefixes against enumeration: what begins with the prefix, and nothing else, at its real cost."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.search_toys import ALPHAS, Ranked, assert_same, few, spreads
+from support.searches import encoded
+from support.toys import TableModel, brute_force, ranked
+
+from nmtkit.decoding.beam import Beam, ByLength, Sweep
+from nmtkit.decoding.depth_first import DepthFirst
+from nmtkit.decoding.exact import Exact
+from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.proof import Effort
+from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.search import Query
+from nmtkit.decoding.trace import Ending, Traced
+from nmtkit.specials import EOS, UNK
+
+SYMBOLS, DEPTH = 4, 4
+WIDE = SYMBOLS**3
+"""No length up to 4 has more living prefixes and ends."""
+prefixes = st.lists(st.lists(st.sampled_from([UNK, 4, 5]), max_size=2).map(tuple), min_size=1, max_size=4)
+extras = st.lists(st.integers(1, 2), min_size=4, max_size=4)
+
+
+def asked(given_prefixes: list[tuple[int, ...]], extra: list[int]) -> list[Query]:
+    """The limits leave room for the prefix, EOS and none or one token more."""
+    return [Query(len(prefix) + more, prefix=prefix) for prefix, more in zip(given_prefixes, extra, strict=False)]
+
+
+def truth(model: TableModel, sentence: int, query: Query, alpha: float) -> Ranked:
+    """All outputs that begin with the prefix, best first."""
+    memory = model.memory().select(torch.tensor([sentence]))
+    outputs = brute_force(model, memory, query.limit)
+    return ranked([one for one in outputs if one[0][: len(query.prefix)] == query.prefix], alpha)
+
+
+def table(seed: int, sentences: int, spread: float = 1.0) -> TableModel:
+    return TableModel.random(seed, sentences=sentences, symbols=SYMBOLS, depth=DEPTH, spread=spread)
+
+
+@few
+@given(seed=st.integers(0, 10**6), chosen=prefixes, extra=extras, spread=spreads, alpha=st.sampled_from(ALPHAS))
+def test_a_wide_beam_ranks_all_that_begins_with_the_prefix(
+    seed: int, chosen: list[tuple[int, ...]], extra: list[int], spread: float, alpha: float
+) -> None:
+    """In batches of sentences with and without prefixes; the other beam searches agree."""
+    model, queries, objective = table(seed, len(chosen), spread), asked(chosen, extra), Objective(alpha)
+    beam = Beam(WIDE, objective, n_best=4)
+    found = beam.find(model, encoded(model.memory()), queries)
+    swept = Sweep((WIDE,), (objective,), 4).find(model, encoded(model.memory()), queries)
+    lists = ByLength(beam).find(model, encoded(model.memory()), queries)
+    for sentence, query in enumerate(queries):
+        everything = truth(model, sentence, query, alpha)
+        assert_same(found[sentence] or [], everything[:4])
+        own = swept[sentence]
+        assert own is not None
+        assert_same(own.hypotheses[WIDE, objective], everything[:4])
+        assert {one.tokens for length in lists[sentence] or [] for one in length} == {one[0] for one in everything}
+
+
+@few
+@given(
+    seed=st.integers(0, 10**6),
+    chosen=prefixes,
+    extra=extras,
+    spread=spreads,
+    alpha=st.sampled_from(ALPHAS),
+    rows=st.integers(1, 9),
+    children=st.integers(1, 6),
+    start=st.booleans(),
+)
+def test_exact_search_proves_the_best_that_begins_with_the_prefix(
+    seed: int,
+    chosen: list[tuple[int, ...]],
+    extra: list[int],
+    spread: float,
+    alpha: float,
+    rows: int,
+    children: int,
+    start: bool,
+) -> None:
+    """From the beam, from an incumbent that lacks the prefix, which counts for nothing, and from nothing."""
+    model, queries, objective = table(seed, len(chosen), spread), asked(chosen, extra), Objective(alpha)
+    effort = Effort(tolerance=0.0, rows=rows, children=children)
+    if start:
+        known = [Query(query.limit, prefix=query.prefix, targets=((EOS,),)) for query in queries]
+        found = Exact(Beam(1, objective), effort).find(model, encoded(model.memory()), known)
+        proofs = [(one.best, one.proved) for one in found if one]
+    else:
+        ran = DepthFirst(model, model.memory(), queries, objective, (), effort).run()
+        proofs = [(one.best, one.proved) for one in ran]
+    for sentence, (query, (best, proved)) in enumerate(zip(queries, proofs, strict=True)):
+        assert best is not None and proved
+        assert_same([best], truth(model, sentence, query, alpha)[:1])
+
+
+@few
+@given(seed=st.integers(0, 10**6), chosen=prefixes, budget=st.integers(1, 12), alpha=st.sampled_from(ALPHAS))
+def test_a_gap_holds_under_a_prefix(seed: int, chosen: list[tuple[int, ...]], budget: int, alpha: float) -> None:
+    model, queries = table(seed, len(chosen)), asked(chosen, [2, 1, 2, 2])
+    search = Exact(Beam(1, Objective(alpha)), Effort(budget, tolerance=0.0))
+    for sentence, one in enumerate(search.find(model, encoded(model.memory()), queries)):
+        best = truth(model, sentence, queries[sentence], alpha)[0][2]
+        assert one is not None and one.best.score <= best + 1e-9 <= one.best.score + one.gap + 2e-9
+        assert one.proved == (one.gap == 0.0)
+
+
+@few
+@given(seed=st.integers(0, 10**6), chosen=prefixes, alpha=st.sampled_from(ALPHAS), size=st.integers(2, 3))
+def test_no_rule_bans_what_is_forced(seed: int, chosen: list[tuple[int, ...]], alpha: float, size: int) -> None:
+    """UNK and repetitions in a prefix stay, at their real cost; what follows keeps to the rules."""
+    model, rules = table(seed, len(chosen)), Rules(forbid_unk=True, no_repeat_ngram=size)
+    queries = [Query(len(prefix) + 2, min(2, len(prefix) + 2), prefix=prefix) for prefix in chosen]
+    found = Beam(WIDE, Objective(alpha), 50, rules).find(model, encoded(model.memory()), queries)
+    exact = Exact(Beam(WIDE, Objective(alpha), rules=Rules(forbid_unk=True)), Effort(tolerance=0.0))
+    proofs = exact.find(model, encoded(model.memory()), queries)
+    for sentence, query in enumerate(queries):
+        begun = len(query.prefix)
+        allowed = [
+            one
+            for one in truth(model, sentence, query, alpha)
+            if len(one[0]) >= query.minimum and UNK not in one[0][begun:]
+        ]
+        fresh = [one for one in allowed if not breaks(one[0], begun, size)]
+        assert_same(found[sentence] or [], fresh)
+        proof = proofs[sentence]
+        assert proof is not None and proof.proved
+        assert_same([proof.best], allowed[:1])
+
+
+def breaks(tokens: tuple[int, ...], begun: int, size: int) -> bool:
+    """Whether a token after the first `begun` completes a sequence that stood before."""
+    ends = range(max(begun + 1, size), len(tokens) + 1)
+    return any(tokens[end - size : end] in [tokens[i : i + size] for i in range(end - size)] for end in ends)
+
+
+def test_patience_and_free_eos_keep_the_prefix() -> None:
+    model = table(3, 2)
+    for rules in (Rules(patience=1.0), Rules(free_eos=True)):
+        search = Beam(3, Objective(0.7), 3, rules)
+        for own in search.find(model, encoded(model.memory()), [Query(5, prefix=(4, 5)), Query(5, prefix=(5,))]):
+            assert own
+        first, second = search.find(model, encoded(model.memory()), [Query(5, prefix=(4, 5)), Query(5)])
+        assert first and second and all(one.tokens[:2] == (4, 5) for one in first)
+        (alone,) = search.find(model, encoded(model.memory().select(torch.tensor([1]))), [Query(5)])
+        assert second == alone  # a neighbour with a prefix changes nothing
+
+
+def test_a_reference_without_the_prefix_is_forbidden_where_it_leaves_it() -> None:
+    model = table(5, 3)
+    references = [(4, 5, EOS), (4, 4, EOS), (4, 5, 5, EOS)]
+    queries = [Query(4, prefix=(4, 5), reference=reference) for reference in references]
+    seen = Traced(Beam(WIDE, Objective(0.7), WIDE), 3).find(model, encoded(model.memory()), queries)
+    paths = [own.path for own in seen if own]
+    assert [path.ending for path in paths if path] == [Ending.FINISHED, Ending.FORBIDDEN, Ending.FINISHED]
+    assert [len(path.steps) for path in paths if path] == [3, 2, 4]
+    for own in seen:
+        assert own is not None
+        assert [candidate.token for step in own.steps[:2] for candidate in step.candidates] == [4, 5]
+
+
+def test_a_prefix_counts_for_j_and_costs_what_it_costs() -> None:
+    """By hand: P(a) = 0.01 is forced, then 0.5 · 0.8; J = ln(0.01 · 0.5 · 0.8) / 3 at α = 1."""
+    written = {(): {4: 0.01, EOS: 0.99}, (4,): {5: 0.5, EOS: 0.5}, (4, 5): {EOS: 0.8, 4: 0.2}}
+    model = TableModel.written([written], symbols=4)
+    (own,) = Beam(4, Objective(1.0), 2).find(model, encoded(model.memory()), [Query(3, prefix=(4,))])
+    assert own is not None
+    best, second = own
+    assert best.tokens == (4, 5, EOS) and best.score == pytest.approx(math.log(0.01 * 0.5 * 0.8) / 3)
+    assert second.tokens == (4, EOS) and second.score == pytest.approx(math.log(0.01 * 0.5) / 2)
+    assert best.log_probs == pytest.approx([math.log(value) for value in (0.01, 0.5, 0.8)])
+
+
+def test_an_incumbent_without_the_prefix_is_none() -> None:
+    model = table(9, 1)
+    best = Hypothesis((EOS,), -1e-9, -1e-9)
+    queries = [Query(4, prefix=(5,), incumbents=(best,))]
+    (proof,) = DepthFirst(model, model.memory(), queries, Objective(0.0), (), Effort(tolerance=0.0)).run()
+    assert proof.best is not None and proof.best.tokens[0] == 5
+
+
+def test_a_limit_must_hold_the_prefix_and_the_end() -> None:
+    with pytest.raises(AssertionError):
+        Query(2, prefix=(4, 5))
