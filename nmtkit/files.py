@@ -208,9 +208,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if target.exists():  # the new file keeps the permissions of the old one
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
@@ -285,7 +285,7 @@ def _feeding(path: Path) -> Iterator[Path]:
             raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of files, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -48,8 +48,14 @@ def real(text: str, within: Within, panel: str | None = None, default: str | boo
     return typer.Option(callback=check, metavar="X", help=text, rich_help_panel=panel, show_default=default)
 
 
-def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
-    """An option that takes one of several words."""
+def choice(
+    text: str,
+    values: tuple[str, ...],
+    panel: str | None = None,
+    default: str | bool = True,
+    metavar: str | None = None,
+) -> Any:
+    """An option that takes one of several words; `metavar` stands for them in the help if they are many."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
         for word in value if isinstance(value, list) else [value]:
@@ -57,7 +63,7 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None, default
                 raise typer.BadParameter(f"{origin(context, option)}{word!r} is not known;{nearest(word, values)}")
         return value
 
-    words = "|".join(values)
+    words = metavar or "|".join(values)
     return typer.Option(callback=check, metavar=words, help=text, rich_help_panel=panel, show_default=default)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from nmtkit.cli import paths, streams
+from nmtkit.cli.engine import EngineFlags, check_engine, scored_search
 from nmtkit.cli.parameters import (
     Folders,
     MachineFlags,
@@ -23,7 +24,7 @@ from nmtkit.cli.translate_options import Columns, Exactly, Inside, check, check_
 from nmtkit.cli.writer import Answer, Writer
 
 
-@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, model=MachineFlags)
+@takes(columns=Columns, search=SearchFlags, exactly=Exactly, inside=Inside, engine=EngineFlags, model=MachineFlags)
 def translate(
     folders: Folders,
     input_file: Annotated[
@@ -38,6 +39,7 @@ def translate(
     search: SearchFlags,
     exactly: Exactly,
     inside: Inside,
+    engine: EngineFlags,
     model: MachineFlags,
 ) -> None:
     """Translate lines of text with beam search.
@@ -51,6 +53,9 @@ def translate(
     The defaults of the search are those of the model folder, see nmtkit info.
     """
     check(columns, exactly, inside)
+    check_engine(
+        engine, exact=exactly.exact, per_length=inside.per_length, trace=inside.trace, attention=inside.attention
+    )
     prompting = streams.prompting(input_file)
     with ExitStack() as stack:
         lines = streams.open_source(input_file, stack)
@@ -58,10 +63,12 @@ def translate(
         translator = load_translator(folders, model)
         settings = search_settings(translator, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
+        reads_scores = columns.scores or columns.tokens or columns.n_best > 1
+        search_of_engine = scored_search(engine, translator, settings, reads_scores)
         output = streams.open_output(output_file, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
-        writer = Writer(translator, settings, tally, columns.scores, columns.tokens)
+        writer = Writer(translator, settings, tally, columns.scores, columns.tokens, search_of_engine)
         answer = _answer(writer, exactly, inside, stack)
         rows = streams.beside(lines, known, [str(inside.reference)] * len(known))
         first, ahead = 1, streams.SLOW_WINDOW if exactly.exact else streams.WINDOW

@@ -13,6 +13,7 @@ from nmtkit.console import note
 if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.search import Search
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -29,14 +30,17 @@ class Writer:
     tally: Tally
     scores: bool
     tokens: bool
+    search: Search[list[Hypothesis]] | None = None
+    """The search of an engine; None: beam search."""
     proved: int = 0
 
     def ranked(self, source: Source, references: list[str] | None) -> Iterator[str]:
-        """Beam search: the n best of each sentence."""
+        """Beam search, by an engine if there is one: the n best of each sentence."""
         from nmtkit.decoding.beam import Beam
 
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        results = self.translator.find(Beam.of(self.settings), source, self.settings, listener=self.tally)
+        search = self.search or Beam.of(self.settings)
+        results = self.translator.find(search, source, self.settings, listener=self.tally)
         yield from self._ranked(source, results)
 
     def by_length(self, source: Source, references: list[str] | None) -> Iterator[str]:
