@@ -19,6 +19,7 @@ from nmtkit.training.options import TrainingOptions
 BLAME = inspect.signature(blame).parameters
 USUAL: dict[str, Any] = vars(TrainingOptions())
 EXACT = {"--budget-steps": 10_000, "--budget-seconds": "no limit"}
+ENGINE = {"--engine": "nmtkit", "--precision": "float32"}
 MACHINE = {"--weights": "best", "--device": "auto", "--threads": "PyTorch's choice"}
 FROM_THE_FOLDER = {
     *("--beam", "--length-alpha", "--length-penalty", "--max-length-ratio", "--min-length", "--min-length-ratio"),
@@ -54,7 +55,14 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--dropout": "the preset's",
         **{name: value for name, value in MACHINE.items() if name != "--weights"},
     },
-    "translate": {"--input": "standard input", "--output": "standard output", "--n-best": 1, **EXACT, **MACHINE},
+    "translate": {
+        "--input": "standard input",
+        "--output": "standard output",
+        "--n-best": 1,
+        **EXACT,
+        **ENGINE,
+        **MACHINE,
+    },
     "inspect": {"--line": "the first; with --html all", "--steps": 3},
     "score": {"--output": "standard output", "--form": "tsv", **MACHINE},
     "evaluate": {
@@ -62,6 +70,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--resamples": 1000,
         "--seed": 12345,
         "--scores-direction": "higher",
+        **ENGINE,
         **MACHINE,
     },
     "blame-analysis": {
@@ -74,9 +83,11 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--details": DETAILS,
         "--examples": 5,
         **EXACT,
+        **ENGINE,
         **MACHINE,
     },
     "blame-compare": {"--examples": 5},
+    "export": {"--format": "ctranslate2", "--precision": "float32", "--reference": "the model's own", **MACHINE},
     "attention": {
         "--target": "the model's own",
         "--line": "all",
@@ -99,7 +110,7 @@ WITHOUT = {
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
-    *("--dev", "--test", "--tokenizer", "--write-clean"),
+    *("--dev", "--test", "--tokenizer", "--write-clean", "--verify"),
     *("--init-from", "--freeze"),
 }
 """Options that do nothing where they are not given."""
