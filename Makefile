@@ -39,7 +39,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/multi30k the searches, too
+bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/multi30k searches and engines, too
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --presets transformer-tiny,rnn-small
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --presets transformer-tiny,transformer-base --precisions float32,bfloat16 --updates 10
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/ranks.py
@@ -47,6 +47,7 @@ bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/mult
 	KINETO_LOG_LEVEL=6 $(BIN)/python tests/benchmarks/layers.py 2> /dev/null
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/search.py --folder $(FOLDER) --source $(MULTI30K)/val.en --reference $(MULTI30K)/val.de
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/bulk.py --folder $(FOLDER) --source $(MULTI30K)/val.en
+	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/engines.py --folder $(FOLDER) --source $(MULTI30K)/val.en --reference $(MULTI30K)/val.de
 
 bench-gpu: $(READY) ## measure training on a GPU: Transformer-big, precisions and batch sizes, and a profile
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/speed.py --device cuda --presets transformer-base,transformer-big --precisions float32,bfloat16 --batch-tokens 4096,16384,65536 --profile

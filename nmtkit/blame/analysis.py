@@ -27,6 +27,7 @@ from nmtkit import __version__, console
 from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.fit import TrainingText, measure
 from nmtkit.blame.model_errors import ALPHAS, flips
+from nmtkit.blame.precision import count_changes
 from nmtkit.blame.question import (
     TOLERANCE,
     WINDOW,
@@ -37,7 +38,7 @@ from nmtkit.blame.question import (
     warn_about_listed,
 )
 from nmtkit.blame.rows import count
-from nmtkit.blame.rule import blank_as_empty
+from nmtkit.blame.rule import Rule, blank_as_empty
 from nmtkit.blame.search_errors import WIDTHS, Budget, certify, count_proofs, widen
 from nmtkit.blame.verdicts import judge
 from nmtkit.decoding.settings import SHOWN
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from nmtkit.blame.records import Record
     from nmtkit.decoding.objective import Objective
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.interop.engine import Engine
     from nmtkit.translator import Translator
 
 
@@ -66,24 +68,24 @@ def blame(
     exact: Budget | None = None,
     keeper: Keeper | None = None,
     training: TrainingText | None = None,
+    engine: Engine | None = None,
     warn: Callable[[str], None] = console.warn,
     progress: Callable[[int, int], None] = lambda done, proved: None,
 ) -> Report:
     """Translate the sources and blame the search or the model for every output that differs from its references.
 
-    Where there are several references, the reachable one with the highest J judges; all are recorded.
-
     Args:
-        references: one or more reference sets, each with a line for every source.
+        references: one or more reference sets, each with a line for every source; the best reachable one judges.
         settings: settings of the search; `n_best` is not used.
         tolerance: J(y*) must exceed J(ŷ) by more than this for the verdict `beam`; within `bounds.TOLERANCE`.
         errors: numbers (from 1) of the sentences that a person judged wrong; they are counted in a row of their own.
-        threshold: an output whose sentence score is worse is an error of the second row.
+        threshold: outputs with a worse sentence score are the errors of the second row.
         reference_segmentations: how many segmentations of a reference are scored; the best J counts.
         prefixes: what each output is forced to begin with, blank for nothing.
         exact: budget of an exact search that certifies the outputs; None: no certificates.
         keeper: gives the records of an interrupted analysis and keeps the new ones; None: nothing is kept.
         training: what the model was trained on; a sample is scored for comparison. None: no comparison.
+        engine: gives the outputs under `settings`, which must be its own; all else is the model's in float32.
         warn: called with a sentence for everything that is odd about the texts.
         progress: called with the number of sentences that exact search has done, and for how many it proved the best.
 
@@ -95,22 +97,22 @@ def blame(
     settings = replace(check_settings(settings), n_best=1)
     texts = [tuple(blank_as_empty(text) for text in row) for row in zip(*references, strict=True)]
     warn_about_blanks(sources, texts, warn)
-    provenance = _provenance(translator, sources, references, settings, question, exact)
+    provenance = _provenance(translator, sources, references, settings, question, exact, engine)
     keep = keeper.keep if keeper else lambda records: None
     records = keeper.begin(provenance) if keeper else []
-    _judge_all(translator, sources, texts, settings, question, records, keep)
+    _judge_all(translator, sources, texts, settings, question, records, keep, engine)
     if exact:
         records = certify(translator, sources, records, settings, tolerance, exact, progress, keep)
     warn_about_listed(records, warn)
     warn_about_length(records, warn)
-    provenance = replace(provenance, rescoring_difference=max(record.rescoring for record in records))
     return Report(
         tuple(records),
-        count(records, judged=errors is not None),
-        provenance,
+        rows := count(records, judged=errors is not None),
+        replace(provenance, rescoring_difference=max(record.rescoring for record in records)),
         count_proofs(records),
         tuple(flips(records, _others(settings), tolerance)),
         measure(translator, records, training, settings) if training else None,
+        count_changes(records, rows, Rule(settings.objective, tolerance)) if engine else None,
     )
 
 
@@ -127,11 +129,12 @@ def _judge_all(
     question: Question,
     records: list[Record],
     keep: Callable[[Sequence[Record]], None],
+    engine: Engine | None,
 ) -> None:
     """Append the missing records, window by window."""
     for start in range(len(records), len(sources), WINDOW):
         part = slice(start, start + WINDOW)
-        judged = judge(translator, sources[part], texts[part], settings, question, start + 1)
+        judged = judge(translator, sources[part], texts[part], settings, question, start + 1, engine)
         records += widen(translator, sources, judged, settings, question.tolerance)
         keep(records)
 
@@ -155,6 +158,7 @@ def _provenance(
     settings: SearchSettings,
     question: Question,
     exact: Budget | None,
+    engine: Engine | None,
 ) -> Provenance:
     """Everything that determines the records."""
     return Provenance(
@@ -183,4 +187,5 @@ def _provenance(
         scores_file=question.threshold.metric.origin,
         other_settings=settings.changed(*SHOWN, *RECORDED) or None,
         prefixes_sha256=None if question.prefixes is None else sha256_of_lines(question.prefixes),
+        engine=engine.in_words if engine else None,
     )

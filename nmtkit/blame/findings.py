@@ -165,6 +165,43 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Errors of a row whose output float32 would not have chosen: count, share of the row, and its 95 % interval."""
+
+    kind: Errors
+    count: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the precision of an engine changed: outputs that nmtkit's own search in float32 would not have chosen.
+
+    Attributes:
+        outputs: number of all outputs.
+        changed: outputs of another text than float32's.
+        lower, higher: of these, those whose J is lower or higher than float32's by more than the tolerance.
+        loss: mean J of float32's outputs less that of the engine's, over all outputs.
+        rows: the errors that are such outputs, for each row.
+        made, spared: outputs that are errors where float32's is none, and the other way round.
+        beam, cleared: `beam` verdicts, and of these those where float32's search reaches J(y*).
+    """
+
+    outputs: int
+    changed: int
+    lower: int
+    higher: int
+    loss: float
+    rows: tuple[Changed, ...]
+    made: int
+    spared: int
+    beam: int
+    cleared: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Everything that is needed to repeat an analysis.
 
@@ -183,11 +220,12 @@ class Provenance:
             all); all None where there was no exact search.
         sources_sha256, references_sha256: hashes of the lines, each with a line feed after it.
         listed: numbers of the sentences that a person judged wrong.
-        rescoring_difference: the largest |forced − beam| seen among the outputs, in nats of the total; 0 before the
+        rescoring_difference: the largest |forced − search| seen among the outputs, in nats of the total; 0 before the
             search.
         scores_file: where the sentence scores were read from; None where a metric computed them.
         other_settings: settings of the search, in words, that differ from their defaults and have no field here.
         prefixes_sha256: hash of the lines of forced prefixes; None where there were none.
+        engine: the engine that made the outputs, its version and precision; None: nmtkit's own search.
     """
 
     nmtkit: str
@@ -216,6 +254,7 @@ class Provenance:
     scores_file: ScoresFile | None = field(default=None, metadata=SILENT)
     other_settings: tuple[str, ...] | None = field(default=None, metadata=SILENT)
     prefixes_sha256: str | None = field(default=None, metadata=SILENT)
+    engine: str | None = field(default=None, metadata=SILENT)
 
     @property
     def scale(self) -> Scale:
@@ -236,6 +275,7 @@ class Report:
     proofs: Proofs | None = None
     flips: tuple[Flip, ...] = ()
     fit: Fit | None = None
+    precision: Precision | None = None
 
     @property
     def deciding(self) -> Row:

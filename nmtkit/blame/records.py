@@ -135,6 +135,19 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Twin:
+    """What nmtkit's own search in float32 returned, under the settings of the engine that made the output.
+
+    Attributes:
+        output: its output, in other pieces than that of the engine.
+        verdict: the verdict that it would have.
+    """
+
+    output: Candidate
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class Record:
     """Everything that the analysis knows about one sentence.
 
@@ -147,13 +160,14 @@ class Record:
         sentence_score: score of the output's text against all references.
         below: whether the output is an error of the second row: its sentence score is worse than the threshold.
         listed: whether a person listed the sentence as wrong.
-        parting: where the search lost y*; None where the output is y*.
+        parting: where the search lost y*; None where the output is y*. It is always nmtkit's own search.
         divergence: where the model turned from y* to ŷ; None where both are the same tokens, or y* was not scored.
-        rescoring: |forced − beam| of the output's Σ log P, in nats.
+        rescoring: |forced − search| of the output's Σ log P, in nats: rounding, or the precision of an engine.
         other_pieces: whether ŷ has other pieces than the tokenizer makes of its text.
         source_pieces: number of source pieces that the model reads, the end of sentence not counted.
         certificate: what exact search found; None where there was no exact search.
         prefix: ids that every output was forced to begin with.
+        twin: what float32 chose instead; None where that is ŷ, or no other engine searched.
     """
 
     number: int
@@ -173,6 +187,7 @@ class Record:
     source_pieces: int = 0
     certificate: Certificate | None = None
     prefix: tuple[int, ...] = field(default=(), metadata=SILENT)
+    twin: Twin | None = field(default=None, metadata=SILENT)
 
     @property
     def reference(self) -> Candidate:

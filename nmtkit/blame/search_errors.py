@@ -129,6 +129,8 @@ def _certificates(
     queries, prefixes = [], [record.prefix for record in records]
     for query, record in zip(translator.queries(source, settings, prefixes), records, strict=True):
         targets = [translator.encode_target(reference.text) for reference in record.references]
+        if record.twin:  # the search from which the exact one starts found another
+            targets.append(record.output.tokens)
         fitting = tuple(target for target in targets if translator.holds(target, settings))
         queries.append(replace(query, targets=fitting))
     search = Exact(Beam.of(settings), Effort(budget.steps, budget.seconds))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from nmtkit.blame.model_errors import diverge
 from nmtkit.blame.question import Question
-from nmtkit.blame.records import Candidate, Form, Parting, Record, Verdict
+from nmtkit.blame.records import Candidate, Form, Parting, Record, Twin, Verdict
 from nmtkit.blame.references import Given, Known, given, known, scored, targets
 from nmtkit.blame.rule import Rule, preferable
 from nmtkit.decoding.beam import Beam
 from nmtkit.decoding.forced import Forced
-from nmtkit.decoding.search import Encoded, Query
+from nmtkit.decoding.search import Encoded, Query, Search
 from nmtkit.decoding.trace import ReferencePath, Seen, Traced
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.words import counted
@@ -44,12 +44,16 @@ class Tried:
 
     Attributes:
         references: forced scores of all targets of the query.
-        seen: what the search found, and how far it went along the reference that judges.
-        forced: the best output of the search, scored by a forced pass.
+        seen: what nmtkit's own search found, and how far it went along the reference that judges.
+        own: its best output, scored by a forced pass.
+        found: the output that is judged, with the scores of its search: the engine's, if there is one.
+        forced: this output, scored by a forced pass.
     """
 
     references: list[Hypothesis]
     seen: Seen
+    own: Hypothesis
+    found: Hypothesis
     forced: Hypothesis
 
 
@@ -60,10 +64,12 @@ class Trial:
     Attributes:
         beam: the search whose best output is judged.
         follow: gives the ids of the reference that judges for the index of a sentence and the scores of its targets.
+        engine: the search whose best output is judged instead; `beam` then is the same search in float32.
     """
 
     beam: Beam
     follow: Callable[[int, Sequence[Hypothesis]], tuple[int, ...]]
+    engine: Search[list[Hypothesis]] | None = None
 
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
@@ -74,15 +80,21 @@ class Trial:
         pairs = zip(queries, references, strict=True)
         followed = [replace(query, reference=self.follow(query.index, scores)) for query, scores in pairs]
         seen = Traced(self.beam).find(stepper, batch, followed)
+        own = [result.hypotheses if result else None for result in seen]
+        found = self.engine.find(stepper, batch, queries) if self.engine else own
         outputs = [
-            replace(query, targets=(result.hypotheses[0].tokens,) if result else ())
-            for query, result in zip(queries, seen, strict=True)
+            replace(query, targets=_different(first[0].tokens, second[0].tokens) if first and second else ())
+            for query, first, second in zip(queries, own, found, strict=True)
         ]
         rescored = forced.find(stepper, batch, outputs)
         return [
-            None if result is None else Tried(scores, result, own[0])
-            for scores, result, own in zip(references, seen, rescored, strict=True)
+            Tried(scores, result, both[0], hypotheses[0], both[-1]) if result and hypotheses else None
+            for scores, result, hypotheses, both in zip(references, seen, found, rescored, strict=True)
         ]
+
+
+def _different(*outputs: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    return tuple(dict.fromkeys(outputs))
 
 
 def judge(
@@ -92,12 +104,14 @@ def judge(
     settings: SearchSettings,
     question: Question,
     first: int = 1,
+    engine: Search[list[Hypothesis]] | None = None,
 ) -> list[Record]:
     """The record of each source.
 
     Args:
         texts: the references of each source, blank ones empty.
         first: number of the first sentence.
+        engine: gives the outputs; None: the beam search of the settings.
 
     Raises:
         ValueError: where the forced pass gives an output another score than the search did.
@@ -110,7 +124,7 @@ def judge(
         for query, row in zip(translator.queries(source, settings, prefixes), references, strict=True)
     ]
     bench = _Bench(translator, question, Rule(settings.objective, question.tolerance), source, queries, references)
-    trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow)
+    trial = Trial(replace(Beam.of(settings), n_best=1), bench.follow, engine)
     tried = translator.find(trial, source, settings, queries)
     outputs = [translator.decode_target(result.forced.tokens) if result else "" for result in tried]
     scores = question.threshold.metric.sentence_scores(outputs, list(zip(*texts, strict=True)), sources, first)
@@ -149,7 +163,7 @@ class _Bench:
             score: sentence score of the output against all references.
         """
         number, source, references = self.source.first + index, self.source, self.known(index, tried.references)
-        _check_parity(tried.forced, tried.seen.hypotheses[0], number)
+        _check_parity(tried.own, tried.seen.hypotheses[0], number)
         assert tried.seen.path is not None
         output = scored(text, tried.forced)
         judgement = self.rule.judge(source.show(index), text, output, references)
@@ -166,13 +180,21 @@ class _Bench:
             sentence_score=score,
             below=wrong and self.question.threshold.misses(score),
             listed=number in self.question.listed,
-            rescoring=abs(tried.forced.total - tried.seen.hypotheses[0].total),
+            rescoring=abs(tried.forced.total - tried.found.total),
             other_pieces=output.tokens != self.translator.encode_target(text),
             parting=_parting(tried.seen.path) if wrong else None,
             divergence=diverge(output, judgement.form, pieces) if wrong else None,
             source_pieces=source.units[index],
             prefix=self.queries[index].prefix,
+            twin=self._twin(index, tried, references),
         )
+
+    def _twin(self, index: int, tried: Tried, references: Sequence[Known]) -> Twin | None:
+        """What nmtkit's own search in float32 returned, if it is not the output."""
+        if tried.own.tokens == tried.forced.tokens:
+            return None
+        output = scored(self.translator.decode_target(tried.own.tokens), tried.own)
+        return Twin(output, self.rule.judge(self.source.show(index), output.text, output, references).verdict)
 
 
 def _parting(path: ReferencePath) -> Parting:

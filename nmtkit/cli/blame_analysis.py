@@ -22,6 +22,7 @@ from nmtkit.cli.blame_options import (
     question,
     swept,
 )
+from nmtkit.cli.engine import EngineFlags, check_engine, load_engine
 from nmtkit.cli.metrics import OutsideFlags
 from nmtkit.cli.parameters import (
     Folders,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     remedies=RemedyFlags,
     output=OutputFlags,
     search=Searched,
+    engine=EngineFlags,
     model=MachineFlags,
 )
 def blame_analysis(
@@ -69,6 +71,7 @@ def blame_analysis(
     remedies: RemedyFlags,
     output: OutputFlags,
     search: SearchFlags,
+    engine: EngineFlags,
     model: MachineFlags,
 ) -> None:
     """Blame the beam search or the model for every wrong translation.
@@ -82,12 +85,15 @@ def blame_analysis(
     from nmtkit.features import read_sources
 
     check(len(folders), verdicts, outside, certificates, remedies, output)
+    check_engine(engine, sweep_beams=remedies.sweep_beams, sweep_alphas=remedies.sweep_alphas)
     _check_training_text(folders[0], remedies, output)
     sources, *texts = read_sources(source, *reference, *([prefix] if prefix else []))
     references, prefixes = texts[: len(reference)], texts[-1] if prefix else None
     asked = {**question(verdicts, outside, len(sources)), "prefixes": prefixes}
     translator = load_translator(folders, model)
     settings = _settings(translator, search, remedies)
+    other = load_engine(engine, translator, settings)
+    settings = other.settings if other else settings
     training = _training_text(folders[0], model, remedies)
     keeper = Keeper(output.records) if output.records else None
     certified = min(certificates.sample or len(sources), len(sources))
@@ -101,6 +107,7 @@ def blame_analysis(
             exact=budget(certificates),
             keeper=keeper,
             training=training,
+            engine=other,
             progress=lambda done, proved: bar.update(done, proved=f"{proved} of {done}"),
         )
     if keeper:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmtkit.cli import metrics, paths
+from nmtkit.cli.engine import EngineFlags, check_engine, load_engine
 from nmtkit.cli.parameters import (
     MachineFlags,
     SearchFlags,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from nmtkit.evaluation.metric import Metric
 
 
-@takes(outside=metrics.OutsideFlags, search=SearchFlags, model=MachineFlags)
+@takes(outside=metrics.OutsideFlags, search=SearchFlags, engine=EngineFlags, model=MachineFlags)
 def evaluate(
     reference: Annotated[list[Path], paths.read("Reference translations; repeat for several.", "--reference", "-r")],
     folders: Annotated[
@@ -51,6 +53,7 @@ def evaluate(
     *,
     outside: metrics.OutsideFlags,
     search: SearchFlags,
+    engine: EngineFlags,
     model: MachineFlags,
 ) -> None:
     """Score translations with sacreBLEU: BLEU and chrF with 95 % percentile intervals and signatures.
@@ -64,18 +67,15 @@ def evaluate(
     from nmtkit.features import read_sources
     from nmtkit.files import read_parallel
     from nmtkit.report.evaluation import lines, to_json
-    from nmtkit.report.tables import short_hash
 
-    _check(bool(folders), source, hypotheses, given(search, model, output=output))
+    _check(bool(folders), source, hypotheses, given(search, engine, model, output=output))
+    check_engine(engine)
     metrics.check_outside(outside, known=hypotheses is not None)
     first, *references = read_sources(source, *reference) if source else read_parallel(hypotheses or "", *reference)
     outputs, outside_scores = first, metrics.read_outside(outside, len(first), first)
     facts: dict[str, Any] = {"model": None, "search": None}
     if folders:
-        translator = load_translator(folders, model)
-        settings = search_settings(translator, search, n_best=1)
-        outputs = [translations[0].text for translations in translator.search(first, settings)]
-        facts = {"model": translator.folder_hash, "search": asdict(settings)}
+        outputs, facts, made_by = _translated(folders, first, search, engine, model)
         if output:
             write_result(output, "".join(f"{line}\n" for line in outputs), counted(len(outputs), "line"))
     if marks := segmentation_marks(outputs):
@@ -90,7 +90,26 @@ def evaluate(
         for line in chain.from_iterable(map(lines, scores)):
             stdout_console().print(line, soft_wrap=True)
         if folders:
-            stdout_console().print(f"  model {short_hash(translator.folder_hash)}, {settings.in_words}", soft_wrap=True)
+            stdout_console().print(made_by, soft_wrap=True)
+
+
+def _translated(
+    folders: list[Path], lines: Sequence[str], search: SearchFlags, engine: EngineFlags, model: MachineFlags
+) -> tuple[list[str], dict[str, Any], str]:
+    """The model's translations of lines, and how they were made, as facts and in words."""
+    from nmtkit.decoding.beam import Beam
+    from nmtkit.report.tables import short_hash
+
+    translator = load_translator(folders, model)
+    settings = search_settings(translator, search, n_best=1)
+    other = load_engine(engine, translator, settings)
+    settings = other.settings if other else settings
+    results = translator.find(other or Beam.of(settings), translator.read(lines, settings, 1), settings)
+    facts = {"model": translator.folder_hash, "search": asdict(settings)}
+    words = f"  model {short_hash(translator.folder_hash)}, "
+    if other:
+        facts["engine"], words = other.in_words, f"{words}{other.in_words}, "
+    return [hypotheses[0].text for hypotheses in translator.texts(results)], facts, words + settings.in_words
 
 
 def _check(translates: bool, source: Path | None, hypotheses: Path | None, of_a_model: dict[str, Any]) -> None:

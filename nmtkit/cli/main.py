@@ -52,7 +52,7 @@ class _Group(typer.core.TyperGroup):
 
 NAMES = (
     *("check-data", "train-tokenizer", "prepare", "train", "translate", "inspect", "score", "evaluate"),
-    *("blame-analysis", "blame-compare", "attention", "compare", "history", "info", "guide"),
+    *("blame-analysis", "blame-compare", "attention", "compare", "history", "info", "export", "guide"),
 )
 """The commands, in the order of the help. Each is the function of its name in the module of its name."""
 EPILOG = "In place of a FILE, - is standard input or standard output."

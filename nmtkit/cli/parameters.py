@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -49,8 +49,10 @@ def real(text: str, within: Within, panel: str | None = None, default: str | boo
     return typer.Option(callback=check, metavar="X", help=text, rich_help_panel=panel, show_default=default)
 
 
-def choice(text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True) -> Any:
-    """An option that takes one of several words."""
+def choice(
+    text: str, values: tuple[str, ...], panel: str | None = None, default: str | bool = True, metavar: str | None = None
+) -> Any:
+    """An option that takes one of several words; `metavar` stands for them in the help if they are many."""
 
     def check(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
         for word in value if isinstance(value, list) else [value]:
@@ -58,8 +60,8 @@ def choice(text: str, values: tuple[str, ...], panel: str | None = None, default
                 raise typer.BadParameter(f"{origin(context, option)}{word!r} is not known;{nearest(word, values)}")
         return value
 
-    words = "|".join(values)
-    return typer.Option(callback=check, metavar=words, help=text, rich_help_panel=panel, show_default=default)
+    metavar = metavar or "|".join(values)
+    return typer.Option(callback=check, metavar=metavar, help=text, rich_help_panel=panel, show_default=default)
 
 
 def _checking(within: Within) -> Callable[..., Any]:
@@ -277,8 +279,6 @@ def load_translator(folders: Sequence[Path], machine: MachineFlags) -> Translato
 
 def search_settings(model: Translator | Facts, search: SearchFlags | ObjectiveFlags, **more: Any) -> SearchSettings:
     """The folder's default settings with the options that the user gave."""
-    from dataclasses import replace
-
     try:
         return replace(model.defaults, **given(search, **more))
     except ValueError as error:

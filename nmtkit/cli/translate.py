@@ -12,6 +12,7 @@ import typer
 
 from nmtkit.cli import paths, streams
 from nmtkit.cli.bulk import Bulk, Output, check_bulk, read_facts, work_of
+from nmtkit.cli.engine import EngineFlags, check_engine
 from nmtkit.cli.parameters import Folders, MachineFlags, SearchFlags, search_settings, takes
 from nmtkit.cli.sample_options import Deciding, Sampling
 from nmtkit.cli.sample_options import check as check_samples
@@ -36,6 +37,7 @@ MUCH = 10
     exactly=Exactly,
     inside=Inside,
     bulk=Bulk,
+    engine=EngineFlags,
     model=MachineFlags,
 )
 def translate(
@@ -56,6 +58,7 @@ def translate(
     exactly: Exactly,
     inside: Inside,
     bulk: Bulk,
+    engine: EngineFlags,
     model: MachineFlags,
 ) -> None:
     """Translate lines of text with beam search.
@@ -68,11 +71,11 @@ def translate(
     With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
     With --samples it has N that are drawn: line, number. With --mbr it has the one that the others of its list agree
     with most, and its expected utility is a column after the scores.
-
     The defaults of the search are those of the model folder, see nmtkit info.
     """
     check(columns, prefixed, exactly, inside)
     check_samples(sampling, deciding, columns, search, exactly, inside)
+    check_engine(engine, **vars(inside), exact=exactly.exact, samples=sampling.samples, mbr=deciding.mbr)
     prompting = streams.prompting(input_file)
     one_by_one = prompting or line_buffered
     check_bulk(bulk, inside, input_file, output_file, one_by_one=one_by_one)
@@ -82,17 +85,17 @@ def translate(
         settings = search_settings(facts, search, n_best=columns.n_best)
         check_settings(settings, exactly.exact, inside.per_length)
         size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
-        groups = (columns, prefixed, sampling, deciding, exactly, inside)
+        groups = (columns, prefixed, sampling, deciding, exactly, inside, engine)
         work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
         output = Output(output_file, work, stack)
         answer = partial(_answer, sampling, deciding, exactly, inside)
-        job = Job(folders, model, settings, columns, inside.reference is not None, answer)
-        engine = start(job, bulk.workers, stack)
+        job = Job(folders, model, settings, columns, engine, inside.reference is not None, answer)
+        translate_windows = start(job, bulk.workers, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
         windows = Windows(rows, size, input_file)
         output.go_on(windows, tally)
-        for window, lines in engine(windows, tally):
+        for window, lines in translate_windows(windows, tally):
             output.write(window, lines, tally)
     if exactly.exact and not prompting:
         tally.say_proved()

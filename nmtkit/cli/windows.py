@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmtkit.cli.engine import EngineFlags, scored_search
 from nmtkit.cli.parameters import MachineFlags, load_translator
 from nmtkit.cli.paths import STANDARD
 from nmtkit.cli.streams import Record, Tally
@@ -22,6 +23,8 @@ from nmtkit.words import counted
 from nmtkit.workers import Workers
 
 if TYPE_CHECKING:
+    from nmtkit.decoding.hypothesis import Hypothesis
+    from nmtkit.decoding.search import Search
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.translator import Translator
 
@@ -112,16 +115,21 @@ class Job:
     machine: MachineFlags
     settings: SearchSettings
     columns: Columns
+    engine: EngineFlags
     referenced: bool
     answer: Callable[[Writer, ExitStack], Answer]
 
-    def load(self) -> Translator:
-        """The model."""
-        return load_translator(self.folders, self.machine)
+    def load(self) -> Loaded:
+        """The model, and the engine that searches with it."""
+        translator = load_translator(self.folders, self.machine)
+        scored = self.columns.scores or self.columns.tokens or self.columns.n_best > 1
+        return Loaded(translator, scored_search(self.engine, translator, self.settings, scored))
 
-    def work(self, translator: Translator, record: Record, stack: ExitStack) -> Callable[[Window], Iterator[str]]:
+    def work(self, loaded: Loaded, record: Record, stack: ExitStack) -> Callable[[Window], Iterator[str]]:
         """A function that gives the output lines of a window."""
-        answer = self.answer(Writer(translator, self.settings, record, self.columns.scores, self.columns.tokens), stack)
+        translator, columns = loaded.translator, self.columns
+        writer = Writer(translator, self.settings, record, columns.scores, columns.tokens, loaded.search)
+        answer = self.answer(writer, stack)
 
         def lines(window: Window) -> Iterator[str]:
             sources, prefixes, references = (list(side) for side in zip(*window.rows, strict=True))
@@ -130,6 +138,14 @@ class Job:
             return answer(source, queries, references if self.referenced else None)
 
         return lines
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and the search of an engine; None: nmtkit's own."""
+
+    translator: Translator
+    search: Search[list[Hypothesis]] | None
 
 
 Engine = Callable[[Iterable[Window], Tally], Iterator[tuple[Window, Iterable[str]]]]
@@ -145,9 +161,9 @@ def start(job: Job, workers: int, stack: ExitStack) -> Engine:
 
 
 def _here(
-    job: Job, translator: Translator, stack: ExitStack, windows: Iterable[Window], tally: Tally
+    job: Job, loaded: Loaded, stack: ExitStack, windows: Iterable[Window], tally: Tally
 ) -> Iterator[tuple[Window, Iterable[str]]]:
-    work = job.work(translator, tally, stack)
+    work = job.work(loaded, tally, stack)
     for window in windows:
         show(window.warnings)
         yield window, work(window)
@@ -178,12 +194,12 @@ def _translating(job: Job, processes: int) -> Callable[[Window], Answered]:
     from nmtkit.devices import share_of_threads
 
     machine = replace(job.machine, threads=share_of_threads(job.machine.threads, processes))
-    translator = replace(job, machine=machine).load()
+    loaded = replace(job, machine=machine).load()
 
     def answer(window: Window) -> Answered:
         record = Record()
         with collecting() as warnings, ExitStack() as stack:
-            text = "".join(job.work(translator, record, stack)(window))
+            text = "".join(job.work(loaded, record, stack)(window))
         failed = [(line, _plain(error)) for line, error in record.failed_lines]
         return Answered(text, warnings, record.lines, record.words, record.proved, failed)
 

@@ -31,13 +31,16 @@ class Writer:
     tally: Record
     scores: bool
     tokens: bool
+    search: Search[list[Hypothesis]] | None = None
+    """The search of an engine; None: beam search."""
 
     def ranked(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
-        """Beam search: the n best of each sentence."""
+        """Beam search, by an engine if there is one: the n best of each sentence."""
         from nmtkit.decoding.beam import Beam
 
         self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        results = self.translator.find(Beam.of(self.settings), source, self.settings, queries, listener=self.tally)
+        search = self.search or Beam.of(self.settings)
+        results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
         yield from self._ranked(source, results)
 
     def sampled(

@@ -57,16 +57,27 @@ def prefixes(queries: Sequence[Query], device: torch.device) -> Tensor:
 
 
 class Encoded(Generic[Memory]):
-    """A batch of sentences as a model reads them, encoded once, when the memory is first asked for."""
+    """A batch of sentences as a model reads them, encoded once, when the memory is first asked for.
+
+    Attributes:
+        source: ids (B, S) or vectors (B, S, F).
+        mask_BS: True at the positions of each sentence.
+    """
 
     def __init__(self, stepper: Stepper[Memory, State], source: Tensor, mask_BS: Tensor) -> None:
-        self._stepper, self._source, self._mask_BS = stepper, source, mask_BS
+        self._stepper, self.source, self.mask_BS = stepper, source, mask_BS
 
     @cached_property
     def memory(self) -> Memory:
         """All that depends on the source alone, one row per sentence."""
         with torch.inference_mode():
-            return self._stepper.encode(self._source, self._mask_BS)
+            return self._stepper.encode(self.source, self.mask_BS)
+
+    def select(self, rows: Sequence[int]) -> Encoded[Memory]:
+        """Some of the sentences, without the padding that only the others need, not encoded yet."""
+        mask_BS = self.mask_BS[list(rows)]
+        longest = int(mask_BS.sum(1).max())
+        return Encoded(self._stepper, self.source[list(rows), :longest], mask_BS[:, :longest])
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from nmtkit.blame.findings import Provenance, Report, Row, Share
 from nmtkit.blame.plain import to_plain
 from nmtkit.blame.records import BLAMED, Candidate, Certificate, Parting, Record, Verdict
 from nmtkit.blame.sweep import Sweep
-from nmtkit.report import model_errors, search_errors
+from nmtkit.report import model_errors, precision, search_errors
 from nmtkit.report import sweep as sweeps
 from nmtkit.report.advice import advice
 from nmtkit.report.rows import title
@@ -62,6 +62,7 @@ def render(report: Report, examples: int, sweep: Sweep | None = None) -> list[Re
         bullets(sentences),
         _shares(report),
         _denominators(report),
+        *precision.render(report),
         *search_errors.render(report),
         *model_errors.render(report),
         *(sweeps.render(sweep) if sweep else ()),
@@ -108,6 +109,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "proofs": to_plain(report.proofs) if report.proofs else None,
         "flips": to_plain(report.flips),
         "fit": to_plain(report.fit) if report.fit else None,
+        **({"precision": to_plain(report.precision)} if report.precision else {}),
         "records": to_plain(report.records),
     }
 
@@ -127,8 +129,9 @@ def settings_line(report: Report) -> str:
     """What was asked, in a sentence."""
     facts = report.provenance
     limit = facts.length_limit.removesuffix(" pieces")
+    by = f" by {facts.engine}" if facts.engine else ""
     return (
-        f"{counted(len(report.records), 'sentence')}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
+        f"{counted(len(report.records), 'sentence')}{by}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
         f"{limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
         f"{short_hash(facts.model)}"
     )

@@ -12,7 +12,7 @@ from nmtkit.blame.findings import Provenance, Report
 from nmtkit.blame.records import BLAMED, Verdict
 from nmtkit.blame.sweep import Sweep
 from nmtkit.evaluation.metrics import USUAL
-from nmtkit.report import model_errors, search_errors
+from nmtkit.report import model_errors, precision, search_errors
 from nmtkit.report import sweep as sweeps
 from nmtkit.report.blame import equals, settings_line, what_to_do
 from nmtkit.report.rows import title
@@ -50,6 +50,8 @@ def summary(report: Report, sweep: Sweep | None) -> Iterator[str]:
             name = escape(title(row, report.provenance))
             yield f"<figure><figcaption>{name}</figcaption>{stack(words, shares)}</figure>"
     yield f'<p class="soft">Below each share its 95 % Wilson interval. {equals(report)}</p></section>'
+    if sentences := _sentences(precision.render(report)):
+        yield f"<section><h2>What the precision changed</h2>{sentences}</section>"
     yield from _search(report)
     yield from _model(report)
     if sweep:

@@ -50,7 +50,7 @@ def measure_beam(translator: Translator, lines: list[str], settings: SearchSetti
     translator.model.step = counted  # type: ignore[method-assign]
     try:
         translator.search(lines[:50], settings)
-        steps, peak = 0, Peak()
+        steps, peak = 0, Peak(torch.device("cpu"), "float32")
         peak.measure()
         started = time.perf_counter()
         if alone:

@@ -91,6 +91,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--scores": "test_scores_are_log_p_over_length_to_alpha",
         "--workers": "test_any_number_of_workers_writes_and_says_the_same",
         "--resume": "test_an_interrupted_run_goes_on",
+        **dict.fromkeys(["--engine", "--precision"], "test_translate_with_the_engine"),
         "--line-buffered": "test_line_buffered_answers_every_line_before_the_next_and_ctrl_c_ends_in_130",
         "--weights": "test_weights_best_or_last",
         "--device": "test_device_and_threads",
@@ -99,6 +100,7 @@ WHERE: dict[str, dict[str, str]] = {
         "--quiet": "test_results_and_everything_else_part_ways",
     },
     "evaluate": {
+        **dict.fromkeys(["--engine", "--precision"], "test_evaluate_with_the_engine"),
         "FOLDERS": "test_evaluate_and_blame_take_several_folders",
         "--reference": "test_the_figures_are_sacrebleus",
         "--hypotheses": "test_the_figures_are_sacrebleus",
@@ -123,6 +125,7 @@ WHERE: dict[str, dict[str, str]] = {
         ),
     },
     "blame-analysis": {
+        **dict.fromkeys(["--engine", "--precision"], "test_blame_analysis_with_the_engine"),
         "FOLDERS": "test_evaluate_and_blame_take_several_folders",
         **dict.fromkeys(
             ["--min-length", "--min-length-ratio", "--no-repeat-ngram"],
@@ -239,6 +242,14 @@ WHERE: dict[str, dict[str, str]] = {
         "--weights": "test_weights_best_or_last",
         "--config": "test_quiet_and_a_config_file",
         "--quiet": "test_quiet_and_a_config_file",
+    },
+    "export": {
+        "FOLDER": "test_an_export_is_written_and_verified",
+        **dict.fromkeys(
+            ["--output", "--format", "--precision", "--verify", "--reference"], "test_an_export_is_written_and_verified"
+        ),
+        **dict.fromkeys(["--weights", "--config", "--quiet"], "test_the_last_weights_without_notes"),
+        **dict.fromkeys(["--device", "--threads"], "test_an_export_is_written_and_verified"),
     },
     "guide": {
         "PAGE": "test_every_page_is_listed_and_shown",

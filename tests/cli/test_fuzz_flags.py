@@ -88,6 +88,7 @@ BASE: dict[str, tuple[list[str], list[str]]] = {
     "compare": (["model"], [*TEXT, *SHORT]),
     "history": (["model"], []),
     "info": (["model"], []),
+    "export": (["model"], ["--output", "exported", "--device", "cpu"]),
     "guide": (["search"], []),
 }
 """A call of each command that works, if the companions of the option are there: arguments and options."""
@@ -105,6 +106,8 @@ COMPANIONS: dict[tuple[str, str], list[str]] = {
     ("blame-analysis", "plot"): ["--sweep-beams", "1"],
     ("blame-analysis", "save_best"): ["--sweep-beams", "1"],
     ("blame-analysis", "details"): ["--html", "page.html"],
+    **{(command, "precision"): ["--engine", "ctranslate2"] for command in ("translate", "evaluate", "blame-analysis")},
+    ("export", "reference"): ["--verify", "s.fr"],
     ("attention", "plot"): ["--line", "1"],
     ("attention", "gold"): ["--target", "s.en"],
     ("compare", "grid"): ["--output", "runs"],

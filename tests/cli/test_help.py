@@ -19,6 +19,7 @@ from nmtkit.training.options import TrainingOptions
 BLAME = inspect.signature(blame).parameters
 USUAL: dict[str, Any] = vars(TrainingOptions())
 EXACT = {"--budget-steps": 10_000, "--budget-seconds": "no limit"}
+ENGINE = {"--engine": "nmtkit", "--precision": "float32"}
 MACHINE = {"--weights": "best", "--device": "auto", "--threads": "PyTorch's choice"}
 FROM_THE_FOLDER = {
     *("--beam", "--length-alpha", "--length-penalty", "--max-length-ratio", "--min-length", "--min-length-ratio"),
@@ -63,6 +64,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         **dict.fromkeys(["--top-k", "--top-p", "--epsilon"], "all"),
         "--utility": "chrf",
         **EXACT,
+        **ENGINE,
         **MACHINE,
     },
     "inspect": {"--line": "the first; with --html all", "--steps": 3},
@@ -72,6 +74,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--resamples": 1000,
         "--seed": 12345,
         "--scores-direction": "higher",
+        **ENGINE,
         **MACHINE,
     },
     "blame-analysis": {
@@ -84,9 +87,11 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "--details": DETAILS,
         "--examples": 5,
         **EXACT,
+        **ENGINE,
         **MACHINE,
     },
     "blame-compare": {"--examples": 5},
+    "export": {"--format": "ctranslate2", "--precision": "float32", "--reference": "the model's own", **MACHINE},
     "attention": {
         "--target": "the model's own",
         "--line": "all",
@@ -109,7 +114,7 @@ WITHOUT = {
     *("--grid", "--records", "--hypotheses", "--candidates", "--target", "--alignment", "--gold", "--errors", "--tsv"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
-    *("--dev", "--test", "--tokenizer", "--write-clean"),
+    *("--dev", "--test", "--tokenizer", "--write-clean", "--verify"),
     *("--init-from", "--freeze", "--prefix", "--samples"),
 }
 """Options that do nothing where they are not given."""

@@ -108,6 +108,12 @@ def write_folder(
 ) -> Model:
     """A model folder around a random model; the model, in evaluation mode."""
     made = model(options, seed=seed, shake=shake).eval()
+    save_folder(folder, made, options, **defaults)
+    return made
+
+
+def save_folder(folder: Path, made: Model, options: ModelOptions, **defaults: Any) -> None:
+    """A model folder around a model for the joint tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(folder)
     mapping = options_to_mapping(options)
@@ -116,7 +122,6 @@ def write_folder(
     digest = checkpoint.model_hash(mapping, tokenizer(), weights)
     for name in (checkpoint.BEST, checkpoint.LAST):
         checkpoint.save_weights(folder / name, weights, digest, 12, {"loss": 1.5, "bleu": 30.0})
-    return made
 
 
 def write_data(folder: Path, train_pairs: int = 30, dev_pairs: int = 4) -> Data:
