@@ -46,15 +46,15 @@ class Tried:
         references: forced scores of all targets of the query.
         seen: what nmtkit's own search found, and how far it went along the reference that judges.
         own: its best output, scored by a forced pass.
-        found: the output that is judged, with the scores of its search: the engine's, if there is one.
-        forced: this output, scored by a forced pass.
+        forced: the output that is judged, scored by a forced pass: the engine's if there is one, otherwise `own`.
+        found: the output of the engine with its own scores; None without an engine.
     """
 
     references: list[Hypothesis]
     seen: Seen
     own: Hypothesis
-    found: Hypothesis
     forced: Hypothesis
+    found: Hypothesis | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ class Trial:
         ]
         rescored = forced.find(stepper, batch, outputs)
         return [
-            Tried(scores, result, both[0], hypotheses[0], both[-1]) if result and hypotheses else None
+            Tried(scores, result, both[0], both[-1], hypotheses[0] if self.engine else None)
+            if result and hypotheses
+            else None
             for scores, result, hypotheses, both in zip(references, seen, found, rescored, strict=True)
         ]
 
@@ -180,7 +182,7 @@ class _Bench:
             sentence_score=score,
             below=wrong and self.question.threshold.misses(score),
             listed=number in self.question.listed,
-            rescoring=abs(tried.forced.total - tried.found.total),
+            rescoring=abs(tried.forced.total - (tried.found or tried.seen.hypotheses[0]).total),
             other_pieces=output.tokens != self.translator.encode_target(text),
             parting=_parting(tried.seen.path) if wrong else None,
             divergence=diverge(output, judgement.form, pieces) if wrong else None,

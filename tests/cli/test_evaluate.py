@@ -111,13 +111,13 @@ def test_search_options_weights_device_and_threads(
     from nmtkit.translator import Translator
 
     seen: list[Any] = []
-    search = Translator.search
+    find = Translator.find
 
-    def spy(self: Translator, lines: Any, settings: Any, *rest: Any, **more: Any) -> Any:
+    def spy(self: Translator, search: Any, source: Any, settings: Any, *rest: Any, **more: Any) -> Any:
         seen.append(settings)
-        return search(self, lines, settings, *rest, **more)
+        return find(self, search, source, settings, *rest, **more)
 
-    monkeypatch.setattr(Translator, "search", spy)
+    monkeypatch.setattr(Translator, "find", spy)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: seen.append(count))
     config = tmp_path / "evaluate.toml"
     config.write_text("beam = 4\nresamples = 20\n")
