@@ -48,9 +48,9 @@ from nmtkit.files import sha256_of_lines
 if TYPE_CHECKING:
     from nmtkit.blame.keeping import Keeper
     from nmtkit.blame.records import Record
+    from nmtkit.decoding.engines import Engine
     from nmtkit.decoding.objective import Objective
     from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.interop.engine import Engine
     from nmtkit.translator import Translator
 
 

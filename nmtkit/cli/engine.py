@@ -1,9 +1,9 @@
-"""Options of the commands that can search with another engine, and the engine that they ask for."""
+"""Options of the commands that can search with another engine or in another precision, and the search they ask for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,14 +11,16 @@ from nmtkit.cli.parameters import choice, usage
 from nmtkit.interop.package import PRECISIONS
 
 if TYPE_CHECKING:
+    from nmtkit.decoding.engines import Engine
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.search import Search
     from nmtkit.decoding.settings import SearchSettings
-    from nmtkit.interop.engine import Engine
     from nmtkit.translator import Translator
 
 ENGINE = "Engine"
 OWN, CTRANSLATE2 = "nmtkit", "ctranslate2"
+FLOAT32 = PRECISIONS[0]
+OWN_PRECISIONS = (FLOAT32, "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -31,59 +33,81 @@ class EngineFlags:
     precision: Annotated[
         str | None,
         choice(
-            "Precision of ctranslate2: int8, int16, float16, bfloat16 or float32.",
+            "Precision of the search: float32, bfloat16 or int8; ctranslate2 has more.",
             PRECISIONS,
             ENGINE,
-            default=PRECISIONS[0],
+            default=FLOAT32,
             metavar="NAME",
         ),
     ] = None
 
     @property
-    def other(self) -> bool:
-        """Whether another engine than nmtkit's own is asked for."""
+    def exported(self) -> bool:
+        """Whether another program searches."""
         return self.engine == CTRANSLATE2
+
+    @property
+    def in_words(self) -> str:
+        """The options that ask for another search than nmtkit's own in float32; empty if none does."""
+        if self.exported:
+            return f"--engine {CTRANSLATE2}"
+        return "" if self.precision in (None, FLOAT32) else f"--precision {self.precision}"
 
 
 def check_engine(flags: EngineFlags, **impossible: Any) -> None:
-    """Refuse what goes without an engine, and with it what an engine cannot do; the package must be there.
+    """Refuse a precision that an engine does not have, and what an engine cannot do; its package must be there.
 
     Args:
         impossible: by name, the options that an engine cannot serve, as the user gave them.
     """
     from nmtkit.interop import package
 
-    if flags.precision and not flags.other:
-        raise typer.BadParameter("--precision is that of --engine ctranslate2: add it, or leave out --precision")
-    if not flags.other:
+    if not flags.in_words:
         return
+    if not flags.exported and flags.precision not in OWN_PRECISIONS:
+        raise typer.BadParameter(
+            f"--precision {flags.precision} is one of ctranslate2: add --engine ctranslate2, or choose one of "
+            f"{', '.join(OWN_PRECISIONS)}"
+        )
     if names := [f"--{name.replace('_', '-')}" for name, value in impossible.items() if value]:
-        raise typer.BadParameter(f"--engine ctranslate2 only gives outputs: leave out {' and '.join(names)}")
-    package.load()
+        raise typer.BadParameter(f"{flags.in_words} only gives outputs: leave out {' and '.join(names)}")
+    if flags.exported:
+        package.load()
 
 
 def load_engine(flags: EngineFlags, translator: Translator, settings: SearchSettings) -> Engine | None:
-    """The engine that the user asked for, from the cache of exports; None: nmtkit's own search."""
-    if not flags.other:
+    """The engine that the user asked for; None: nmtkit's own search in float32."""
+    if not flags.in_words:
         return None
+    if flags.exported:
+        return _exported(flags.precision or FLOAT32, translator, settings)
+    from nmtkit.decoding.engines import OtherPrecision
+    from nmtkit.models.interface import Model
+
+    assert flags.precision
+    return OtherPrecision(cast(Model, translator.model).lowered(flags.precision), flags.precision, settings)
+
+
+def _exported(precision: str, translator: Translator, settings: SearchSettings) -> Engine:
+    """CTranslate2 with an export from the cache."""
     from nmtkit.interop.cache import cached
     from nmtkit.interop.engine import Engine, check_precision, settings_of_engine
     from nmtkit.interop.specification import Exportable
 
     assert translator.options is not None
-    precision, device = flags.precision or PRECISIONS[0], translator.model.device
     with usage():
         settings_of_engine(settings, translator.tokenizer.target.size)
-    check_precision(precision, device)
+    check_precision(precision, translator.model.device)
     exported = Exportable(translator.model, translator.tokenizer, translator.options.model, translator.folder_hash)
-    return Engine.load(cached(exported, precision), translator.tokenizer, settings, device, precision)
+    folder = cached(exported, precision)
+    return Engine.load(folder, translator.tokenizer, settings, translator.model.device, precision)
 
 
 def scored_search(
     flags: EngineFlags, translator: Translator, settings: SearchSettings, scored: bool
 ) -> Search[list[Hypothesis]] | None:
-    """The search of the engine, with J by our forced pass if it will be read; None: nmtkit's own search."""
-    from nmtkit.interop.engine import Rescored  # which loads torch
+    """The search of the engine, with J by our forced pass if it will be read; None: nmtkit's own in float32."""
+    from nmtkit.decoding.engines import Rescored  # which loads torch
 
     engine = load_engine(flags, translator, settings)
-    return Rescored(engine) if engine and scored else engine
+    return Rescored.of(engine) if engine and scored else engine

@@ -21,7 +21,6 @@ from typing import Any
 import torch
 
 from nmtkit.decoding.beam import Beam
-from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.settings import SearchSettings
@@ -198,22 +197,3 @@ class Engine:
             tokens = tuple(self.ids[piece] for piece in pieces)
             found.append(Hypothesis(tokens, score * len(tokens) ** self.settings.length_alpha, score))
         return found
-
-
-@dataclass(frozen=True)
-class Rescored:
-    """The hypotheses of an engine with the scores of a forced pass, best first."""
-
-    engine: Engine
-
-    def find(
-        self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
-    ) -> list[list[Hypothesis] | None]:
-        """The n best of each sentence, in the order of J by the forced pass."""
-        found = self.engine.find(stepper, batch, queries)
-        asked = [
-            replace(query, targets=tuple(hypothesis.tokens for hypothesis in hypotheses or ()))
-            for query, hypotheses in zip(queries, found, strict=True)
-        ]
-        scored = Forced(self.engine.settings.objective).find(stepper, batch, asked)
-        return [sorted(own, key=lambda one: one.score, reverse=True) or None for own in scored]

@@ -22,10 +22,11 @@ import torch
 from speed import Peak
 
 from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.engines import Rescored
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.evaluation.metrics import METRICS
 from nmtkit.evaluation.scoring import evaluate
-from nmtkit.interop.engine import Engine, Rescored, settings_of_engine
+from nmtkit.interop.engine import Engine, settings_of_engine
 from nmtkit.interop.export import export
 from nmtkit.interop.specification import Exportable
 from nmtkit.specials import EOS
@@ -107,7 +108,7 @@ def main() -> None:
             )
             runs[f"{engine.in_words}, called directly"] = direct(engine, translator)
             runs[f"{engine.in_words}, --engine"] = searching(translator, engine, engine.settings)
-            runs[f"{engine.in_words}, --engine, scored"] = searching(translator, Rescored(engine), engine.settings)
+            runs[f"{engine.in_words}, --engine, scored"] = searching(translator, Rescored.of(engine), engine.settings)
         for alone in (False, True):
             chosen = lines[: arguments.alone] if alone else lines
             print(f"{'one by one' if alone else 'in batches'}, {len(chosen)} lines")

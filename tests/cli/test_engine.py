@@ -131,6 +131,31 @@ def test_blame_analysis_with_the_engine(model: Path, data: Data, tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_nmtkit_searches_in_a_lower_precision(
+    model: Path, data: Data, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores are those of float32; the report names the precision; blame counts what it changed."""
+    monkeypatch.setattr("nmtkit.models.matrices.LARGE", 1)
+    flags = [*ALPHA, "--precision", precision, "--device", "cpu"]
+    source, reference = data.folder / "dev.fr", data.folder / "dev.en"
+    outcomes = [
+        run_here("translate", model, "--input", source, *ALPHA, "--scores", *own) for own in ([], flags[len(ALPHA) :])
+    ]
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[1].err
+    pairs = [
+        (float(own[0]), float(low[0]))
+        for own, low in zip(*([line.split("\t") for line in outcome.lines] for outcome in outcomes), strict=True)
+        if own[-1] == low[-1]
+    ]
+    assert pairs and [low for _, low in pairs] == pytest.approx([own for own, _ in pairs], abs=2e-6)
+    texts = ["--source", source, "--reference", reference]
+    assert f"nmtkit, {precision}" in run_here("evaluate", model, *texts, *flags).text
+    report = run_here("blame-analysis", model, *texts, *flags, "--json", tmp_path / "json")
+    assert report.code == 0 and "Precision" in report.text
+    assert json.loads((tmp_path / "json").read_text())["provenance"]["engine"] == f"nmtkit, {precision}"
+
+
 def test_what_the_engine_cannot_do_is_one_line(
     model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,9 +166,10 @@ def test_what_the_engine_cannot_do_is_one_line(
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
     for flag in (["--sweep-beams", "1,2"], ["--sweep-alphas", "1"]):
         assert f"leave out {flag[0]}" in refused(run_here("blame-analysis", model, *texts, *ENGINE, *flag), 2)
-    assert "--precision is that of --engine ctranslate2" in refused(
-        run_here("translate", model, "--precision", "int8"), 2
-    )
+    error = refused(run_here("translate", model, "--precision", "int16"), 2)
+    assert "--precision int16 is one of ctranslate2: add --engine ctranslate2, or choose one of float32" in error
+    error = refused(run_here("translate", model, "--precision", "int8", "--exact"), 2)
+    assert "--precision int8 only gives outputs: leave out --exact" in error
     for flag in (["--min-length", 3], ["--length-penalty", "gnmt"], ["--no-repeat-ngram", 2], ["--forbid-unk"]):
         error = refused(run_here("translate", model, *ENGINE, *flag, stdin=b"a\n"), 2)
         assert "not for CTranslate2" in error and str(flag[0]) in error

@@ -22,9 +22,10 @@ from support.engine_toys import (
 )
 
 from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.engines import Rescored
 from nmtkit.decoding.search import Query
 from nmtkit.decoding.settings import SearchSettings
-from nmtkit.interop.engine import Engine, Rescored, check_precision, settings_of_engine
+from nmtkit.interop.engine import Engine, check_precision, settings_of_engine
 from nmtkit.models.options import TransformerOptions
 from nmtkit.specials import EOS
 from nmtkit.translator import Translator
@@ -125,7 +126,7 @@ def test_rescored_outputs_have_the_scores_of_a_forced_pass(
     folder: Path, translator: Translator, tmp_path: Path
 ) -> None:
     engine = engine_of(translator, OPTIONS, tmp_path / "int8", replace(SETTINGS, n_best=3), "int8")
-    plain, again = (searched(translator, search, SETTINGS, TEXT) for search in (engine, Rescored(engine)))
+    plain, again = (searched(translator, search, SETTINGS, TEXT) for search in (engine, Rescored.of(engine)))
     source = translator.read(TEXT, SETTINGS)
     for index, (hypotheses, rescored) in enumerate(zip(plain, again, strict=True)):
         assert {own.tokens for own in rescored} == {own.tokens for own in hypotheses}
