@@ -132,10 +132,10 @@ class Drawing(Generic[Memory, State]):
         if may.forced_N is not None:
             token_N = token_N.where(may.forced_N == PAD, may.forced_N)
         value_N = log_prob_NV.gather(1, token_N.clamp(min=PAD).unsqueeze(1)).squeeze(1).double()
-        possible_N, alive_N = (token_N >= 0) & value_N.isfinite(), self.alive_AW.flatten()
+        possible_N = (token_N >= 0) & value_N.isfinite()
         token_N = token_N.where(possible_N, EOS)
-        self.token_RT[row_N[alive_N], length - 1] = token_N[alive_N]
-        self.value_RT[row_N[alive_N], length - 1] = value_N.where(possible_N, -math.inf)[alive_N]
+        self.token_RT[row_N, length - 1] = token_N  # what follows the first EOS is never read
+        self.value_RT[row_N, length - 1] = value_N.where(possible_N, -math.inf)
         self.token_AW = token_N.view_as(self.row_AW)
         self.alive_AW = self.alive_AW & (self.token_AW != EOS)
 
