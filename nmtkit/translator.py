@@ -123,7 +123,7 @@ class Translator:
         """
         source = self.read(lines, settings, first_line)
         queries = self.queries(source, settings, prefixes)
-        return self.texts(self.find(Beam.of(settings), source, settings, queries, listener=listener))
+        return self.texts(self.find(Beam.of(settings), source, settings, queries=queries, listener=listener))
 
     def read(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None = None) -> Source:
         """Lines as the model reads them: tokenised once, and cut if they are too long.
