@@ -1,6 +1,6 @@
 """CTranslate2 as an engine: a beam search without steps, whose outputs `Forced` can score again.
 
-    ids ──► pieces ──translate_batch, a call for each limit──► pieces ──► hypotheses, with the engine's own scores
+    ids ──► pieces ──translate_batch──► pieces ──► hypotheses, with the engine's own scores
     what the engine cannot finish (cut off at the limit) or read (blank, too long, a prefix) ──► Beam, by the same rules
 
 The engine's beam search is `Beam` with two rules. Finished hypotheses take no slot (`free_eos`). The search stops when
@@ -140,26 +140,46 @@ class Engine:
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[list[Hypothesis] | None]:
         """The n best hypotheses of each sentence; None if the engine gives no finite score."""
-        lines = self.read(batch)
+        lines, results = self.read(batch), dict[int, list[Hypothesis]]()
+        for limit, chosen in self._calls(lines, queries):
+            answers = self._translate([lines[index] for index in chosen], limit)
+            for index, answer in zip(chosen, answers, strict=True):
+                if self._within(hypotheses := self._hypotheses(answer.result()), queries[index].limit, limit):
+                    results[index] = hypotheses[: self.settings.n_best]
+        if left := [index for index in range(len(lines)) if index not in results]:
+            own = Beam.of(self.settings).find(stepper, batch.select(left), [queries[index] for index in left])
+            results |= {index: hypotheses or [] for index, hypotheses in zip(left, own, strict=True)}
+        return [self._finite(results[index]) for index in range(len(lines))]
+
+    def _calls(self, lines: Sequence[Sequence[str]], queries: Sequence[Query]) -> list[tuple[int, list[int]]]:
+        """The calls that serve all that the engine can read: a limit, and sentences whose limit is not higher.
+
+        One call if the engine's answers tell when the search ended, else one for each limit.
+        """
         limits: dict[int, list[int]] = {}
         for index, (line, query) in enumerate(zip(lines, queries, strict=True)):
             if line and not query.prefix and 1 < query.limit <= self.positions and len(line) < self.positions:
                 limits.setdefault(query.limit, []).append(index)
-        calls = {limit: self._translate([lines[index] for index in chosen], limit) for limit, chosen in limits.items()}
-        results: list[list[Hypothesis] | None] = [None] * len(lines)
-        left = sorted({*range(len(lines))}.difference(*limits.values()))
-        for limit, chosen in limits.items():
-            for index, answer in zip(chosen, calls[limit], strict=True):
-                hypotheses = self._hypotheses(answer.result())
-                if all(hypothesis.tokens[-1] == EOS for hypothesis in hypotheses):
-                    results[index] = hypotheses if all(math.isfinite(own.score) for own in hypotheses) else None
-                else:
-                    left.append(index)
-        if left:
-            own = Beam.of(self.settings).find(stepper, batch.select(left), [queries[index] for index in left])
-            for index, found in zip(left, own, strict=True):
-                results[index] = found
-        return results
+        if self.settings.patience is None or not limits:
+            return list(limits.items())
+        return [(max(limits), sorted(index for chosen in limits.values() for index in chosen))]
+
+    @property
+    def _enough(self) -> int:
+        """The number of finished hypotheses that ends a search; n best without patience."""
+        settings = self.settings
+        return settings.n_best if settings.patience is None else math.ceil(settings.rules.enough(settings.beam))
+
+    def _within(self, hypotheses: Sequence[Hypothesis], own: int, asked: int) -> bool:
+        """Whether a search with its own limit gives the same: as many ended within it as end a search."""
+        if any(hypothesis.tokens[-1] != EOS for hypothesis in hypotheses[: self.settings.n_best]):
+            return False
+        ended = sum(hypothesis.tokens[-1] == EOS and hypothesis.length <= own for hypothesis in hypotheses)
+        return own == asked or ended >= self._enough
+
+    @staticmethod
+    def _finite(hypotheses: list[Hypothesis]) -> list[Hypothesis] | None:
+        return hypotheses if hypotheses and all(math.isfinite(found.score) for found in hypotheses) else None
 
     def log_probs(self, batch: Encoded[Memory], targets: Sequence[Sequence[int]]) -> list[list[float]]:
         """log P (natural) of every token of a target (ids, EOS last) of each sentence."""
@@ -174,14 +194,13 @@ class Engine:
         return [[self.pieces[token] for token in row[: length - 1]] for row, length in pairs]
 
     def _translate(self, lines: list[list[str]], limit: int) -> Any:
-        settings, patience = self.settings, 1.0
-        if settings.patience is not None:
-            patience = math.ceil(settings.rules.enough(settings.beam)) / settings.beam
+        settings = self.settings
+        patience = 1.0 if settings.patience is None else self._enough / settings.beam
         return self.runner.translate_batch(
             lines,
             asynchronous=True,
             beam_size=settings.beam,
-            num_hypotheses=settings.n_best,
+            num_hypotheses=max(settings.n_best, self._enough),
             patience=patience,
             length_penalty=settings.length_alpha,
             max_decoding_length=limit,

@@ -4,11 +4,11 @@
     python tests/benchmarks/engines.py … --random transformer-base --length 20 --lines 50 --alone 10
 
 All of them search some lines by turns, so that what else the machine does meets all alike. CTranslate2 is called
-directly (its own batches, tokens in, tokens out), and by --engine, without and with the forced
-pass that gives the scores. --random takes the tokenizer of the folder, and a model of random weights that nearly never
-ends before the limit, so that all search for as long. Every line says how many outputs are those of nmtkit's own search under the engine's rules,
-BLEU, and mean J by the forced pass in float32. The peak is that of fp32 matrix products before and after (see
-speed.py).
+directly (its own batches, tokens in, tokens out), and by --engine, without and with the forced pass that gives the
+scores. --random takes the tokenizer of the folder, and a model of random weights that nearly never ends before the
+limit, so that all search for as long. Every line says how many outputs are those of nmtkit's own search under the
+engine's rules, BLEU, and mean J by the forced pass in float32. The peak is that of fp32 matrix products before and
+after (see speed.py).
 """
 
 from __future__ import annotations

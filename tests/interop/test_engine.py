@@ -77,6 +77,26 @@ def test_a_search_that_reaches_the_limit_ends_at_the_real_cost_of_the_end(
         assert output.score == pytest.approx(own.score, abs=1e-5)
 
 
+@pytest.mark.parametrize("ratio", [0.3, 0.6, 1.0, 3.0])
+@pytest.mark.parametrize("patience", [None, 0.4, 2.5])
+def test_limits_of_many_lengths_are_served_by_one_call(
+    ratio: float, patience: float | None, folder: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence whose search goes beyond its own limit is searched again, so that each has the output of its own."""
+    engine, calls = load(folder, translator, max_length_ratio=ratio, patience=patience, n_best=2), []
+    translate = Engine._translate
+
+    def spy(self: Engine, lines: Any, limit: int) -> Any:
+        calls.append(limit)
+        return translate(self, lines, limit)
+
+    monkeypatch.setattr(Engine, "_translate", spy)
+    results = searched(translator, engine, engine.settings, TEXT)
+    assert len(calls) <= 1
+    for hypotheses, own in zip(results, own_search(translator, engine, TEXT), strict=True):
+        assert [hypothesis.tokens for hypothesis in hypotheses] == [hypothesis.tokens for hypothesis in own]
+
+
 def test_the_engine_alone_cuts_off_there(folder: Path, translator: Translator) -> None:
     """What the rule is for: CTranslate2 returns hypotheses without an end as if they were finished."""
     engine = load(folder, translator, max_length=3)
