@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Generic
 
 import torch
@@ -245,7 +246,7 @@ class BeamRun(Generic[Memory, State]):
                 objective.bound(highest_A, limit_A) > finished.score_SF[self.active_A, -1]
                 for objective, finished in pairs
             ]
-            return torch.stack(wins).any(0)
+            return reduce(torch.logical_or, wins)
         self.ended_S[self.active_A] += finished_AC.sum(1)
         return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.enough(self.beam))
 

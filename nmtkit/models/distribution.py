@@ -18,6 +18,8 @@ from nmtkit.specials import BOS, PAD
 
 FIRST = 2
 """The first id a model can produce: PAD and BOS are outside the support by construction."""
+FEW = 8
+"""Number of rows from which the detour over blocks pays."""
 BLOCK = 64
 """Number of log-probabilities in a block, of which only the highest is compared at first."""
 
@@ -117,7 +119,7 @@ def _top(values_MV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k highest values of each row and their columns, (M, k): they lie in the k blocks with the highest maxima, so
     that only these are sorted."""
     size, blocks = values_MV.shape[1], values_MV.shape[1] // BLOCK
-    if blocks < 2 * k:
+    if blocks < 2 * k or values_MV.shape[0] < FEW:
         return values_MV.topk(k, dim=1)
     highest_MB = values_MV[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK)).amax(2)
     first_MK1 = highest_MB.topk(k, dim=1, sorted=False).indices.unsqueeze(2) * BLOCK
