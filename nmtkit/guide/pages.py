@@ -12,7 +12,7 @@ from nmtkit.settings import nearest
 
 NAMES = (
     *("first-steps", "own-data", "search", "blame", "attention", "comparing"),
-    *("models", "configuration", "large", "files", "python", "reproducibility", "code"),
+    *("models", "configuration", "large", "engines", "files", "python", "reproducibility", "code"),
 )
 """In the order of a reader who begins at the beginning."""
 

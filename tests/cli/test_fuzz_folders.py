@@ -38,7 +38,7 @@ def damage(rng: random.Random, folder: Path, other: Path) -> str:
     """Damage a file of a folder; says how."""
     path = rng.choice([path for path in sorted(folder.rglob("*")) if path.is_file()])
     name, content = str(path.relative_to(folder)), path.read_bytes()
-    place = rng.randrange(len(content))
+    place = rng.randrange(max(1, len(content)))
     kind = rng.choice(
         ["flip", "flip", "flip", "cut", "zeros", "gone", "empty", "garbage", "moved", "foreign", "folder"]
     )
@@ -48,11 +48,11 @@ def damage(rng: random.Random, folder: Path, other: Path) -> str:
         path.unlink()
         path.mkdir()
     elif kind == "moved":
-        shutil.copy(rng.choice([one for one in sorted(folder.rglob("*")) if one.is_file()]), path)
+        shutil.copy(rng.choice([one for one in sorted(folder.rglob("*")) if one.is_file() and one != path]), path)
     elif kind == "foreign":
         shutil.copy(rng.choice([one for one in sorted(other.rglob("*")) if one.is_file()]), path)
     else:
-        flipped = bytes([content[place] ^ 1 << rng.randrange(8)])
+        flipped = bytes([(content or bytes(1))[place] ^ 1 << rng.randrange(8)])
         path.write_bytes(
             {
                 "flip": content[:place] + flipped + content[place + 1 :],
