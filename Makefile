@@ -46,6 +46,7 @@ bench: $(READY) ## measure training speed and layer types; with FOLDER=runs/mult
 	MULTI30K=$(MULTI30K) $(BIN)/python tests/benchmarks/loops.py
 	KINETO_LOG_LEVEL=6 $(BIN)/python tests/benchmarks/layers.py 2> /dev/null
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/search.py --folder $(FOLDER) --source $(MULTI30K)/val.en --reference $(MULTI30K)/val.de
+	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/startup.py --folder $(FOLDER)
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/bulk.py --folder $(FOLDER) --source $(MULTI30K)/val.en
 	test -z "$(FOLDER)" || $(BIN)/python tests/benchmarks/engines.py --folder $(FOLDER) --source $(MULTI30K)/val.en --reference $(MULTI30K)/val.de
 
