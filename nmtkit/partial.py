@@ -153,15 +153,15 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             continue
         if not name.startswith("--"):
             return f"with another {name} ({_short(old)}, not {_short(new)})"
-        if old in (None, False):
+        if old is None or old is False:
             return f"without {name}"
         return f"with {name}" if old is True else f"with {name} {old}{'' if new is None else f', not {new}'}"
     return ""
 
 
 def _short(value: Any) -> str:
-    """A value as people read it; of a hash the beginning."""
-    return "none" if value is None else str(value)[:12]
+    """A value as people read it; of a hash, or of several that are joined, the beginning."""
+    return "none" if value is None else "+".join(part[:12] for part in str(value).split("+"))
 
 
 def _lines(journal: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,8 +72,11 @@ class Worker:
             answer, error = pickle.load(self.process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             raise self._lost() from None
-        if isinstance(error, str):
-            raise RuntimeError(f"a process that {self._task} failed: {error}")
+        if isinstance(error, tuple):
+            text, trace = error
+            failure = RuntimeError(f"a process that {self._task} failed: {text}")
+            failure.add_note(f"In that process:\n{trace}")
+            raise failure
         if error is not None:
             raise error
         return answer
@@ -187,7 +191,7 @@ def main() -> None:
     work: Callable[[Any], Any] | None = None
     while True:
         order = orders.get()
-        answer: tuple[Any, ValueError | MemoryError | str | None]
+        answer: tuple[Any, ValueError | MemoryError | tuple[str, str] | None]
         try:
             if work is None:
                 make, arguments = order
@@ -197,7 +201,7 @@ def main() -> None:
         except (ValueError, MemoryError) as error:
             answer = None, error
         except Exception as error:
-            answer = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
+            answer = None, (f"{type(error).__name__}: {' '.join(str(error).split())}", traceback.format_exc())
         try:
             pickle.dump(answer, output)
             output.flush()

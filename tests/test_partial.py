@@ -72,12 +72,13 @@ def test_whatever_is_torn_the_file_becomes_what_it_would_have_been(texts: list[l
             known = lines[: len(lines) - data.draw(st.just(0) | st.integers(0, len(lines) - header))]
             if torn and data.draw(st.booleans()):
                 torn[data.draw(st.integers(0, len(torn) - 1))] ^= 1
-            content.write_bytes(torn + data.draw(st.binary(max_size=9)))
+            left = torn + data.draw(st.binary(max_size=9))
+            content.write_bytes(left)
             journal.write_bytes(known + data.draw(st.sampled_from([b"", b"\0" * 500, b'{"bytes": 1'])))
             whole = [
                 number
                 for number in range(1, 1 + known[header:].count(b"\n"))
-                if torn and torn.startswith(bytes_of(texts[:number]))
+                if left and torn.startswith(bytes_of(texts[:number]))
             ]
             expected = max(whole, default=0)
             assert write(path, texts, stop=expected) == expected

@@ -42,7 +42,9 @@ class Bulk:
     ] = False
 
 
-def check_bulk(bulk: Bulk, inside: Inside, input_file: Path, output_file: Path, *, one_by_one: bool) -> None:
+def check_bulk(
+    bulk: Bulk, inside: Inside, prefix: Path | None, input_file: Path, output_file: Path, *, one_by_one: bool
+) -> None:
     """Refuse options that do not go together, before anything is loaded.
 
     Args:
@@ -58,7 +60,7 @@ def check_bulk(bulk: Bulk, inside: Inside, input_file: Path, output_file: Path, 
     if bulk.resume:
         if output_file == paths.STANDARD:
             raise typer.BadParameter("--resume goes on with a file: name one with --output")
-        read = paths.named(input=input_file, reference=inside.reference)
+        read = paths.named(input=input_file, reference=inside.reference, prefix=prefix)
         paths.keep_apart(read, [paths.Named("--output", path) for path in parts(output_file)])
 
 
@@ -121,9 +123,9 @@ def work_of(model: str, device: str | None, size: int, settings: SearchSettings,
         "model": model,
         "nmtkit": __version__,
         "device": pick_device(device or "auto").type,
-        "window": size,
         **{
             f"--{name.replace('_', '-')}": value if not isinstance(value, Path) else True
             for name, value in options.items()
         },
+        "window": size,  # the last, since some option above decides it
     }

@@ -70,7 +70,7 @@ def check_engine(flags: EngineFlags, **impossible: Any) -> None:
             f"{', '.join(OWN_PRECISIONS)}"
         )
     if names := [f"--{name.replace('_', '-')}" for name, value in impossible.items() if value]:
-        raise typer.BadParameter(f"{flags.in_words} only gives outputs: leave out {' and '.join(names)}")
+        raise typer.BadParameter(f"{flags.in_words} is for beam search alone: leave out {' and '.join(names)}")
     if flags.exported:
         package.load()
 

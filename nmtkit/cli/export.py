@@ -25,7 +25,12 @@ def export(
     output: Annotated[Path, paths.output_folder("Folder for the export.", "--output", "-o")],
     format: Annotated[str, choice("The engine to export for.", FORMATS, metavar="NAME")] = FORMATS[0],
     precision: Annotated[
-        str, choice("int8, int16, float16, bfloat16 or float32.", PRECISIONS, metavar="NAME")
+        str,
+        choice(
+            "int8, int8_float32, int8_float16, int8_bfloat16, int16, float16, bfloat16 or float32.",
+            PRECISIONS,
+            metavar="NAME",
+        ),
     ] = PRECISIONS[0],
     verify: Annotated[Path | None, paths.read("Compare with the model on this source text.", "--verify")] = None,
     reference: Annotated[
@@ -84,7 +89,7 @@ def _verify(
         targets = [translator.encode_target(text) for text in references]
         queries = [replace(query, targets=(own,)) for query, own in zip(queries, targets, strict=True)]
     compared = translator.find(Comparison(engine), source, settings, queries)
-    agreement = Agreement.of([sentence for sentence in compared if sentence])
+    agreement = Agreement.of(compared)
     note(f"compared with {engine.in_words}:")
     for sentence in in_words(agreement):
         note(sentence)

@@ -189,7 +189,7 @@ class Tally(Record):
 
     def facts(self) -> dict[str, Any]:
         """How far the work is, to go on with in another process."""
-        last = None if self._last is None else str(self._last)
+        last = None if self._last is None else told(self._last)
         return {"lines": self.lines, "failures": self.failures, "proved": self.proved, "last": last}
 
     def go_on(self, facts: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ def translate(
     check_engine(engine, **vars(inside), exact=exactly.exact, samples=sampling.samples, mbr=deciding.mbr)
     prompting = streams.prompting(input_file)
     one_by_one = prompting or line_buffered
-    check_bulk(bulk, inside, input_file, output_file, one_by_one=one_by_one)
+    check_bulk(bulk, inside, prefixed.prefix, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
         rows = _rows(input_file, prefixed, inside.reference, stack)
         facts = read_facts(folders, model)
@@ -89,7 +89,7 @@ def translate(
         work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
         output = Output(output_file, work, stack)
         answer = partial(_answer, sampling, deciding, exactly, inside)
-        job = Job(folders, model, settings, columns, engine, inside.reference is not None, answer)
+        job = Job(folders, model, facts.hash, settings, columns, engine, inside.reference is not None, answer)
         translate_windows = start(job, bulk.workers, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))

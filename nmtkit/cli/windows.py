@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from nmtkit.cli.engine import EngineFlags, scored_search
 from nmtkit.cli.parameters import MachineFlags, load_translator
 from nmtkit.cli.paths import STANDARD
@@ -107,12 +109,14 @@ class Job:
     """What is done with every window. It can be sent to another process.
 
     Attributes:
+        hash: that of the model when the run began.
         referenced: whether the rows have references.
         answer: the function that makes the output lines, from a writer and a stack that closes side files.
     """
 
     folders: Sequence[Path]
     machine: MachineFlags
+    hash: str
     settings: SearchSettings
     columns: Columns
     engine: EngineFlags
@@ -122,6 +126,9 @@ class Job:
     def load(self) -> Loaded:
         """The model, and the engine that searches with it."""
         translator = load_translator(self.folders, self.machine)
+        if translator.folder_hash != self.hash:
+            names = " or ".join(map(str, self.folders))
+            raise ValueError(f"{names}: has changed since the run began; run the command again, on a copy if it trains")
         scored = self.columns.scores or self.columns.tokens or self.columns.n_best > 1
         return Loaded(translator, scored_search(self.engine, translator, self.settings, scored))
 
@@ -194,7 +201,10 @@ def _translating(job: Job, processes: int) -> Callable[[Window], Answered]:
     from nmtkit.devices import share_of_threads
 
     machine = replace(job.machine, threads=share_of_threads(job.machine.threads, processes))
-    loaded = replace(job, machine=machine).load()
+    try:
+        loaded = replace(job, machine=machine).load()
+    except typer.BadParameter as error:  # a setting that the engine does not have
+        raise ValueError(error.message) from None
 
     def answer(window: Window) -> Answered:
         record = Record()

@@ -4,8 +4,8 @@
     what the engine cannot finish (cut off at the limit) or read (blank, too long, a prefix) ──► Beam, by the same rules
 
 The engine's beam search is `Beam` with two rules. Finished hypotheses take no slot (`free_eos`). The search stops when
-patience · beam hypotheses are finished (`patience`), at α = 0 as soon as no prefix can win. At the limit, the engine
-cuts its hypotheses off where `Beam` ends each at its real cost. If the best n hypotheses of the engine are all
+patience · beam hypotheses are finished (`patience`), at α = 0 as soon as no prefix can beat the best. At the limit, the
+engine cuts its hypotheses off where `Beam` ends each at its real cost. If the best n hypotheses of the engine are all
 finished, no prefix that was cut off could have come before them, since its end would have cost more; if one of them is
 cut off, the sentence is searched again by `Beam`.
 """
@@ -58,6 +58,11 @@ def settings_of_engine(settings: SearchSettings, vocabulary: int) -> SearchSetti
     if settings.patience is not None and not settings.length_alpha:
         raise ValueError(
             f"patience = {settings.patience:g} does nothing in CTranslate2 at length_alpha = 0: leave it out"
+        )
+    if settings.n_best > 1 and not settings.length_alpha:
+        raise ValueError(
+            f"n_best = {settings.n_best} is not for CTranslate2 at length_alpha = 0, where it stops once the best is "
+            "found: leave it out"
         )
     if 2 * settings.beam > vocabulary - FIRST:
         raise ValueError(
@@ -124,7 +129,7 @@ class Engine:
                 intra_threads=torch.get_num_threads(),
             )
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{folder}: CTranslate2 cannot load it ({error})") from None
+            raise ValueError(f"{folder}: CTranslate2 cannot load it ({error}); delete this folder") from None
         target = tokenizer.target.pieces(range(tokenizer.target.size))
         ids = {piece: number for number, piece in enumerate(target)}
         return cls(
@@ -171,10 +176,13 @@ class Engine:
         return settings.n_best if settings.patience is None else math.ceil(settings.rules.enough(settings.beam))
 
     def _within(self, hypotheses: Sequence[Hypothesis], own: int, asked: int) -> bool:
-        """Whether a search with its own limit gives the same: as many ended within it as end a search."""
+        """Whether a search with its own limit gives the same: as many ended before it as end a search.
+
+        At its own limit every living prefix would have to end, also those that a larger limit lets live on.
+        """
         if any(hypothesis.tokens[-1] != EOS for hypothesis in hypotheses[: self.settings.n_best]):
             return False
-        ended = sum(hypothesis.tokens[-1] == EOS and hypothesis.length <= own for hypothesis in hypotheses)
+        ended = sum(hypothesis.tokens[-1] == EOS and hypothesis.length < own for hypothesis in hypotheses)
         return own == asked or ended >= self._enough
 
     @staticmethod

@@ -77,6 +77,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 def refuse_folder(output: Path) -> None:
     """ValueError if an export cannot get this name."""
+    if output.resolve() == Path.cwd():
+        raise ValueError(f"{output}: is the current folder; name a new or empty folder below it for the export")
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: is a file; name a new or empty folder for the export")
     if output.is_dir() and (first := next(iter(sorted(output.iterdir())), None)):
@@ -86,6 +88,7 @@ def refuse_folder(output: Path) -> None:
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """Yields a new folder beside `output`, which gets its name if the body succeeds and is removed if it does not."""
+    output = Path(os.path.realpath(output))
     missing = [path for path in output.parents if not path.exists()]
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.parent / f".{output.name[:100]}.{secrets.token_hex(8)}.tmp"

@@ -84,7 +84,7 @@ class Agreement:
     Attributes:
         sentences, tokens: how many were compared.
         difference: largest difference in log P of a token, in nats.
-        at: number of the sentence that has it.
+        at: number of the sentence that has it, among all.
         score_difference: largest difference between the engine's J of an output and that of a forced pass.
         identical: sentences with the same output, in the same pieces.
         own_score, score: mean J of the outputs of `Beam` and of the engine, by the forced pass.
@@ -100,9 +100,16 @@ class Agreement:
     score: float
 
     @classmethod
-    def of(cls, compared: Sequence[Compared]) -> Agreement:
-        """The facts of a text from those of its sentences, at least one."""
-        differences = [sentence.difference for sentence in compared]
+    def of(cls, text: Sequence[Compared | None]) -> Agreement:
+        """The facts of a text from those of its sentences; None for one that could not be scored.
+
+        Raises:
+            ValueError: if there is nothing to compare.
+        """
+        compared = [sentence for sentence in text if sentence]
+        if not any(sentence.tokens for sentence in compared):
+            raise ValueError("there is nothing to compare: give lines that are not blank")
+        differences = [sentence.difference if sentence else -1.0 for sentence in text]
         return cls(
             sentences=len(compared),
             tokens=sum(sentence.tokens for sentence in compared),

@@ -45,10 +45,9 @@ class MultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def lay_out(self, precision: str) -> None:
+    def lay_out(self, precision: str) -> bool:
         """As `Linear.lay_out`."""
-        for linear in (self.input, self.output):
-            linear.lay_out(precision)
+        return max(linear.lay_out(precision) for linear in (self.input, self.output))
 
     def split(self, vectors_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, H, T, C), a view."""

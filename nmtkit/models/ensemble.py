@@ -63,9 +63,8 @@ class Ensemble(Model):
         self.longest = min((member.longest for member in members if member.longest is not None), default=None)
         self.attends = tuple(kinds for member in members for kinds in member.attends)
 
-    def lay_out(self, precision: str) -> None:
-        for member in self.members:
-            member.lay_out(precision)
+    def lay_out(self, precision: str) -> bool:
+        return max(member.lay_out(precision) for member in self.members)
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> Members:
         return Members(tuple(member.encode(source, mask_BS) for member in self.members))

@@ -89,8 +89,9 @@ class EmbeddingModel(Model):
         super().__init__()
         self.front, self.target_embedding, self.output_weight = embeddings.front, embeddings.target, embeddings.output
 
-    def lay_out(self, precision: str) -> None:
+    def lay_out(self, precision: str) -> bool:
         self._layout = laid_out(self.output_weight[FIRST:], precision)
+        return self._layout is not None
 
     def next_tokens(self, hidden: Tensor) -> ProjectedLogProbs:
         """The distributions that follow from states (…, E)."""

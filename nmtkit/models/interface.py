@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmtkit.models.distribution import LogProbs
+from nmtkit.models.matrices import LARGE
 
 
 class Rows:
@@ -133,23 +134,33 @@ class Model(nn.Module, Stepper[Any, Any]):
         """The device of the weights."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
-    def lay_out(self, precision: str) -> None:
+    def lay_out(self, precision: str) -> bool:
         """Lay the large matrices out for inference; they must not change any more. Gradients do not see the layout.
-
-        A family that has none does nothing.
 
         Args:
             precision: one of `matrices.PRECISIONS`.
 
+        Returns:
+            Whether any matrix is large enough for it.
+
         Raises:
             ValueError: for a precision that does not exist, or that the device does not have.
         """
+        return False
 
     def lowered(self, precision: str) -> Self:
-        """A model with the same weights whose large products are computed in a lower precision; inference only."""
+        """A model with the same weights whose large products are computed in a lower precision; inference only.
+
+        Raises:
+            ValueError: as `lay_out`, and if no matrix is large enough for the precision to change anything.
+        """
         shared = {id(parameter): parameter for parameter in self.parameters()}
         model = copy.deepcopy(self, shared)  # its modules anew, its weights not
-        model.lay_out(precision)
+        if not model.lay_out(precision) and precision != "float32":
+            raise ValueError(
+                f"precision = {precision!r} would change nothing: it is for matrices of {LARGE:,} weights and more, "
+                "and this model has none; leave it out"
+            )
         return model
 
     def tables(self) -> dict[str, tuple[Tensor, ...]]:

@@ -20,9 +20,10 @@ class Linear(nn.Linear):
 
     layout: Matrix | None = None
 
-    def lay_out(self, precision: str) -> None:
-        """Lay the weights out for inference; they must not change any more."""
+    def lay_out(self, precision: str) -> bool:
+        """Lay the weights out for inference, if that pays; they must not change any more. Returns whether it pays."""
         self.layout = laid_out(self.weight, precision)
+        return self.layout is not None
 
     def map(self, rows: slice = slice(None)) -> Callable[[Tensor], Tensor]:
         """The map by some rows of W and b as a function, for inference; the weights must not change any more."""

@@ -94,11 +94,10 @@ class Transformer(EmbeddingModel):
         self.neighbourhood = options.neighbourhood
         self._steps: list[DecoderStep] = []
 
-    def lay_out(self, precision: str) -> None:
-        super().lay_out(precision)
-        for layer in (*self.encoder, *self.decoder):
-            layer.lay_out(precision)
+    def lay_out(self, precision: str) -> bool:
+        layers = [layer.lay_out(precision) for layer in (*self.encoder, *self.decoder)]
         self._steps = [DecoderStep.of(layer) for layer in self.decoder]
+        return any([super().lay_out(precision), *layers])
 
     def encode(self, source: Tensor, mask_BS: Tensor) -> TransformerMemory:
         padding = _padding(mask_BS)

@@ -52,10 +52,9 @@ class FeedForward(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def lay_out(self, precision: str) -> None:
+    def lay_out(self, precision: str) -> bool:
         """As `Linear.lay_out`."""
-        for linear in (self.inner, self.outer):
-            linear.lay_out(precision)
+        return max(linear.lay_out(precision) for linear in (self.inner, self.outer))
 
     def forward(self, vectors: Tensor) -> Tensor:
         if not self.training:
@@ -76,10 +75,9 @@ class EncoderLayer(nn.Module):
         self.feedforward = FeedForward(width, sizes.feedforward, sizes.activation_dropout)
         self.dropout = Dropout(sizes.dropout)
 
-    def lay_out(self, precision: str) -> None:
+    def lay_out(self, precision: str) -> bool:
         """As `Linear.lay_out`."""
-        self.self_attention.lay_out(precision)
-        self.feedforward.lay_out(precision)
+        return max(part.lay_out(precision) for part in (self.self_attention, self.feedforward))
 
     def forward(self, vectors_BSD: Tensor, mask: Tensor | None) -> Tensor:
         """Args: mask: True where attention may go, broadcastable to (B, H, S, S)."""
@@ -108,9 +106,8 @@ class DecoderLayer(EncoderLayer):
         self.cross_norm = sizes.norm(sizes.width)
         self.cross_attention = MultiHeadAttention(sizes.width, sizes.heads, sizes.attention_dropout)
 
-    def lay_out(self, precision: str) -> None:
-        super().lay_out(precision)
-        self.cross_attention.lay_out(precision)
+    def lay_out(self, precision: str) -> bool:
+        return any([super().lay_out(precision), self.cross_attention.lay_out(precision)])
 
     def parallel(
         self, vectors_NTD: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, past_TT: Tensor | None = None

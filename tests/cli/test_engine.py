@@ -160,7 +160,7 @@ def test_what_the_engine_cannot_do_is_one_line(
     model: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = refused(run_here("translate", model, *ENGINE, "--exact"), 2)
-    assert "--engine ctranslate2 only gives outputs: leave out --exact" in error
+    assert "--engine ctranslate2 is for beam search alone: leave out --exact" in error
     for flag in (["--per-length"], ["--trace", tmp_path / "t"], ["--attention", tmp_path / "a"]):
         assert f"leave out {flag[0]}" in refused(run_here("translate", model, *ENGINE, *flag), 2)
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
@@ -169,7 +169,7 @@ def test_what_the_engine_cannot_do_is_one_line(
     error = refused(run_here("translate", model, "--precision", "int16"), 2)
     assert "--precision int16 is one of ctranslate2: add --engine ctranslate2, or choose one of float32" in error
     error = refused(run_here("translate", model, "--precision", "int8", "--exact"), 2)
-    assert "--precision int8 only gives outputs: leave out --exact" in error
+    assert "--precision int8 is for beam search alone: leave out --exact" in error
     for flag in (["--min-length", 3], ["--length-penalty", "gnmt"], ["--no-repeat-ngram", 2], ["--forbid-unk"]):
         error = refused(run_here("translate", model, *ENGINE, *flag, stdin=b"a\n"), 2)
         assert "not for CTranslate2" in error and str(flag[0]) in error

@@ -78,12 +78,17 @@ def test_a_search_that_reaches_the_limit_ends_at_the_real_cost_of_the_end(
 
 
 @pytest.mark.parametrize("ratio", [0.3, 0.6, 1.0, 3.0])
-@pytest.mark.parametrize("patience", [None, 0.4, 2.5])
+@pytest.mark.parametrize(("patience", "best"), [(None, 1), (None, 3), (0.4, 1), (2.5, 3)])
 def test_limits_of_many_lengths_are_served_by_one_call(
-    ratio: float, patience: float | None, folder: Path, translator: Translator, monkeypatch: pytest.MonkeyPatch
+    ratio: float,
+    patience: float | None,
+    best: int,
+    folder: Path,
+    translator: Translator,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A sentence whose search goes beyond its own limit is searched again, so that each has the output of its own."""
-    engine, calls = load(folder, translator, max_length_ratio=ratio, patience=patience, n_best=2), []
+    engine, calls = load(folder, translator, max_length_ratio=ratio, patience=patience, n_best=best), []
     translate = Engine._translate
 
     def spy(self: Engine, lines: Any, limit: int) -> Any:
