@@ -12,6 +12,7 @@ import typer
 
 from nmtkit.cli import paths, streams
 from nmtkit.cli.bulk import Bulk, Output, check_bulk, read_facts, work_of
+from nmtkit.cli.constraint_options import Constrained, Contents, check_constraints
 from nmtkit.cli.parameters import Folders, MachineFlags, SearchFlags, search_settings, takes
 from nmtkit.cli.sample_options import Deciding, Sampling
 from nmtkit.cli.sample_options import check as check_samples
@@ -31,6 +32,7 @@ MUCH = 10
     columns=Columns,
     search=SearchFlags,
     prefixed=Prefixed,
+    constrained=Constrained,
     sampling=Sampling,
     deciding=Deciding,
     exactly=Exactly,
@@ -51,6 +53,7 @@ def translate(
     columns: Columns,
     search: SearchFlags,
     prefixed: Prefixed,
+    constrained: Constrained,
     sampling: Sampling,
     deciding: Deciding,
     exactly: Exactly,
@@ -73,20 +76,20 @@ def translate(
     """
     check(columns, prefixed, exactly, inside)
     check_samples(sampling, deciding, columns, search, exactly, inside)
-    prompting = streams.prompting(input_file)
-    one_by_one = prompting or line_buffered
+    check_constraints(constrained, input_file, sampling, inside)
+    one_by_one = (prompting := streams.prompting(input_file)) or line_buffered
     check_bulk(bulk, inside, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
         rows = _rows(input_file, prefixed, inside.reference, stack)
         facts = read_facts(folders, model)
-        settings = search_settings(facts, search, n_best=columns.n_best)
-        check_settings(settings, exactly.exact, inside.per_length)
+        settings = check_settings(search_settings(facts, search, n_best=columns.n_best), exactly, inside)
+        glossary = constrained.read(settings)
         size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
-        groups = (columns, prefixed, sampling, deciding, exactly, inside)
+        groups = (columns, prefixed, Contents.of(glossary), sampling, deciding, exactly, inside)
         work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
         output = Output(output_file, work, stack)
         answer = partial(_answer, sampling, deciding, exactly, inside)
-        job = Job(folders, model, settings, columns, inside.reference is not None, answer)
+        job = Job(folders, model, settings, columns, inside.reference is not None, answer, glossary)
         engine = start(job, bulk.workers, stack)
         live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))

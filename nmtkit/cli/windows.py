@@ -23,6 +23,7 @@ from nmtkit.workers import Workers
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.glossary import Glossary
     from nmtkit.translator import Translator
 
 
@@ -106,6 +107,7 @@ class Job:
     Attributes:
         referenced: whether the rows have references.
         answer: the function that makes the output lines, from a writer and a stack that closes side files.
+        glossary: what the translations must not contain, and the terms that they must.
     """
 
     folders: Sequence[Path]
@@ -114,6 +116,7 @@ class Job:
     columns: Columns
     referenced: bool
     answer: Callable[[Writer, ExitStack], Answer]
+    glossary: Glossary | None = None
 
     def load(self) -> Translator:
         """The model."""
@@ -123,10 +126,13 @@ class Job:
         """A function that gives the output lines of a window."""
         answer = self.answer(Writer(translator, self.settings, record, self.columns.scores, self.columns.tokens), stack)
 
+        bound = translator.bind(self.glossary) if self.glossary else None
+
         def lines(window: Window) -> Iterator[str]:
             sources, prefixes, references = (list(side) for side in zip(*window.rows, strict=True))
             source = translator.read(sources, self.settings, window.first)
             queries = translator.queries(source, self.settings, prefixes)
+            queries = bound.constrain(queries, source, self.settings) if bound else queries
             return answer(source, queries, references if self.referenced else None)
 
         return lines

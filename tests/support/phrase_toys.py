@@ -30,9 +30,12 @@ class Letters:
             text = text[len(SPELLINGS[ids[-1]]) if known else 1 :]
         return ids
 
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(SPELLINGS[token] for token in ids).removeprefix(" ")
+
 
 def text_of(tokens: Sequence[int]) -> str:
-    return "".join(SPELLINGS[token] for token in tokens).removeprefix(" ")
+    return Letters().decode(tokens)
 
 
 def stands_in(phrase: str, text: str) -> bool:
