@@ -14,6 +14,8 @@ from support.searches import encoded
 from support.toys import TableModel, brute_force, ranked
 
 from nmtkit.decoding.beam import Beam, ByLength, Sweep
+from nmtkit.decoding.choices import Choices
+from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.exact import Exact
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
@@ -22,7 +24,7 @@ from nmtkit.decoding.rules import Rules
 from nmtkit.decoding.sample import Sample
 from nmtkit.decoding.search import Query
 from nmtkit.decoding.trace import Traced
-from nmtkit.specials import EOS
+from nmtkit.specials import EOS, PAD, UNK
 
 DEPTH, WIDE = 4, 7**3
 """No length up to 4 has more living prefixes and ends."""
@@ -44,7 +46,7 @@ def truth(
 ) -> Ranked:
     """All outputs that keep the constraints, best first."""
     outputs = brute_force(model, model.memory().select(torch.tensor([sentence])), query.limit)
-    outputs = [one for one in outputs if one[0][: len(query.prefix)] == query.prefix]
+    outputs = [one for one in outputs if one[0][: len(query.prefix)] == query.prefix and len(one[0]) >= query.minimum]
     return ranked([one for one in outputs if keeps(one[0], forbidden, wanted)], alpha)
 
 
@@ -55,7 +57,10 @@ def asked(
     for own in wanted:
         own[:] = [term for term in own if not any(stands_in(phrase, term) for phrase in forbidden)]
     begin = [() if any(stands_in(phrase, text_of(ids)) for phrase in forbidden) else ids for ids in begin]
-    queries = [Query(max(limit, len(prefix) + 1), prefix=prefix) for limit, prefix in zip(chosen, begin, strict=True)]
+    queries = []
+    for place, (limit, prefix) in enumerate(zip(chosen, begin, strict=True)):
+        most = max(limit, len(prefix) + 1)
+        queries.append(Query(most, min(most, 1 + place), prefix=prefix))
     return constrained(queries[: len(wanted)], forbidden, wanted)
 
 
@@ -115,7 +120,7 @@ def test_narrow_beams_have_all_terms(
     rules = Rules(patience=1.0 if patient else None)
     found = Beam(beam, Objective(0.7), n_best=beam, rules=rules).find(model, encoded(model.memory()), queries)
     for own, hypotheses in zip(wanted, found, strict=True):
-        assert hypotheses
+        assert hypotheses and len({one.tokens for one in hypotheses}) == len(hypotheses)
         assert all(keeps(one.tokens, [], own) for one in hypotheses)
 
 
@@ -143,12 +148,13 @@ def test_whatever_is_found_keeps_the_constraints_at_its_real_cost(
         alone = search.find(model, encoded(model.memory().select(torch.tensor([sentence]))), [query])
         assert alone == [found[sentence]]
         outputs = dict(brute_force(model, model.memory().select(torch.tensor([sentence])), query.limit))
+        assert len({one.tokens for one in found[sentence] or []}) == len(found[sentence] or [])
         for one in found[sentence] or []:
             assert keeps(one.tokens, forbidden, wanted[sentence])
         samples: list[Hypothesis] = drawn[sentence] or []
         assert all(keeps(one.tokens, forbidden, []) for one in samples)
         for one in [*(found[sentence] or []), *samples]:
-            assert one.tokens[: len(query.prefix)] == query.prefix
+            assert one.tokens[: len(query.prefix)] == query.prefix and len(one.tokens) >= query.minimum
             assert one.total == pytest.approx(outputs[one.tokens], abs=1e-9)
             assert sum(one.log_probs) == pytest.approx(one.total, abs=1e-9)
 
@@ -183,6 +189,31 @@ def test_another_segmentation_of_a_term_serves_as_well() -> None:
     assert query.terms[0].tokens == (4, 5)
     (found,) = Beam(1, Objective(0.0)).find(model, encoded(model.memory()), [query])
     assert found and found[0].tokens == (7, EOS)
+
+
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_what_is_offered_beside_the_most_probable_tokens(k: int) -> None:
+    """The next piece of every term and EOS, each once; nothing that a rule bans, nothing where a token is forced."""
+    queries = constrained([Query(9)], [], [["a", "ab", "b b", "b"]])
+    constraints = Constraints.of(queries, torch.device("cpu"))
+    assert constraints is not None
+    dense_NV = torch.tensor([[-torch.inf, -torch.inf, -1.0, -7.0, -6.0, -2.0, -5.0, -3.0, -4.0]])
+
+    def may_follow(banned: tuple[int, ...] = (), forced: int = PAD) -> list[tuple[int, float]]:
+        ids = tuple(torch.tensor([[token]]) for token in banned)
+        value_NK, id_NK = constraints.top(Choices(ids, torch.tensor([forced])), dense_NV, k)
+        rows = zip(id_NK[0].tolist(), value_NK[0].tolist(), strict=True)
+        return sorted((token, value) for token, value in rows if value > -torch.inf)
+
+    likely = [UNK, 5, 7, 8, 6, 4][:k]
+    assert [token for token, _ in may_follow()] == sorted({*likely, 4, 6})
+    assert all(value == dense_NV[0, token] for token, value in may_follow())
+    assert 4 not in dict(may_follow(banned=(4,))) and 6 in dict(may_follow(banned=(4,)))
+    assert may_follow(forced=8) == [(8, -4.0)]
+    for token in (6, 6, 4, 5, 4):  # "b b ab a"
+        constraints.read(torch.tensor([token]))
+    assert [token for token, _ in may_follow()] == sorted({*likely, EOS})
+    assert EOS not in dict(may_follow(banned=(EOS,)))
 
 
 def test_what_no_search_has() -> None:
