@@ -69,3 +69,9 @@ def test_too_many_phrases_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_letters_digits_underscore_and_accents_make_words() -> None:
     assert [*map(in_words, "aé9_\u0301ß")] == [True] * 6
     assert [*map(in_words, " .-'„“😀狗か")] == [False] * 9
+
+
+def test_a_phrase_inside_the_beginning_of_a_longer_one() -> None:
+    phrases = Phrases(["b", "a b c", "a b", "b c d"])
+    assert phrases.ended("a b x") == {0, 2}
+    assert phrases.ended("a b c d") == {0, 1, 2, 3}
