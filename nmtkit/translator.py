@@ -26,9 +26,10 @@ from nmtkit.decoding.beam import Beam
 from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import default_limit
-from nmtkit.decoding.search import Encoded, Query, Search
+from nmtkit.decoding.search import Encoded, Query, Search, find_or_relax
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.devices import pick_device, set_threads
+from nmtkit.glossary import Bound, Glossary, nothing_found, tell_relaxed
 from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Stepper
 from nmtkit.settings import nearest
@@ -112,6 +113,7 @@ class Translator:
         first_line: int | None = 1,
         *,
         prefixes: Sequence[str | Sequence[int]] | None = None,
+        glossary: Glossary | None = None,
         listener: Listener | None = None,
     ) -> list[list[Translation]]:
         """The `n_best` translations of each line, best first (fewer if the beam holds fewer).
@@ -123,6 +125,7 @@ class Translator:
         """
         source = self.read(lines, settings, first_line)
         queries = self.queries(source, settings, prefixes)
+        queries = self.bind(glossary).constrain(queries, source, settings) if glossary else queries
         return self.texts(self.find(Beam.of(settings), source, settings, queries=queries, listener=listener))
 
     def read(self, lines: Sequence[str], settings: SearchSettings, first_line: int | None = None) -> Source:
@@ -165,6 +168,10 @@ class Translator:
             for index in range(len(source.lengths))
         ]
 
+    def bind(self, glossary: Glossary) -> Bound:
+        """A glossary for this model: `constrain` makes of queries those that keep to it."""
+        return Bound(glossary, self.tokenizer.target, self.model.longest, self.model.device)
+
     def find(
         self,
         search: Search[Result],
@@ -190,6 +197,8 @@ class Translator:
         fitting = []
         for index, query in enumerate(asked):
             excess = next(filter(None, (self.excess(target, settings) for target in query.targets)), "")
+            if query.prefix and query.lexicon and (clash := query.lexicon.clash(query.prefix)):
+                excess = f"the prefix contains {clash!r}, which is forbidden"
             if query.prefix and (beyond := self.excess((*query.prefix, EOS), settings)):
                 excess = f"the prefix has {beyond}"
             if excess:
@@ -201,9 +210,9 @@ class Translator:
         def work(chosen: list[int]) -> Sequence[Result | None]:
             source_tensor, mask_BS = source.batch(chosen)
             batch = Encoded(self.model, source_tensor.to(self.model.device), mask_BS.to(self.model.device))
-            return search.find(self.model, batch, [asked[index] for index in chosen])
+            return find_or_relax(search, self.model, batch, [asked[index] for index in chosen], tell_relaxed)
 
-        return in_batches(source, fitting, settings.batch_tokens, work, listener)
+        return in_batches(source, fitting, settings.batch_tokens, work, listener, nothing_found(asked))
 
     def score(
         self,

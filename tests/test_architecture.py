@@ -39,7 +39,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"tokenizer", "models", "guide"}),
     frozenset({"batches", "decoding", "preflight"}),
-    frozenset({"checkpoint"}),
+    frozenset({"checkpoint", "glossary"}),
     frozenset({"translator", "interop"}),
     frozenset({"training", "blame", "serving"}),
     frozenset({"inspection", "comparison"}),

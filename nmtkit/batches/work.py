@@ -11,6 +11,8 @@ from nmtkit.memory import ran_out
 
 Result = TypeVar("Result")
 
+DAMAGED = "the model gives no finite probability; it is damaged, train it again"
+
 
 class Listener(Protocol):
     """Is told of the sentences that are done and of those that failed."""
@@ -28,6 +30,7 @@ def in_batches(
     tokens: int,
     work: Callable[[list[int]], Sequence[Result | None]],
     listener: Listener | None = None,
+    nothing: str = DAMAGED,
 ) -> list[Result | None]:
     """Work on sentences of a source in batches of similar length; a result for each sentence of the source, or None.
 
@@ -39,6 +42,7 @@ def in_batches(
         tokens: most padded source positions of a batch.
         work: takes the indices of a batch; returns a result for each, None for one that failed.
         listener: is told how the sentences fare; those that fail have the result None. None: an error is raised.
+        nothing: the reason to give for a sentence without a result.
     """
     lengths = source.lengths
     order = sorted(indices, key=lambda index: lengths[index])
@@ -62,8 +66,7 @@ def in_batches(
             results[index] = result
             if result is None:
                 number = source.first + index
-                reason = "the model gives no finite probability; it is damaged, train it again"
-                fail(listener, number, ValueError(f"line {number}: {reason}"))
+                fail(listener, number, ValueError(f"line {number}: {nothing}"))
     return results
 
 

@@ -12,6 +12,7 @@ import typer
 
 from nmtkit.cli import paths, streams
 from nmtkit.cli.bulk import Bulk, Output, check_bulk, read_facts, work_of
+from nmtkit.cli.constraint_options import Constrained, Contents, check_constraints
 from nmtkit.cli.engine import EngineFlags, check_engine
 from nmtkit.cli.parameters import Folders, MachineFlags, SearchFlags, search_settings, takes
 from nmtkit.cli.sample_options import Deciding, Sampling
@@ -32,6 +33,7 @@ MUCH = 10
     columns=Columns,
     search=SearchFlags,
     prefixed=Prefixed,
+    constrained=Constrained,
     sampling=Sampling,
     deciding=Deciding,
     exactly=Exactly,
@@ -53,6 +55,7 @@ def translate(
     columns: Columns,
     search: SearchFlags,
     prefixed: Prefixed,
+    constrained: Constrained,
     sampling: Sampling,
     deciding: Deciding,
     exactly: Exactly,
@@ -75,26 +78,25 @@ def translate(
     """
     check(columns, prefixed, exactly, inside)
     check_samples(sampling, deciding, columns, search, exactly, inside)
+    check_constraints(constrained, input_file, sampling, inside, engine)
     check_engine(engine, **vars(inside), exact=exactly.exact, samples=sampling.samples, mbr=deciding.mbr)
-    prompting = streams.prompting(input_file)
-    one_by_one = prompting or line_buffered
+    one_by_one = (prompting := streams.prompting(input_file)) or line_buffered
     check_bulk(bulk, inside, prefixed.prefix, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
         rows = _rows(input_file, prefixed, inside.reference, stack)
         facts = read_facts(folders, model)
-        settings = search_settings(facts, search, n_best=columns.n_best)
-        check_settings(settings, exactly.exact, inside.per_length)
+        settings = check_settings(search_settings(facts, search, n_best=columns.n_best), exactly, inside)
+        glossary = constrained.read(settings)
         size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
-        groups = (columns, prefixed, sampling, deciding, exactly, inside, engine)
-        work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
-        output = Output(output_file, work, stack)
-        answer = partial(_answer, sampling, deciding, exactly, inside)
-        job = Job(folders, model, facts.hash, settings, columns, engine, inside.reference is not None, answer)
+        groups = (columns, prefixed, Contents.of(glossary), sampling, deciding, exactly, inside, engine)
+        work = work_of(facts.hash, model.device, size, settings, *groups)
+        output = Output(output_file, work if bulk.resume else None, stack)
+        answer, referenced = partial(_answer, sampling, deciding, exactly, inside), inside.reference is not None
+        job = Job(folders, model, facts.hash, settings, columns, engine, referenced, answer, glossary)
         translate_windows = start(job, bulk.workers, stack)
-        live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
+        live = not prompting and not output.isatty()  # where a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
-        windows = Windows(rows, size, input_file)
-        output.go_on(windows, tally)
+        output.go_on(windows := Windows(rows, size, input_file), tally)
         for window, lines in translate_windows(windows, tally):
             output.write(window, lines, tally)
     if exactly.exact and not prompting:

@@ -113,9 +113,10 @@ def check(columns: Columns, prefixed: Prefixed, exactly: Exactly, inside: Inside
         raise typer.BadParameter("--budget-steps and --budget-seconds bound an exact search: add --exact")
 
 
-def check_settings(settings: SearchSettings, exact: bool, per_length: bool) -> None:
-    """Refuse settings that the chosen kind of search does not have."""
-    if exact and settings.no_repeat_ngram:
+def check_settings(settings: SearchSettings, exactly: Exactly, inside: Inside) -> SearchSettings:
+    """The settings; refused if the chosen kind of search does not have them."""
+    if exactly.exact and settings.no_repeat_ngram:
         raise typer.BadParameter("--exact cannot block n-grams: leave out --no-repeat-ngram")
-    if per_length and settings.patience is not None:
+    if inside.per_length and settings.patience is not None:
         raise typer.BadParameter("--per-length looks at every length: leave out --patience")
+    return settings

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.search import Search
     from nmtkit.decoding.settings import SearchSettings
+    from nmtkit.glossary import Glossary
     from nmtkit.translator import Translator
 
 
@@ -112,6 +113,7 @@ class Job:
         hash: that of the model when the run began.
         referenced: whether the rows have references.
         answer: the function that makes the output lines, from a writer and a stack that closes side files.
+        glossary: what the translations must not contain, and the terms that they must.
     """
 
     folders: Sequence[Path]
@@ -122,6 +124,7 @@ class Job:
     engine: EngineFlags
     referenced: bool
     answer: Callable[[Writer, ExitStack], Answer]
+    glossary: Glossary | None = None
 
     def load(self) -> Loaded:
         """The model, and the engine that searches with it."""
@@ -138,10 +141,13 @@ class Job:
         writer = Writer(translator, self.settings, record, columns.scores, columns.tokens, loaded.search)
         answer = self.answer(writer, stack)
 
+        bound = translator.bind(self.glossary) if self.glossary else None
+
         def lines(window: Window) -> Iterator[str]:
             sources, prefixes, references = (list(side) for side in zip(*window.rows, strict=True))
             source = translator.read(sources, self.settings, window.first)
             queries = translator.queries(source, self.settings, prefixes)
+            queries = bound.constrain(queries, source, self.settings) if bound else queries
             return answer(source, queries, references if self.referenced else None)
 
         return lines

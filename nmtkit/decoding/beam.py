@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.decoding.choices import Prefixes, choices
+from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
@@ -169,6 +170,7 @@ class BeamRun(Generic[Memory, State]):
         self.longest_minimum = max((query.minimum for query in queries), default=1)
         self.nearest_limit = min((query.limit for query in queries), default=1)
         self.given_SL = prefixes(queries, device)
+        self.constraints = Constraints.of(queries, device)
         self.active_A = torch.arange(count, device=device)
         self.row_S = self.active_A
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
@@ -194,7 +196,8 @@ class BeamRun(Generic[Memory, State]):
         # 1. The distribution after every living prefix, and the best candidates of each sentence.
         log_probs, self.state = self.stepper.step(self.token_N, self.state, self.memory)
         value_AWK, id_AWK = self._continuations(log_probs, length, looked_at)
-        total_AM, token_AM, value_AM, slot_AM = _best(self.total_AW, value_AWK, id_AWK, looked_at)
+        best = self.constraints.best if self.constraints else _best
+        total_AM, token_AM, value_AM, slot_AM = best(self.total_AW, value_AWK, id_AWK, looked_at)
         parent_AM = self.column_AW.gather(1, slot_AM)
         total_AC, token_AC, slot_AC = (tensor[:, :running] for tensor in (total_AM, token_AM, slot_AM))
 
@@ -226,7 +229,8 @@ class BeamRun(Generic[Memory, State]):
         limit_A = self.limit_A if length >= self.nearest_limit else None
         given_A = self.given_SL[self.active_A, length - 1] if length <= self.given_SL.shape[1] else None
         allowed = choices(self.rules, length, self.total_AW.shape, minimum_A, limit_A, self.prefixes, given_A)
-        value_NK, id_NK = allowed.top(log_probs, most)
+        limited = self.constraints
+        value_NK, id_NK = limited.top(allowed, log_probs.dense(), most) if limited else allowed.top(log_probs, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 
     def _finish(self, total_AC: Tensor, finished_AC: Tensor, length: int) -> None:
@@ -267,6 +271,8 @@ class BeamRun(Generic[Memory, State]):
             self.state = self.state.select(row_N)
             if self.rules.remember:
                 self.prefixes = self.prefixes.select(row_N)
+        if self.constraints:
+            self.constraints.select(kept, row_N).read(self.token_N)
         if self.rules.remember:
             self.prefixes = Prefixes(torch.cat((self.prefixes.prefix_NT, self.token_N.unsqueeze(1)), dim=1))
 

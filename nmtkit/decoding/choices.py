@@ -9,14 +9,21 @@ far.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from nmtkit.decoding.rules import Rules
-from nmtkit.models.distribution import LogProbs
 from nmtkit.models.interface import Rows
 from nmtkit.specials import EOS, PAD
+
+
+class Likely(Protocol):
+    """The methods of `LogProbs` that a choice needs, for N prefixes."""
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]: ...
+    def at(self, ids: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Choices:
     banned: tuple[Tensor, ...] = ()
     forced_N: Tensor | None = None
 
-    def top(self, log_probs: LogProbs, k: int) -> tuple[Tensor, Tensor]:
+    def top(self, log_probs: Likely, k: int) -> tuple[Tensor, Tensor]:
         """At least the k best tokens that may follow: log P (−∞: must not follow) and ids, both (N, K), unordered."""
         value_NK, id_NK = log_probs.top(k + sum(ban.shape[1] for ban in self.banned))
         for banned_NP in self.banned:

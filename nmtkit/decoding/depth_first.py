@@ -33,6 +33,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.frontier import Level, Nodes, next_level, places
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
@@ -64,6 +65,7 @@ class DepthFirst(Generic[Memory, State]):
         self.stepper, self.memory, self.objective, self.effort = stepper, memory, objective, effort
         self.out_of_time, self.forbidden = False, (EOS, *never)
         self.prefixes, self.given_SL = [query.prefix for query in queries], prefixes(queries, stepper.device)
+        self.constraints = Constraints.of(queries, stepper.device)
         device, count = stepper.device, len(queries)
         self.limit_S = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_S = torch.tensor([query.minimum for query in queries], device=device)
@@ -85,6 +87,7 @@ class DepthFirst(Generic[Memory, State]):
         prefix = self.prefixes[sentence]
         allowed &= hypothesis.tokens[: len(prefix)] == prefix
         allowed &= not set(self.forbidden) & set(hypothesis.tokens[len(prefix) : -1])
+        allowed &= self.constraints is None or self.constraints.hold(sentence, hypothesis.tokens)
         if allowed and hypothesis.score > self.score_S[sentence]:
             self.best[sentence] = hypothesis
             self.score_S[sentence] = hypothesis.score
@@ -198,6 +201,9 @@ class DepthFirst(Generic[Memory, State]):
         given_N1 = self._given(nodes, length)
         if given_N1 is not None:
             value_NV = _only(value_NV, given_N1)
+        if self.constraints:
+            reading = self.constraints.reading(nodes.sentence_R, nodes.prefix_RT)
+            value_NV = reading.restricted(value_NV).dense_NV
         self._finish(nodes, nodes.total_R + value_NV[:, EOS], length)
         sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.reach_S[nodes.sentence_R] > length).unsqueeze(1)
         self._cut_off(nodes, value_NV, length)

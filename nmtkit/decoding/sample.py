@@ -19,6 +19,7 @@ from typing import Annotated, Generic
 import torch
 
 from nmtkit.decoding.choices import Prefixes, choices
+from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.cut import WHOLE, Cut
 from nmtkit.decoding.draws import keys, uniforms
 from nmtkit.decoding.hypothesis import Hypothesis
@@ -70,6 +71,8 @@ class Sample:
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[list[Hypothesis] | None]:
         """The samples of each sentence."""
+        if any(query.terms for query in queries):
+            raise ValueError("samples are drawn without a beam, which terms need: leave the terms out")
         results: list[list[Hypothesis]] = [[] for _ in queries]
         longest = max(query.limit for query in queries)
         at_once = max(1, self.positions // (longest * len(queries)))
@@ -99,6 +102,9 @@ class Drawing(Generic[Memory, State]):
         self.limit_A = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
         self.given_AL = prefixes(queries, device)
+        self.constraints = Constraints.of(queries, device)
+        if self.constraints:
+            self.constraints.select(row_R[:sentences], row_R // width)
         self.key_AW = keys(search.seed, [query.line for query in queries], numbers, device)
         self.row_AW = row_R.view(sentences, width)
         self.token_AW = torch.full_like(self.row_AW, BOS)
@@ -128,12 +134,16 @@ class Drawing(Generic[Memory, State]):
         limit_A = self.limit_A if length >= self.nearest_limit else None
         may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
         log_prob_NV = log_probs.dense()
+        if self.constraints:
+            log_prob_NV = self.constraints.restricted(log_prob_NV).dense_NV
         token_N = self.search.cut.draw(log_prob_NV, may.banned, uniforms(self.key_AW.flatten(), length))
         if may.forced_N is not None:
             token_N = token_N.where(may.forced_N == PAD, may.forced_N)
         value_N = log_prob_NV.gather(1, token_N.clamp(min=PAD).unsqueeze(1)).squeeze(1).double()
         possible_N = (token_N >= 0) & value_N.isfinite()
         token_N = token_N.where(possible_N, EOS)
+        if self.constraints:
+            self.constraints.read(token_N)
         self.token_RT[row_N, length - 1] = token_N  # what follows the first EOS is never read
         self.value_RT[row_N, length - 1] = value_N.where(possible_N, -math.inf)
         self.token_AW = token_N.view_as(self.row_AW)
@@ -149,6 +159,8 @@ class Drawing(Generic[Memory, State]):
         column_AW = self.alive_AW[kept].int().argsort(dim=1, descending=True, stable=True)[:, :most]
         row_N = (kept.unsqueeze(1) * width + column_AW).flatten()
         self.state = self.state.select(row_N)
+        if self.constraints:
+            self.constraints.select(kept, row_N)
         if len(kept) < sentences:
             self.memory = self.memory.select(kept)
             self.limit_A, self.minimum_A, self.given_AL = (

@@ -6,8 +6,8 @@ limits, targets, … ──► Query, one per sentence ────────�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.lexicon import Lexicon, Term
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.specials import PAD
 
@@ -32,6 +33,9 @@ class Query:
         targets: given translations (ids, EOS last), which `Forced` scores and `Exact` starts from.
         reference: a given translation that `Traced` follows, or None.
         incumbents: finished hypotheses that `Exact` also starts from.
+        lexicon: what no output may contain, and the terms of all sentences; None if there is nothing of the kind. All
+            queries of a search that have one have the same.
+        terms: what every output must contain.
         index: the index of the sentence in its source.
         line: the number of the sentence in the whole text, of which the draws of a sample are a function.
     """
@@ -42,11 +46,14 @@ class Query:
     targets: tuple[tuple[int, ...], ...] = ()
     reference: tuple[int, ...] | None = None
     incumbents: tuple[Hypothesis, ...] = ()
+    lexicon: Lexicon | None = None
+    terms: tuple[Term, ...] = ()
     index: int = 0
     line: int = 1
 
     def __post_init__(self) -> None:
         assert 1 <= self.minimum <= self.limit and len(self.prefix) < self.limit
+        assert self.lexicon is not None or not self.terms
 
 
 def prefixes(queries: Sequence[Query], device: torch.device) -> Tensor:
@@ -105,3 +112,25 @@ class Search(Protocol[Result]):
         Args:
             queries: one for each sentence of the batch.
         """
+
+
+def find_or_relax(
+    search: Search[Result],
+    stepper: Stepper[Memory, State],
+    batch: Encoded[Memory],
+    queries: Sequence[Query],
+    tell: Callable[[Query], None],
+) -> list[Result | None]:
+    """A result for each query; one for which nothing is found is searched again without its terms.
+
+    Args:
+        tell: is called with each query that is searched again.
+    """
+    results = list(search.find(stepper, batch, queries))
+    rows = [row for row, result in enumerate(results) if result is None and queries[row].terms]
+    if rows:
+        relaxed = [replace(queries[row], terms=()) for row in rows]
+        for row, result in zip(rows, search.find(stepper, batch.select(rows), relaxed), strict=True):
+            tell(queries[row])
+            results[row] = result
+    return results

@@ -240,7 +240,13 @@ class Traced:
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
     ) -> list[Seen | None]:
-        """The hypotheses of each sentence, as `Beam` finds them, and what the search looked at."""
+        """The hypotheses of each sentence, as `Beam` finds them, and what the search looked at.
+
+        Raises:
+            ValueError: for terms, for which the beam does not keep the best candidates.
+        """
+        if any(query.terms for query in queries):
+            raise ValueError("a trace shows the best candidates, but terms make the beam keep others: leave them out")
         recorder = Recorder(len(queries), self.candidates, self.beam.objective)
         follower = Follower(
             [query.reference for query in queries],

@@ -1,7 +1,7 @@
 """CTranslate2 as an engine: a beam search without steps, whose outputs `Forced` can score again.
 
     ids ──► pieces ──translate_batch──► pieces ──► hypotheses, with the engine's own scores
-    what the engine cannot finish (cut off at the limit) or read (blank, too long, a prefix) ──► Beam, by the same rules
+    what it cannot finish (cut off at the limit) or read (blank, too long, constrained) ──► Beam, by the same rules
 
 The engine's beam search is `Beam` with two rules. Finished hypotheses take no slot (`free_eos`). The search stops when
 patience · beam hypotheses are finished (`patience`), at α = 0 as soon as no prefix can beat the best. At the limit, the
@@ -163,7 +163,8 @@ class Engine:
         """
         limits: dict[int, list[int]] = {}
         for index, (line, query) in enumerate(zip(lines, queries, strict=True)):
-            if line and not query.prefix and 1 < query.limit <= self.positions and len(line) < self.positions:
+            free = not (query.prefix or query.lexicon)
+            if line and free and 1 < query.limit <= self.positions and len(line) < self.positions:
                 limits.setdefault(query.limit, []).append(index)
         if self.settings.patience is None or not limits:
             return list(limits.items())

@@ -24,6 +24,7 @@ BPE_DROPOUT = 0.1  # the probability to skip a merge that Provilkov et al. (2020
 SAMPLED_NBEST = 64  # as in Kudo (2018)
 LARGEST_NBEST = 512  # SentencePiece returns no more
 WORD = re.compile("▁[^▁]*|[^▁]+")
+UNKNOWN = " ⁇ "  # SentencePiece's text for UNK
 NO_SKIPS = Skips(0.0, random.Random(0))
 WORDS_KEPT = 2**16  # words whose pieces are kept for `sample`
 
@@ -119,6 +120,19 @@ class Subwords:
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The pieces of the ids as the model writes them, with U+2581 for a space."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def spellings(self) -> list[bytes]:
+        """The bytes that each piece adds to a text, by id; also the space that `decode` drops at the beginning."""
+        return [*map(self._spelling, range(self.size))]
+
+    def _spelling(self, token: int) -> bytes:
+        piece: str = self._processor.id_to_piece(token)
+        if self._processor.is_byte(token):
+            return bytes([int(piece[3:5], 16)])
+        if self._processor.is_control(token):
+            return b""
+        text = UNKNOWN if self._processor.is_unknown(token) else piece.replace("▁", " ")
+        return text.encode()
 
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
         """The ids of pieces as `pieces` gives them; ValueError for a text that is not a piece."""

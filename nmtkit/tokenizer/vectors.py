@@ -56,6 +56,10 @@ class VectorSide:
         """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")
 
+    def spellings(self) -> NoReturn:
+        """ValueError: vectors have no pieces."""
+        raise ValueError("this model reads vectors, which have no pieces")
+
     def ids_of(self, pieces: Iterable[str]) -> NoReturn:
         """ValueError: vectors have no pieces."""
         raise ValueError("this model reads vectors, which have no pieces")

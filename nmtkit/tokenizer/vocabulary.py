@@ -30,6 +30,9 @@ class Vocabulary(Protocol):
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The pieces of the ids as people see them."""
 
+    def spellings(self) -> list[bytes]:
+        """The bytes that each piece adds to a text, by id; also the space that `decode` drops at the beginning."""
+
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
         """The ids of whole pieces, as `pieces` gives them; ValueError for a text that is not a piece."""
 

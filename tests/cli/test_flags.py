@@ -78,6 +78,8 @@ WHERE: dict[str, dict[str, str]] = {
         **dict.fromkeys(["--exact", "--budget-steps", "--budget-seconds"], "test_exact_search"),
         "--prefix": "test_prefixes_begin_the_outputs_of_every_search",
         "--prefix-column": "test_prefixes_begin_the_outputs_of_every_search",
+        "--forbid": "test_what_is_forbidden_stands_in_no_output",
+        "--terminology": "test_terms_stand_in_every_output_of_the_lines_that_have_them",
         **dict.fromkeys(
             ["--samples", "--temperature", "--top-k", "--top-p", "--epsilon", "--seed"],
             "test_samples_are_drawn_as_asked_for",

@@ -115,7 +115,7 @@ WITHOUT = {
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--metric", "--scores-file", "--scores-of"),
     *("--train-sample", "--sweep-beams", "--sweep-alphas", "--symbols", "--write-config"),
     *("--dev", "--test", "--tokenizer", "--write-clean", "--verify"),
-    *("--init-from", "--freeze", "--prefix", "--samples"),
+    *("--init-from", "--freeze", "--prefix", "--samples", "--forbid", "--terminology"),
 }
 """Options that do nothing where they are not given."""
 

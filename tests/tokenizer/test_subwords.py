@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -212,3 +213,16 @@ def test_more_segmentations_than_sentencepiece_gives_are_those_it_gives(subwords
     assert 1 <= len(subwords.segmentations("grashund", n)) <= 128
     if subwords.kind == "unigram":
         assert len(subwords.segmentations(" ".join(lines[:9]), n)) == 512
+
+
+@shared
+@given(tokens=st.lists(st.integers(4, 10**6), max_size=12))
+def test_a_text_is_what_its_pieces_spell(subwords: Subwords, tokens: list[int]) -> None:
+    """Bytes among them; SentencePiece turns each byte that begins no character into U+FFFD."""
+    ids = [2 if token % 50 == 0 else 4 + token % (subwords.size - 4) for token in tokens]
+    content = b"".join(subwords.spellings()[token] for token in ids)
+    decoded = subwords.decode([5, *ids, 5])  # between two that cannot be changed
+    assert re.sub("\ufffd+", "\ufffd", decoded) == re.sub(
+        "\ufffd+", "\ufffd", (subwords.spellings()[5] + content + subwords.spellings()[5]).decode(errors="replace")
+    )
+    assert [subwords.spellings()[token] for token in (0, 1, 3)] == [b""] * 3

@@ -37,6 +37,9 @@ class Table:
     def pieces(self, ids: Iterable[int]) -> list[str]:
         return [WORDS[i] for i in ids]
 
+    def spellings(self) -> list[bytes]:
+        return [f" {word}".encode() for word in WORDS]
+
     def ids_of(self, pieces: Iterable[str]) -> list[int]:
         return [WORDS.index(piece) for piece in pieces]
 
