@@ -21,6 +21,7 @@ from nmtkit.cli.streams import Tally
 from nmtkit.cli.translate_options import Columns, Exactly, Inside, Prefixed, check, check_settings
 from nmtkit.cli.windows import Job, Windows, start
 from nmtkit.cli.writer import Answer, Writer
+from nmtkit.words import counted
 
 if TYPE_CHECKING:
     from nmtkit.decoding.settings import SearchSettings
@@ -136,7 +137,9 @@ def _columns(line: str, number: int) -> tuple[str, str]:
     """The sentence and the prefix of a line of two columns, or of one."""
     source, *prefix = line.split("\t")
     if len(prefix) > 1:
-        raise ValueError(f"line {number}: has {1 + len(prefix)} columns; write the sentence, a tab and its prefix")
+        raise ValueError(
+            f"line {number}: has {counted(1 + len(prefix), 'column')}; write the sentence, a tab and its prefix"
+        )
     return source, "".join(prefix)
 
 

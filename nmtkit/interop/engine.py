@@ -30,6 +30,7 @@ from nmtkit.models.distribution import FIRST
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.specials import EOS
 from nmtkit.tokenizer.tokenizer import Tokenizer
+from nmtkit.words import counted
 
 REFUSED = {
     "min_length": "bans the end of sentence before the softmax, which changes all probabilities",
@@ -66,7 +67,7 @@ def settings_of_engine(settings: SearchSettings, vocabulary: int) -> SearchSetti
         )
     if 2 * settings.beam > vocabulary - FIRST:
         raise ValueError(
-            f"beam = {settings.beam} is too wide for CTranslate2 and {vocabulary} target pieces: "
+            f"beam = {settings.beam} is too wide for CTranslate2 and {counted(vocabulary, 'target piece')}: "
             f"choose at most {(vocabulary - FIRST) // 2}"
         )
     patience = (settings.patience or 1.0) if settings.length_alpha else None

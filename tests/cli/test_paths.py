@@ -35,7 +35,8 @@ def call(command: str, tmp_path: Path, given: dict[str, object]) -> list[object]
         if flag in given:
             found += words(flag, given[flag])
         elif parameter and flag:
-            found += words(flag, tmp_path / (f"new-{name}" if (command, flag) in WRITTEN else "other"))
+            new = (command, flag) in WRITTEN or FILES[command][name][1].makes_folder
+            found += words(flag, tmp_path / (f"new-{name}" if new else "other"))
     return [*found, *(["-s", "fr", "-t", "en"] if command in ("train", "check-data") else [])]
 
 
@@ -187,7 +188,8 @@ def test_one_text_comes_from_standard_input(tmp_path: Path) -> None:
         for number, one in enumerate(flags):
             for other in flags[:number]:
                 if "--config" not in (one, other):
-                    line = refused(run_here(*call(command, tmp_path, {one: "-", other: "-"}), stdin=b"x\n"), 2)
+                    given = {"--input": tmp_path / "other", one: "-", other: "-"}  # by default the input is a stream
+                    line = refused(run_here(*call(command, tmp_path, given), stdin=b"x\n"), 2)
                     assert "standard input is read once only" in line and one in line and other in line
     assert "read once only" in refused(run_here("train-tokenizer", "-", "-", "-o", tmp_path / "x"), 2)
 

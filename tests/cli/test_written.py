@@ -12,7 +12,7 @@ from nmtkit.cli.main import COMMANDS, app
 
 READ = {
     *("--source", "--reference", "--target", "--candidates", "--hypotheses", "--input", "--gold", "--errors", "--grid"),
-    *("--config", "--tokenizer"),
+    *("--config", "--tokenizer", "--prefix", "--forbid", "--terminology", "--verify"),
     "--scores-file",
     "--scores-of",
 }
@@ -24,6 +24,7 @@ WRITTEN: dict[str, dict[str, str]] = {
     "train": {"--write-config": "every key of a configuration"},
     "translate": {"--output": "2 lines", "--trace": "3 lines", "--attention": "2 lines"},
     "inspect": {"--html": "2 sentences"},
+    "export": {},
     "score": {"--output": "2 lines"},
     "evaluate": {"--output": "2 lines", "--json": "2 scores"},
     "blame-analysis": {

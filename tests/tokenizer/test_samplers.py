@@ -111,7 +111,7 @@ def test_a_killed_process_is_told_in_one_line_and_none_waits_for_it(two: Sampler
 def test_an_error_in_a_process_is_told_in_one_line_and_it_goes_on(two: Samplers) -> None:
     ids = [[*two.sampler.tokenizer.source.encode("a dog"), EOS]]
     for _ in range(3):
-        with pytest.raises(RuntimeError, match=r"^a process that draws segmentations failed: IndexError: .*$"):
+        with pytest.raises(RuntimeError, match=r"^a process that draws segmentations failed: IndexError: .*"):
             two.draw(7, 0, [1], ids)
     assert two.draw(0, 0, [1], ids) == two.sampler.draw(0, 0, [1], ids)
 
