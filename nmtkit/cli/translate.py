@@ -90,12 +90,12 @@ def translate(
         glossary = constrained.read(settings)
         size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
         groups = (columns, prefixed, Contents.of(glossary), sampling, deciding, exactly, inside, engine)
-        work = work_of(facts.hash, model.device, size, settings, *groups)
-        output = Output(output_file, work if bulk.resume else None, stack)
+        work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
+        output = Output(output_file, work, stack)
         answer, referenced = partial(_answer, sampling, deciding, exactly, inside), inside.reference is not None
         job = Job(folders, model, facts.hash, settings, columns, engine, referenced, answer, glossary)
         translate_windows = start(job, bulk.workers, stack)
-        live = not prompting and not output.isatty()  # where a bar would stand between the results
+        live = not prompting and not output.isatty()  # on a terminal a bar would stand between the results
         tally = stack.enter_context(Tally("translating", streams.count_lines(input_file), live=live))
         output.go_on(windows := Windows(rows, size, input_file), tally)
         for window, lines in translate_windows(windows, tally):

@@ -62,7 +62,7 @@ class ProjectedLogProbs(LogProbs):
     CHUNK = 1024
     """Number of rows whose logits are held at one time for single log-probabilities."""
     CACHED = 256
-    """Number of rows whose logits are held at one time for the best ids: few enough for a processor's cache."""
+    """Number of rows whose logits are held at one time for the best ids."""
 
     def __init__(self, hidden: Tensor, weight_VD: Tensor, layout: Matrix | None = None) -> None:
         self.hidden = hidden
