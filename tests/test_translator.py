@@ -620,6 +620,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], named: str) -> N
 
 def test_loading_gives_the_weights_asked_for_and_says_whose_they_are(tmp_path: Path) -> None:
     made = write_folder(tmp_path, shake=0.6)
+    made.lay_out("float32")
     loaded = Translator.load(str(tmp_path), device="cpu", weights="last")
     expected = Translator(made, tokenizer()).search(LINES, QUICK)
     assert loaded.search(LINES, QUICK) == expected
