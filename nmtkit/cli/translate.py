@@ -143,7 +143,8 @@ def _answer(
 ) -> Answer:
     """The function that makes the output lines the user asked for; the stack closes its files."""
     if deciding.mbr:
-        return partial(writer.decided, search=deciding.lists(sampling, writer.settings), utility=deciding.metric)
+        search = deciding.lists(sampling, writer.settings)
+        return partial(writer.decided, search=search, utility=deciding.metric, drawn=bool(sampling.samples))
     if sampling.samples:
         return partial(writer.sampled, search=sampling.search(writer.settings))
     if exactly.exact:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.sample import Sample
-    from nmtkit.decoding.search import Query, Search
+    from nmtkit.decoding.search import Joined, Query, Search
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.evaluation.metric import Metric
     from nmtkit.translator import Translator
@@ -56,21 +56,27 @@ class Writer:
         source: Source,
         queries: Sequence[Query],
         references: list[str] | None,
-        search: Search[list[Hypothesis]],
+        search: Joined,
         utility: Metric,
+        drawn: bool,
     ) -> Iterator[str]:
-        """Minimum Bayes risk: of the translations that a search finds, the one that the others agree with most."""
-        from nmtkit.evaluation.minimum_risk import decide
+        """Minimum Bayes risk: of all that searches find, the one that the samples agree with most, which the last
+        search has `drawn`; without samples, the n best by their probabilities."""
+        from nmtkit.evaluation.minimum_risk import decide, posterior
         from nmtkit.report.scores import number
 
-        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        for hypotheses in self.translator.find(search, source, self.settings, queries, listener=self.tally):
-            if hypotheses is None:
+        self.tally.words_of = lambda lists: self._words(next(chain.from_iterable(lists)))
+        for lists in self.translator.find(search, source, self.settings, queries, listener=self.tally):
+            candidates = [*chain.from_iterable(lists or ())]
+            if not candidates:
                 yield self._line([], None, [""] if self.scores else ())
                 continue
-            decision = decide([self._text(hypothesis) for hypothesis in hypotheses], utility)
+            samples = lists[-1] if lists and drawn else []
+            weights = None if samples else posterior([hypothesis.total for hypothesis in candidates])
+            texts, references = ([*map(self._text, own)] for own in (candidates, samples or candidates))
+            decision = decide(texts, references, utility, weights)
             facts = [number(decision.utility)] if self.scores else ()
-            yield self._line([], hypotheses[decision.index], facts)
+            yield self._line([], candidates[decision.index], facts)
 
     def by_length(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
         """Beam search: all that the beam finished, listed by length, best first."""
