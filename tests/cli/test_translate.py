@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from conftest import JANE, Data, environment, head, refused, run_here, run_process, write_lines
 
+from nmtkit.cli import streams
+
 SHORT = ("--max-length", 6)
 """An untrained model does not know when to stop."""
 
@@ -534,14 +536,16 @@ def test_samples_are_drawn_as_asked_for(model: Path, tmp_path: Path) -> None:
     assert {row[-1] for row in rows[5:10]} == {""}  # of a blank line
     assert len({row[-1] for row in rows[:5]}) > 1 and [row[2:] for row in rows[:5]] != [row[2:] for row in rows[15:]]
     for row in rows:
-        total, length, log_ps = float(row[3]), int(row[4]), [float(value) for value in row[6].split(" ")]
+        total, length, log_ps = float(row[3]), int(row[4]), [float(value) for value in row[7].split(" ")]
         assert sum(log_ps) == pytest.approx(total, abs=1e-4) and len(log_ps) == length <= 6
+        drawn = 0 if row[0] == "2" else sum(log_ps[:5])  # at the limit the end is certain
+        assert float(row[5]) == pytest.approx(drawn, abs=1e-4)
         assert float(row[2]) == pytest.approx(total / length**0.7, abs=2e-6)
     apart = run_here("translate", model, *flags, "--line-buffered", "--batch-tokens", 9).lines
     for row, line in zip(rows, apart, strict=True):
         other = line.split("\t")
-        assert [*other[:2], other[5], other[7]] == [*row[:2], row[5], row[7]]
-        assert [float(value) for value in other[2:5]] == pytest.approx([float(value) for value in row[2:5]], abs=1e-5)
+        assert [*other[:2], other[6], other[8]] == [*row[:2], row[6], row[8]]
+        assert [float(value) for value in other[2:6]] == pytest.approx([float(value) for value in row[2:6]], abs=1e-5)
     scored = write_lines(tmp_path / "c.tsv", whole.lines)
     forced = run_here("score", model, "--source", source, "--candidates", scored, "--pieces").lines
     for row, line in zip(rows, forced, strict=True):
@@ -555,6 +559,45 @@ def test_samples_are_drawn_as_asked_for(model: Path, tmp_path: Path) -> None:
     greedy = run_here("translate", model, *SHORT, "--input", source, "--samples", 2, "--top-k", 1).lines
     best = run_here("translate", model, *SHORT, "--input", source, "--beam", 1).lines
     assert [line.split("\t")[-1] for line in greedy[::2]] == best == [line.split("\t")[-1] for line in greedy[1::2]]
+
+
+@pytest.mark.parametrize(("number", "sizes"), [(1, [4, 3]), (4, [4, 3]), (8, [2, 2, 2, 1]), (100, [2, 2, 2, 1])])
+def test_samples_do_not_depend_on_windows(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sizes: list[int]
+) -> None:
+    """The more samples, the fewer lines in a window."""
+    from nmtkit.translator import Translator
+
+    flags = [*SHORT, "--input", write_lines(tmp_path / "s.fr", head(JANE / "dev.fr", 7)), "--samples", number]
+    whole = run_here("translate", model, *flags)
+    assert len({line.split("\t")[2] for line in whole.lines}) > 3
+    monkeypatch.setattr(streams, "WINDOW", 4)
+    monkeypatch.setattr(streams, "SLOW_WINDOW", 2)
+    read: list[int] = []
+    reading = Translator.read
+
+    def spy(self: Translator, lines: Any, *rest: Any) -> Any:
+        read.append(len(lines))
+        return reading(self, lines, *rest)
+
+    monkeypatch.setattr(Translator, "read", spy)
+    assert run_here("translate", model, *flags).lines == whole.lines and read == sizes
+
+
+def test_a_line_whose_samples_all_come_to_a_dead_end_is_left_empty(model: Path, tmp_path: Path) -> None:
+    """Of 400 pieces none may come twice, but a translation needs 500: a dead end, and no damaged model."""
+    flags = ["--no-repeat-ngram", 1, "--min-length", 500, "--max-length", 500, "--samples", 2, "--scores"]
+    outcome = run_here("translate", model, *flags, "--device", "cpu", "--threads", 1, stdin="Ça va.\n\n".encode())
+    assert outcome.code == 1 and [line.split("\t")[:2] for line in outcome.lines] == [
+        ["1", "1"],
+        ["2", "1"],
+        ["2", "2"],
+    ]
+    assert outcome.lines[0] == "1\t1" + 5 * "\t"
+    assert "line 1: left empty: every sample comes to a dead end" in outcome.err and "damaged" not in outcome.err
+    assert "1 of 2 lines failed" in outcome.err
+    chosen = run_here("translate", model, *flags, "--mbr", stdin="Ça va.\n".encode())
+    assert chosen.code == 1 and chosen.lines == ["\t\t\t\t"] and "every sample comes to a dead end" in chosen.err
 
 
 def test_of_a_list_the_one_that_the_others_agree_with_is_chosen(model: Path, tmp_path: Path) -> None:
@@ -571,7 +614,8 @@ def test_of_a_list_the_one_that_the_others_agree_with_is_chosen(model: Path, tmp
             return 100 if isinstance(scorer, CHRF) else 0
         return float(scorer.sentence_score(text, [other]).score)
 
-    drawn = run_here("translate", model, *common, "--samples", 12).lines
+    columns = [line.split("\t") for line in run_here("translate", model, *common, "--samples", 12).lines]
+    drawn = ["\t".join([*row[:5], *row[6:]]) for row in columns]  # without log q
     best = run_here("translate", model, *common, "--n-best", 4, "--beam", 4).lines
     lists: dict[tuple[object, ...], list[str]] = {
         ("--samples", 12): drawn,
