@@ -253,7 +253,8 @@ class Translator:
 
     def text(self, hypothesis: Hypothesis) -> Translation:
         """A hypothesis with its text."""
-        return Translation(**vars(hypothesis), text=self.decode_target(hypothesis.tokens))
+        facts = {field.name: getattr(hypothesis, field.name) for field in fields(Hypothesis)}
+        return Translation(**facts, text=self.decode_target(hypothesis.tokens))
 
     def texts(self, results: Sequence[Sequence[Hypothesis] | None]) -> list[list[Translation]]:
         """The hypotheses of each sentence with their texts; an empty list if there is no result."""

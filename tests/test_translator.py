@@ -29,11 +29,12 @@ from support.training_toys import (
 
 import nmtkit.decoding.forced
 import nmtkit.translator
+from nmtkit.decoding.sample import Sample
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.inspection.attended import attended
 from nmtkit.models.ensemble import Ensemble
 from nmtkit.specials import EOS
-from nmtkit.translator import Translator
+from nmtkit.translator import Translation, Translator
 
 QUICK = SearchSettings(beam=2, max_length=6, batch_tokens=40)
 LINES = [
@@ -267,6 +268,19 @@ def test_n_best_lists_are_distinct_and_best_first() -> None:
         scores = [one.score for one in best]
         assert scores == sorted(scores, reverse=True) and len({one.tokens for one in best}) == len(best)
         assert len(best) == (5 if line.strip() else 1)
+
+
+def test_samples_depend_on_seed_and_line_and_have_texts() -> None:
+    """Two calls draw the same unless seed or first line differ; line 2 is the same wherever its call begins."""
+    one, chosen = translator(), SearchSettings(max_length=9)
+
+    def drawn(first: int, seed: int = 1) -> list[list[Translation]]:
+        source = one.read(LINES[:1] * 2, chosen, first)
+        return one.texts(one.find(Sample.of(chosen, 6, seed=seed), source, chosen))
+
+    usual = drawn(1)
+    assert drawn(1) == usual and drawn(2)[0] == usual[1] != usual[0] and drawn(1, seed=2) != usual
+    assert all(sample.text == one.decode_target(sample.tokens) for own in usual for sample in own)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7, 1.3])
@@ -620,6 +634,7 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any], named: str) -> N
 
 def test_loading_gives_the_weights_asked_for_and_says_whose_they_are(tmp_path: Path) -> None:
     made = write_folder(tmp_path, shake=0.6)
+    made.lay_out("float32")
     loaded = Translator.load(str(tmp_path), device="cpu", weights="last")
     expected = Translator(made, tokenizer()).search(LINES, QUICK)
     assert loaded.search(LINES, QUICK) == expected

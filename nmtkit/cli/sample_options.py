@@ -14,9 +14,8 @@ from nmtkit.evaluation.metrics import METRICS, OF_SENTENCES, find_metric
 from nmtkit.settings import SEED
 
 if TYPE_CHECKING:
-    from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.sample import Sample
-    from nmtkit.decoding.search import Search
+    from nmtkit.decoding.search import Joined
     from nmtkit.evaluation.metric import Metric
 
 DRAWN, DECISION = "Samples", "Minimum Bayes risk"
@@ -62,7 +61,7 @@ class Deciding:
         bool,
         typer.Option(
             "--mbr",
-            help="Choose from --samples, --n-best or both what the others agree with most.",
+            help="Choose from --samples, --n-best or both what the samples, or else the n best, agree with most.",
             rich_help_panel=DECISION,
         ),
     ] = False
@@ -75,8 +74,8 @@ class Deciding:
         """The utility."""
         return find_metric(self.utility or OF_SENTENCES.name)
 
-    def lists(self, sampling: Sampling, settings: SearchSettings) -> Search[list[Hypothesis]]:
-        """The search for the translations that are chosen from."""
+    def lists(self, sampling: Sampling, settings: SearchSettings) -> Joined:
+        """The searches for the translations that are chosen from; samples come last."""
         from nmtkit.decoding.beam import Beam
         from nmtkit.decoding.search import Joined
 

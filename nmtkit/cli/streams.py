@@ -100,9 +100,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def window_size(results: int) -> int:
-    """Number of lines that are read together if each has that many results."""
-    return min(WINDOW, max(SMALL_WINDOW, 4 * WINDOW // results))
+def window_size(results: int, least: int | None = None) -> int:
+    """Number of lines that are read together if each has that many results; None: no fewer than `SMALL_WINDOW`."""
+    return min(WINDOW, max(least or SMALL_WINDOW, 4 * WINDOW // results))
 
 
 def windows(lines: Iterator[Any], size: int) -> Iterator[list[Any]]:
@@ -139,6 +139,11 @@ class Record:
 
     def failed(self, line: int, error: Exception) -> None:
         self.failed_lines.append((line, error))
+
+    def emptied(self, line: int, error: Exception) -> None:
+        """A line that was counted as done has no result after all."""
+        self.lines -= 1
+        self.failed(line, error)
 
 
 class Tally(Record):

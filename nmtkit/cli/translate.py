@@ -73,8 +73,8 @@ def translate(
     scores higher (0: none proved); pieces, log P of each (tokens).
 
     With --per-length every line has all translations that the beam finished: line, length, rank in it, * for the best.
-    With --samples it has N that are drawn: line, number. With --mbr it has the one that the others of its list agree
-    with most, and its expected utility is a column after the scores.
+    With --samples it has N that are drawn: line, number, and after the scores log q of the draws. With --mbr it has the
+    one that the others agree with most, without line and rank; with --scores its expected utility follows the scores.
     The defaults of the search are those of the model folder, see nmtkit info.
     """
     check(columns, prefixed, exactly, inside)
@@ -88,7 +88,7 @@ def translate(
         facts = read_facts(folders, model)
         settings = check_settings(search_settings(facts, search, n_best=columns.n_best), exactly, inside)
         glossary = constrained.read(settings)
-        size = 1 if one_by_one else _window_size(settings, sampling, exactly, inside)
+        size = 1 if one_by_one else _window_size(settings, sampling, deciding.mbr, exactly, inside)
         groups = (columns, prefixed, Contents.of(glossary), sampling, deciding, exactly, inside, engine)
         work = work_of(facts.hash, model.device, size, settings, *groups) if bulk.resume else None
         output = Output(output_file, work, stack)
@@ -105,10 +105,12 @@ def translate(
     tally.close(summary=not prompting)
 
 
-def _window_size(settings: SearchSettings, sampling: Sampling, exactly: Exactly, inside: Inside) -> int:
+def _window_size(settings: SearchSettings, sampling: Sampling, mbr: bool, exactly: Exactly, inside: Inside) -> int:
     """Number of lines that are translated together; it may depend on nothing but the options."""
-    if exactly.exact or sampling.samples:
+    if exactly.exact or (sampling.samples and mbr):
         return streams.SLOW_WINDOW
+    if sampling.samples:
+        return streams.window_size(sampling.samples, streams.SLOW_WINDOW)
     much = inside.per_length or inside.trace or inside.attention
     return streams.window_size(MUCH if much else settings.n_best)
 
@@ -148,7 +150,8 @@ def _answer(
 ) -> Answer:
     """The function that makes the output lines the user asked for; the stack closes its files."""
     if deciding.mbr:
-        return partial(writer.decided, search=deciding.lists(sampling, writer.settings), utility=deciding.metric)
+        search = deciding.lists(sampling, writer.settings)
+        return partial(writer.decided, search=search, utility=deciding.metric, drawn=bool(sampling.samples))
     if sampling.samples:
         return partial(writer.sampled, search=sampling.search(writer.settings))
     if exactly.exact:

@@ -23,7 +23,7 @@ class Columns:
     n_best: Annotated[
         int,
         count(
-            "Translations per line, best first, with line number and rank before each.",
+            "Translations per line, best first, with line number and rank before each (not with --mbr).",
             bounds(SearchSettings, "n_best"),
             COLUMNS,
         ),

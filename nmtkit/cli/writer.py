@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nmtkit.cli.streams import Record
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nmtkit.batches.source import Source
     from nmtkit.decoding.hypothesis import Hypothesis
     from nmtkit.decoding.sample import Sample
-    from nmtkit.decoding.search import Query, Search
+    from nmtkit.decoding.search import Joined, Query, Search
     from nmtkit.decoding.settings import SearchSettings
     from nmtkit.evaluation.metric import Metric
     from nmtkit.translator import Translator
@@ -46,31 +46,49 @@ class Writer:
     def sampled(
         self, source: Source, queries: Sequence[Query], references: list[str] | None, search: Sample
     ) -> Iterator[str]:
-        """All samples of each sentence, with their numbers."""
+        """All samples of each sentence, with their numbers and, after the scores, log q."""
+        from nmtkit.report.scores import number
+
         self.tally.words_of = lambda samples: sum(map(self._words, samples))
         results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
-        yield from self._ranked(source, results, numbered=True)
+        for line, samples in enumerate(results, start=source.first):
+            for sample in samples or ():
+                facts = [number(sample.log_q)] if self.scores else ()
+                yield self._line([str(line), str(sample.number)], sample, facts)
+            if not samples:
+                yield self._line([str(line), "1"], None, [""] if self.scores else ())
+            if samples == []:
+                self._no_end(line)
 
     def decided(
         self,
         source: Source,
         queries: Sequence[Query],
         references: list[str] | None,
-        search: Search[list[Hypothesis]],
+        search: Joined,
         utility: Metric,
+        drawn: bool,
     ) -> Iterator[str]:
-        """Minimum Bayes risk: of the translations that a search finds, the one that the others agree with most."""
-        from nmtkit.evaluation.minimum_risk import decide
+        """Minimum Bayes risk: of all that searches find, the one that the samples agree with most, which the last
+        search has `drawn`; without samples, the n best by their probabilities."""
+        from nmtkit.evaluation.minimum_risk import decide, posterior
         from nmtkit.report.scores import number
 
-        self.tally.words_of = lambda hypotheses: self._words(hypotheses[0])
-        for hypotheses in self.translator.find(search, source, self.settings, queries, listener=self.tally):
-            if hypotheses is None:
+        self.tally.words_of = lambda lists: sum(map(self._words, islice(chain.from_iterable(lists), 1)))
+        results = self.translator.find(search, source, self.settings, queries, listener=self.tally)
+        for line, lists in enumerate(results, start=source.first):
+            candidates = [*chain.from_iterable(lists or ())]
+            if not candidates:
                 yield self._line([], None, [""] if self.scores else ())
+                if lists is not None:
+                    self._no_end(line)
                 continue
-            decision = decide([self._text(hypothesis) for hypothesis in hypotheses], utility)
+            samples = lists[-1] if lists and drawn else []
+            weights = None if samples else posterior([hypothesis.total for hypothesis in candidates])
+            texts, references = ([*map(self._text, own)] for own in (candidates, samples or candidates))
+            decision = decide(texts, references, utility, weights)
             facts = [number(decision.utility)] if self.scores else ()
-            yield self._line([], hypotheses[decision.index], facts)
+            yield self._line([], candidates[decision.index], facts)
 
     def by_length(self, source: Source, queries: Sequence[Query], references: list[str] | None) -> Iterator[str]:
         """Beam search: all that the beam finished, listed by length, best first."""
@@ -149,12 +167,17 @@ class Writer:
 
         return answer
 
-    def _ranked(
-        self, source: Source, results: Sequence[Sequence[Hypothesis] | None], numbered: bool = False
-    ) -> Iterator[str]:
+    def _no_end(self, line: int) -> None:
+        """Say that no sample of a line came to an end."""
+        reason = (
+            "every sample comes to a dead end, where all pieces are banned; lower --no-repeat-ngram or --min-length"
+        )
+        self.tally.emptied(line, ValueError(f"line {line}: {reason}"))
+
+    def _ranked(self, source: Source, results: Sequence[Sequence[Hypothesis] | None]) -> Iterator[str]:
         for number, hypotheses in enumerate(results, start=source.first):
             for rank, hypothesis in enumerate(hypotheses or [None], start=1):
-                yield self._line([str(number), str(rank)] if numbered or self.settings.n_best > 1 else [], hypothesis)
+                yield self._line([str(number), str(rank)] if self.settings.n_best > 1 else [], hypothesis)
 
     def _line(self, place: list[str], hypothesis: Hypothesis | None, extra: Sequence[str] = ()) -> str:
         from nmtkit.report.scores import columns, row

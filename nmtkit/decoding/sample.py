@@ -3,7 +3,7 @@
 Each token is drawn as `cut.py` says, from numbers that are a function of seed, line, sample and step (`draws.py`): the
 same samples come whatever the batches are, unless rounding moves a number across a border. At the limit EOS is the only
 extension, as in the beam, and a prefix is forced; both at their real cost. The score of a sample is that under the
-model, whatever was cut.
+model, whatever was cut; log q is that of the draws.
 
 Shape key: S sentences, A sentences with living samples, W samples read per sentence, N = A·W, R = all samples at one
 time, T tokens.
@@ -12,13 +12,14 @@ time, T tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic
 
 import torch
+from torch import Tensor
 
-from nmtkit.decoding.choices import Prefixes, choices
+from nmtkit.decoding.choices import Choices, Prefixes, choices
 from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.cut import WHOLE, Cut
 from nmtkit.decoding.draws import keys, uniforms
@@ -34,15 +35,33 @@ from nmtkit.specials import BOS, EOS, PAD
 PLAIN = Rules()
 POSITIONS = 16
 """Target positions that are held at one time, for each padded source piece that is searched at one time."""
+ROWS = 64
+"""Number of distributions that are drawn from at one time: few enough for a processor's cache."""
 SHRINK = 0.75
 """Finished samples leave the batch once no more than this part of its rows would be left."""
+
+
+@dataclass(frozen=True)
+class Drawn(Hypothesis):
+    """A sample.
+
+    Attributes:
+        number: its number among the samples of its sentence, from 1.
+        log_q: log of the probability in nats with which it was drawn, by the distributions that bans, temperature and
+            cuts leave; what is forced has the probability 1. So exp(total − log_q) is its importance weight.
+    """
+
+    number: int = 1
+    log_q: float = 0.0
 
 
 @dataclass(frozen=True)
 class Sample:
     """N samples of each sentence, in the order of their numbers; equal ones are kept.
 
-    A sample that comes to a dead end, where every token is banned, is left out.
+    A sample that comes to a dead end, where every token is banned, is left out. The draws are a function of the seed
+    and of `Query.line`, so two calls whose lines have the same numbers draw the same ones: vary `seed`, or the
+    `first_line` of `Translator.read`.
 
     Attributes:
         number: N.
@@ -69,11 +88,12 @@ class Sample:
 
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
-    ) -> list[list[Hypothesis] | None]:
-        """The samples of each sentence."""
+    ) -> list[list[Drawn] | None]:
+        """The samples of each sentence: none if all come to a dead end; None if the model gives no finite
+        probability."""
         if any(query.terms for query in queries):
             raise ValueError("samples are drawn without a beam, which terms need: leave the terms out")
-        results: list[list[Hypothesis]] = [[] for _ in queries]
+        results: list[list[Drawn]] = [[] for _ in queries]
         longest = max(query.limit for query in queries)
         at_once = max(1, self.positions // (longest * len(queries)))
         for first in range(0, self.number, at_once):
@@ -81,7 +101,13 @@ class Sample:
             drawn = Drawing(self, stepper, batch.memory, queries, numbers).run()
             for own, more in zip(results, drawn, strict=True):
                 own += more
-        return [own or None for own in results]
+        return [_ended(own) for own in results]
+
+
+def _ended(samples: Sequence[Drawn]) -> list[Drawn] | None:
+    """The samples that came to an end; None if a total that is not a number shows why there is none."""
+    ended = [sample for sample in samples if math.isfinite(sample.total)]
+    return None if not ended and any(math.isnan(sample.total) for sample in samples) else ended
 
 
 class Drawing(Generic[Memory, State]):
@@ -110,13 +136,15 @@ class Drawing(Generic[Memory, State]):
         self.token_AW = torch.full_like(self.row_AW, BOS)
         self.alive_AW = torch.ones_like(self.row_AW, dtype=torch.bool)
         limits = [query.limit for query in queries]
-        self.nearest_limit, self.longest, self.sentences = min(limits), max(limits), sentences
+        self.nearest_limit, self.longest, self.numbers = min(limits), max(limits), numbers
         self.token_RT = torch.full((len(row_R), self.longest), PAD, device=device)
         self.value_RT = torch.zeros(len(row_R), self.longest, dtype=torch.float64, device=device)
+        self.log_q_R = torch.zeros(len(row_R), dtype=torch.float64, device=device)
 
     @torch.inference_mode()
-    def run(self) -> list[list[Hypothesis]]:
-        """The samples of every sentence."""
+    def run(self) -> list[list[Drawn]]:
+        """The samples of every sentence. The total of one that comes to a dead end is −∞, and not a number if the model
+        gives no finite probability."""
         for length in range(1, self.longest + 1):
             self.step(length)
             if not bool(self.alive_AW.any()):
@@ -133,21 +161,35 @@ class Drawing(Generic[Memory, State]):
         given_A = self.given_AL[:, length - 1] if length <= self.given_AL.shape[1] else None
         limit_A = self.limit_A if length >= self.nearest_limit else None
         may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
-        log_prob_NV = log_probs.dense()
+        parts: Iterable[Tensor] = (part.dense() for part in log_probs.split(ROWS))
         if self.constraints:
-            log_prob_NV = self.constraints.restricted(log_prob_NV).dense_NV
-        token_N = self.search.cut.draw(log_prob_NV, may.banned, uniforms(self.key_AW.flatten(), length))
-        if may.forced_N is not None:
-            token_N = token_N.where(may.forced_N == PAD, may.forced_N)
-        value_N = log_prob_NV.gather(1, token_N.clamp(min=PAD).unsqueeze(1)).squeeze(1).double()
-        possible_N = (token_N >= 0) & value_N.isfinite()
-        token_N = token_N.where(possible_N, EOS)
+            parts = self.constraints.restricted(log_probs.dense()).dense_NV.split(ROWS)
+        token_N, value_N, log_q_N = self._draw(parts, may, uniforms(self.key_AW.flatten(), length))
         if self.constraints:
             self.constraints.read(token_N)
         self.token_RT[row_N, length - 1] = token_N  # what follows the first EOS is never read
-        self.value_RT[row_N, length - 1] = value_N.where(possible_N, -math.inf)
+        self.value_RT[row_N, length - 1] = value_N
+        self.log_q_R[row_N] += log_q_N.where(self.alive_AW.flatten(), 0.0)
         self.token_AW = token_N.view_as(self.row_AW)
         self.alive_AW = self.alive_AW & (self.token_AW != EOS)
+
+    def _draw(self, parts: Iterable[Tensor], may: Choices, uniform_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The next token of each sample, its log P and its log q; EOS and −∞ or NaN where none is possible. With a
+        large vocabulary there is no memory for all distributions at one time."""
+        forced_N = torch.full_like(self.row_AW.flatten(), PAD) if may.forced_N is None else may.forced_N
+        drawn = []
+        for log_prob, forced, uniform, *banned in zip(
+            parts, *(tensor.split(ROWS) for tensor in (forced_N, uniform_N, *may.banned)), strict=True
+        ):
+            token, log_q = self.search.cut.draw(log_prob, banned, uniform)
+            free = forced == PAD
+            token, log_q = token.where(free, forced), log_q.where(free, 0.0)
+            end = token.where(token >= 0, EOS)
+            value = log_prob.gather(1, end.unsqueeze(1)).squeeze(1).double()
+            possible = (token >= 0) & value.isfinite()
+            drawn.append((end.where(possible, EOS), value.where(possible, value - math.inf), log_q))
+        token_N, value_N, log_q_N = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        return token_N, value_N, log_q_N
 
     def _shrink(self) -> None:
         """Let finished samples and sentences leave, if there are enough of them: all sentences keep as many rows."""
@@ -171,15 +213,17 @@ class Drawing(Generic[Memory, State]):
             for tensor in (self.row_AW, self.key_AW, self.token_AW, self.alive_AW)
         )
 
-    def _read_out(self) -> list[list[Hypothesis]]:
-        """The hypotheses of all samples that came to an end, sentence by sentence."""
+    def _read_out(self) -> list[list[Drawn]]:
+        """All samples, sentence by sentence."""
         length_R = ((self.token_RT == EOS).int().argmax(1) + 1).tolist()
-        rows = zip(self.token_RT.tolist(), self.value_RT.tolist(), length_R, strict=True)
-        found = [self._hypothesis(tokens[:length], values[:length]) for tokens, values, length in rows]
-        width = len(found) // self.sentences
-        own = (found[start : start + width] for start in range(0, len(found), width))
-        return [[hypothesis for hypothesis in row if hypothesis.total > -math.inf] for row in own]
+        rows = zip(self.token_RT.tolist(), self.value_RT.tolist(), length_R, self.log_q_R.tolist(), strict=True)
+        samples = [
+            self._sample(tokens[:length], values[:length], self.numbers[row % len(self.numbers)] + 1, log_q)
+            for row, (tokens, values, length, log_q) in enumerate(rows)
+        ]
+        return [samples[start : start + len(self.numbers)] for start in range(0, len(samples), len(self.numbers))]
 
-    def _hypothesis(self, tokens: list[int], values: list[float]) -> Hypothesis:
+    def _sample(self, tokens: list[int], values: list[float], number: int, log_q: float) -> Drawn:
         total = sum(values)
-        return Hypothesis(tuple(tokens), total, self.search.objective.final(total, len(tokens)), tuple(values))
+        score = self.search.objective.final(total, len(tokens))
+        return Drawn(tuple(tokens), total, score, tuple(values), number, log_q)

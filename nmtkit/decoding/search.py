@@ -89,16 +89,17 @@ class Encoded(Generic[Memory]):
 
 @dataclass(frozen=True)
 class Joined:
-    """The hypotheses of several searches, one list after the other."""
+    """Several searches: a list of hypotheses of each, empty where it finds none."""
 
     searches: tuple[Search[list[Hypothesis]], ...]
 
     def find(
         self, stepper: Stepper[Memory, State], batch: Encoded[Memory], queries: Sequence[Query]
-    ) -> list[list[Hypothesis] | None]:
-        """Every sentence is encoded once."""
+    ) -> list[list[list[Hypothesis]] | None]:
+        """Every sentence is encoded once; None where no search has a result."""
         lists = [search.find(stepper, batch, queries) for search in self.searches]
-        return [[found for own in row for found in own or ()] or None for row in zip(*lists, strict=True)]
+        rows = zip(*lists, strict=True)
+        return [[own or [] for own in row] if any(own is not None for own in row) else None for row in rows]
 
 
 class Search(Protocol[Result]):

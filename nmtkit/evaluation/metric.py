@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -142,9 +142,9 @@ class Metric(Scale, ABC):
         """The score of every sentence by itself, against all reference sets at once."""
         return self.sentence_score(self.statistics(outputs, references, sources, first))
 
-    def pairwise(self, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
-        """The sentence score of every output against every reference alone, (outputs, references)."""
-        return [self.sentence_scores([output] * len(references), [references]) for output in outputs]
+    def pairwise(self, outputs: Lines, references: Lines) -> Iterator[Sequence[float]]:
+        """For each output its sentence score against every reference alone."""
+        return (self.sentence_scores([output] * len(references), [references]) for output in outputs)
 
 
 def check_texts(outputs: Lines, references: Sequence[Lines]) -> None:

@@ -7,9 +7,9 @@ command line needs only their names, so sacreBLEU, which takes long to load, is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from nmtkit.evaluation.metric import USUAL_READING, Counts, Direction, Lines, Metric, Reading, check_texts
@@ -33,7 +33,7 @@ class SacreMetric(Metric):
 
     scorer: Callable[[Reading, bool], Scorer]
     how: Reading = USUAL_READING
-    pairs: Callable[[SacreMetric, Any, Lines, Lines], Sequence[Sequence[float]]] | None = None
+    pairs: Callable[[SacreMetric, Any, Lines, Lines], Iterator[Sequence[float]]] | None = None
 
     @cached_property
     def _corpora(self) -> Any:
@@ -67,11 +67,15 @@ class SacreMetric(Metric):
         """The scores of rows of counts, cut at the highest score, which rounding may exceed in sacreBLEU."""
         return [min(scorer._compute_score_from_stats(list(row)).score, self.within.high) for row in rows]
 
-    def pairwise(self, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
-        """As `Metric.pairwise` has it."""
-        if self.pairs is None:
-            return super().pairwise(outputs, references)
-        return self.pairs(self, self._sentences, outputs, references)
+    def pairwise(self, outputs: Lines, references: Lines) -> Iterator[Sequence[float]]:
+        """As `Metric.pairwise` has it, but two blank texts agree perfectly, to which sacreBLEU gives a BLEU of 0."""
+        perfect = self.within.high if self.direction is Direction.HIGHER else self.within.low
+        pairs = super().pairwise if self.pairs is None else partial(self.pairs, self, self._sentences)
+        for output, row in zip(outputs, pairs(outputs, references), strict=True):
+            if output.strip():
+                yield row
+            else:
+                yield [score if text.strip() else perfect for score, text in zip(row, references, strict=True)]
 
     def signature(self, references: int, resamples: int, seed: int) -> str:
         """The signature of sacreBLEU, with the resampling."""
@@ -104,17 +108,18 @@ def _chrf_with_words(how: Reading, single: bool) -> Scorer:
     return CHRF(lowercase=how.lowercase, word_order=2)
 
 
-def _bleu_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+def _bleu_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Iterator[Sequence[float]]:
     from nmtkit.evaluation import pairs
 
-    return [metric.sentence_score(rows.tolist()) for rows in pairs.bleu(scorer, outputs, references)]
+    for block in pairs.bleu(scorer, outputs, references):
+        yield from (metric.sentence_score(rows.tolist()) for rows in block)
 
 
-def _chrf_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Sequence[Sequence[float]]:
+def _chrf_pairs(metric: SacreMetric, scorer: Any, outputs: Lines, references: Lines) -> Iterator[Sequence[float]]:
     from nmtkit.evaluation import pairs
 
-    scores: list[list[float]] = pairs.chrf(scorer, outputs, references).clip(max=metric.within.high).tolist()
-    return scores
+    for block in pairs.chrf(scorer, outputs, references):
+        yield from block.clip(max=metric.within.high).tolist()
 
 
 def _ter(how: Reading, single: bool) -> Scorer:

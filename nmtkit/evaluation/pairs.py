@@ -10,7 +10,8 @@ Shape key: O outputs, R references, F features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,65 +19,87 @@ from numpy.typing import NDArray
 
 Counts = Counter[Hashable]
 Matrix = NDArray[np.float64]
+ROWS = 256
+"""Number of outputs that are scored against all references at one time."""
 BLOCK = 1 << 22
 """Most entries of a matrix of features at one time."""
 
 
-def chrf(scorer: Any, outputs: Sequence[str], references: Sequence[str]) -> Matrix:
-    """chrF or chrF++ of every output against every reference, (O, R), as sacreBLEU computes it without smoothing."""
-    sides = _counted(outputs, references, lambda text: _info(scorer, text)["ref_ngrams"][0])
-    precision = np.zeros((len(outputs), len(references)))
-    recall, orders, factor = np.zeros_like(precision), np.zeros_like(precision), scorer.beta**2
-    for of_outputs, of_references in zip(*(zip(*side, strict=True) for side in sides), strict=True):
-        total_O1 = np.array([[counts.total()] for counts in of_outputs], dtype=np.float64)
-        total_1R = np.array([[counts.total() for counts in of_references]], dtype=np.float64)
-        both, match = (total_O1 > 0) & (total_1R > 0), matches(of_outputs, of_references)
-        precision += np.divide(match, total_O1, out=np.zeros_like(match), where=both)
-        recall += np.divide(match, total_1R, out=np.zeros_like(match), where=both)
+def chrf(scorer: Any, outputs: Sequence[str], references: Sequence[str]) -> Iterator[Matrix]:
+    """chrF or chrF++ of some outputs after others against every reference, (O, R) each, as sacreBLEU computes it
+    without smoothing."""
+    for blocks in _counted(outputs, references, lambda text: _info(scorer, text)["ref_ngrams"][0]):
+        yield _chrf(blocks, scorer.beta**2)
+
+
+def bleu(scorer: Any, outputs: Sequence[str], references: Sequence[str]) -> Iterator[Matrix]:
+    """The statistics of BLEU of some outputs after others against every reference, (O, R, 2 + 2 · orders) each."""
+    orders = range(1, scorer.max_ngram_order + 1)
+    for blocks in _counted(outputs, references, lambda text: _by_order(_info(scorer, text)["ref_ngrams"], orders)):
+        total_O1, total_R = blocks[0].total_O1, blocks[0].total_R
+        shape = len(total_O1), len(total_R)
+        columns = [np.broadcast_to(total_O1, shape), np.broadcast_to(total_R, shape)]
+        columns += [block.match_OR for block in blocks]
+        columns += [np.broadcast_to(block.total_O1, shape) for block in blocks]
+        yield np.stack(columns, axis=2)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The n-grams of one order: how many each output has, each reference has, and both share."""
+
+    total_O1: Matrix
+    total_R: Matrix
+    match_OR: Matrix
+
+
+class Index:
+    """The n-grams of one order in all references, made into features once."""
+
+    def __init__(self, references: Sequence[Counts]) -> None:
+        self.feature: dict[tuple[Hashable, int], int] = {}
+        self.total_R = _totals(references)
+        self.entries = _entries(references, lambda feature: self.feature.setdefault(feature, len(self.feature)))
+
+    def block(self, outputs: Sequence[Counts]) -> Block:
+        """Some outputs beside all references."""
+        return Block(_totals(outputs)[:, None], self.total_R, self.matches(outputs))
+
+    def matches(self, outputs: Sequence[Counts]) -> Matrix:
+        """The number of n-grams that each output shares with each reference, (O, R)."""
+        (row_E, column_E), (row_G, column_G) = _entries(outputs, self.feature.get), self.entries
+        features = len(self.feature)
+        often_F, there_F = (np.bincount(column, minlength=features) for column in (column_E, column_G))
+        found = np.zeros((len(outputs), len(self.total_R)))
+        lone_F = (often_F == 1) & (there_F == 1)  # of one pair of texts
+        owner_F, partner_F = np.zeros(features, np.int64), np.zeros(features, np.int64)
+        owner_F[column_E], partner_F[column_G] = row_E, row_G
+        np.add.at(found, (owner_F[lone_F], partner_F[lone_F]), 1)
+        shared_F = (often_F > 0) & ~lone_F
+        number_F = np.where(shared_F, shared_F.cumsum() - 1, -1)
+        width = max(1, BLOCK // max(found.shape))
+        for start in range(0, int(number_F.max(initial=-1)) + 1, width):
+            ours, theirs = (
+                _dense(row, number_F[column] - start, rows, width)
+                for row, column, rows in ((row_E, column_E, len(found)), (row_G, column_G, found.shape[1]))
+            )
+            found += ours @ theirs.T
+        return found
+
+
+def _chrf(blocks: Sequence[Block], factor: float) -> Matrix:
+    """chrF from the n-grams of each order; `factor` is β²."""
+    precision = np.zeros_like(blocks[0].match_OR)
+    recall, orders, score = np.zeros_like(precision), np.zeros_like(precision), np.zeros_like(precision)
+    for block in blocks:
+        both = (block.total_O1 > 0) & (block.total_R > 0)
+        precision += np.divide(block.match_OR, block.total_O1, out=np.zeros_like(precision), where=both)
+        recall += np.divide(block.match_OR, block.total_R, out=np.zeros_like(precision), where=both)
         orders += both
     precision, recall = (side / np.maximum(orders, 1) for side in (precision, recall))
     possible = precision + recall > 0
-    score = np.zeros_like(precision)
     np.divide((1 + factor) * precision * recall, factor * precision + recall, out=score, where=possible)
     return 100 * score
-
-
-def bleu(scorer: Any, outputs: Sequence[str], references: Sequence[str]) -> Matrix:
-    """The statistics of BLEU of every output against every reference, (O, R, 2 + 2 · orders)."""
-    orders = range(1, scorer.max_ngram_order + 1)
-    ours, theirs = _counted(outputs, references, lambda text: _by_order(_info(scorer, text)["ref_ngrams"], orders))
-    total_ON, total_RN = (
-        np.array([[counts.total() for counts in text] for text in side]).reshape(len(side), -1)
-        for side in (ours, theirs)
-    )
-    shape = len(outputs), len(references)
-    columns = [np.broadcast_to(total_ON[:, :1], shape), np.broadcast_to(total_RN[:, 0], shape)]
-    columns += [matches(*pair) for pair in zip(zip(*ours, strict=True), zip(*theirs, strict=True), strict=True)]
-    columns += [np.broadcast_to(total_ON[:, place, None], shape) for place in range(len(orders))]
-    return np.stack(columns, axis=2)
-
-
-def matches(outputs: Sequence[Counts], references: Sequence[Counts]) -> Matrix:
-    """The number of n-grams that each output shares with each reference, (O, R)."""
-    known: dict[tuple[Hashable, int], int] = {}
-    (row_E, column_E), (row_G, column_G) = (_entries(side, known) for side in (outputs, references))
-    features = len(known)
-    often_F, there_F = (np.bincount(column, minlength=features) for column in (column_E, column_G))
-    found = np.zeros((len(outputs), len(references)))
-    lone_F = (often_F == 1) & (there_F == 1)  # of one pair of texts
-    owner_F, partner_F = np.zeros(features, np.int64), np.zeros(features, np.int64)
-    owner_F[column_E], partner_F[column_G] = row_E, row_G
-    np.add.at(found, (owner_F[lone_F], partner_F[lone_F]), 1)
-    number_F = np.where((often_F > 0) & (there_F > 0) & ~lone_F, 0, -1)
-    number_F[number_F == 0] = np.arange(int((number_F == 0).sum()))
-    width = max(1, BLOCK // max(len(outputs), len(references)))
-    for start in range(0, int(number_F.max(initial=-1)) + 1, width):
-        ours, theirs = (
-            _dense(row, number_F[column] - start, len(side), width)
-            for row, column, side in ((row_E, column_E, outputs), (row_G, column_G, references))
-        )
-        found += ours @ theirs.T
-    return found
 
 
 def _info(scorer: Any, text: str) -> dict[str, Any]:
@@ -87,10 +110,18 @@ def _info(scorer: Any, text: str) -> dict[str, Any]:
 
 def _counted(
     outputs: Sequence[str], references: Sequence[str], count: Callable[[str], Sequence[Counts]]
-) -> tuple[list[Sequence[Counts]], list[Sequence[Counts]]]:
-    """The n-grams of each output and of each reference; each text is counted once."""
+) -> Iterator[list[Block]]:
+    """A block for each order, for some outputs after others; each text is counted once."""
     known = {text: count(text) for text in {*outputs, *references}}
-    return [known[text] for text in outputs], [known[text] for text in references]
+    indices = [Index(counts) for counts in zip(*(known[text] for text in references), strict=True)]
+    for start in range(0, len(outputs), ROWS):
+        ours = zip(*(known[text] for text in outputs[start : start + ROWS]), strict=True)
+        yield [index.block(counts) for index, counts in zip(indices, ours, strict=True)]
+
+
+def _totals(texts: Sequence[Counts]) -> Matrix:
+    """The number of n-grams of each text."""
+    return np.array([counts.total() for counts in texts], dtype=np.float64)
 
 
 def _by_order(counts: Counter[tuple[str, ...]], orders: Iterable[int]) -> list[Counts]:
@@ -98,14 +129,13 @@ def _by_order(counts: Counter[tuple[str, ...]], orders: Iterable[int]) -> list[C
 
 
 def _entries(
-    texts: Sequence[Counts], known: dict[tuple[Hashable, int], int]
+    texts: Sequence[Counts], number: Callable[[tuple[Hashable, int]], int | None]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The features of texts as pairs of a text and a feature, whose numbers are kept in `known`."""
+    """The features of texts that have a number, as pairs of a text and this number."""
     rows, columns = [], []
     for row, counts in enumerate(texts):
-        own = [
-            known.setdefault((gram, place), len(known)) for gram, number in counts.items() for place in range(number)
-        ]
+        numbers = (number((gram, place)) for gram, often in counts.items() for place in range(often))
+        own = [feature for feature in numbers if feature is not None]
         columns += own
         rows += [row] * len(own)
     return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,10 @@ class LogProbs(ABC):
     @abstractmethod
     def dense(self) -> Tensor:
         """All log-probabilities (…, V), −∞ at PAD and BOS."""
+
+    @abstractmethod
+    def split(self, rows: int) -> Iterator[LogProbs]:
+        """The distributions in parts of so many, by the first index, so that few are dense at one time."""
 
     @abstractmethod
     def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
@@ -103,6 +108,9 @@ class ProjectedLogProbs(LogProbs):
     def dense(self) -> Tensor:
         log_probs = self._logits(self.hidden).log_softmax(-1)
         return nn.functional.pad(log_probs, (FIRST, 0), value=-math.inf)
+
+    def split(self, rows: int) -> Iterator[LogProbs]:
+        return (ProjectedLogProbs(hidden, self._whole, self._layout) for hidden in self.hidden.split(rows))
 
     def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         places_M = scored(target) if scored_M is None else scored_M

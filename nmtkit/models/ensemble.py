@@ -46,6 +46,9 @@ class MeanLogProbs(LogProbs):
     def dense(self) -> Tensor:
         return self._mean([member.dense() for member in self.members])
 
+    def split(self, rows: int) -> Iterator[LogProbs]:
+        return map(MeanLogProbs, zip(*(member.split(rows) for member in self.members), strict=True))
+
     def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         if scored_M is None:
             scored_M = scored(target)

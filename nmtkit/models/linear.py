@@ -26,11 +26,13 @@ class Linear(nn.Linear):
         return self.layout is not None
 
     def map(self, rows: slice = slice(None)) -> Callable[[Tensor], Tensor]:
-        """The map by some rows of W and b as a function, for inference; the weights must not change any more."""
+        """The map of vectors (N, D) by some rows of W and b, for inference; the weights must not change any more."""
         weight, bias = self.weight.detach()[rows], self.bias.detach()[rows]
-        if self.layout is None:
+        if self.layout is not None:
+            return partial(self.layout.times, rows=rows, bias=bias)
+        if weight.device.type != "cpu":
             return partial(nn.functional.linear, weight=weight, bias=bias)
-        return partial(self.layout.times, rows=rows, bias=bias)
+        return partial(torch.addmm, bias, mat2=weight.T.contiguous())  # MKL would copy the other order at each product
 
     def forward(self, vectors: Tensor) -> Tensor:
         if self.layout is None or torch.is_grad_enabled() or is_plain():

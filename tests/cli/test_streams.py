@@ -25,6 +25,7 @@ def test_windows_are_the_lines_cut_into_pieces(lines: list[int], size: int) -> N
 def test_windows_are_smaller_where_a_line_has_many_results() -> None:
     sizes = {results: streams.window_size(results) for results in (1, 4, 5, 10, 20, 10_000)}
     assert sizes == {1: 5000, 4: 5000, 5: 4000, 10: 2000, 20: 1000, 10_000: 1000}
+    assert [streams.window_size(results, 100) for results in (1, 10, 50, 200, 10_000)] == [5000, 2000, 400, 100, 100]
 
 
 def test_no_window_is_read_before_the_last_is_used() -> None:

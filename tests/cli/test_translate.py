@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pty
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import JANE, Data, environment, head, refused, run_here, run_process, write_lines
+
+from nmtkit.cli import streams
 
 SHORT = ("--max-length", 6)
 """An untrained model does not know when to stop."""
@@ -533,14 +536,16 @@ def test_samples_are_drawn_as_asked_for(model: Path, tmp_path: Path) -> None:
     assert {row[-1] for row in rows[5:10]} == {""}  # of a blank line
     assert len({row[-1] for row in rows[:5]}) > 1 and [row[2:] for row in rows[:5]] != [row[2:] for row in rows[15:]]
     for row in rows:
-        total, length, log_ps = float(row[3]), int(row[4]), [float(value) for value in row[6].split(" ")]
+        total, length, log_ps = float(row[3]), int(row[4]), [float(value) for value in row[7].split(" ")]
         assert sum(log_ps) == pytest.approx(total, abs=1e-4) and len(log_ps) == length <= 6
+        drawn = 0 if row[0] == "2" else sum(log_ps[:5])  # at the limit the end is certain
+        assert float(row[5]) == pytest.approx(drawn, abs=1e-4)
         assert float(row[2]) == pytest.approx(total / length**0.7, abs=2e-6)
     apart = run_here("translate", model, *flags, "--line-buffered", "--batch-tokens", 9).lines
     for row, line in zip(rows, apart, strict=True):
         other = line.split("\t")
-        assert [*other[:2], other[5], other[7]] == [*row[:2], row[5], row[7]]
-        assert [float(value) for value in other[2:5]] == pytest.approx([float(value) for value in row[2:5]], abs=1e-5)
+        assert [*other[:2], other[6], other[8]] == [*row[:2], row[6], row[8]]
+        assert [float(value) for value in other[2:6]] == pytest.approx([float(value) for value in row[2:6]], abs=1e-5)
     scored = write_lines(tmp_path / "c.tsv", whole.lines)
     forced = run_here("score", model, "--source", source, "--candidates", scored, "--pieces").lines
     for row, line in zip(rows, forced, strict=True):
@@ -556,14 +561,61 @@ def test_samples_are_drawn_as_asked_for(model: Path, tmp_path: Path) -> None:
     assert [line.split("\t")[-1] for line in greedy[::2]] == best == [line.split("\t")[-1] for line in greedy[1::2]]
 
 
+@pytest.mark.parametrize(("number", "sizes"), [(1, [4, 3]), (4, [4, 3]), (8, [2, 2, 2, 1]), (100, [2, 2, 2, 1])])
+def test_samples_do_not_depend_on_windows(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sizes: list[int]
+) -> None:
+    """The more samples, the fewer lines in a window."""
+    from nmtkit.translator import Translator
+
+    flags = [*SHORT, "--input", write_lines(tmp_path / "s.fr", head(JANE / "dev.fr", 7)), "--samples", number]
+    whole = run_here("translate", model, *flags)
+    assert len({line.split("\t")[2] for line in whole.lines}) > 3
+    monkeypatch.setattr(streams, "WINDOW", 4)
+    monkeypatch.setattr(streams, "SLOW_WINDOW", 2)
+    read: list[int] = []
+    reading = Translator.read
+
+    def spy(self: Translator, lines: Any, *rest: Any) -> Any:
+        read.append(len(lines))
+        return reading(self, lines, *rest)
+
+    monkeypatch.setattr(Translator, "read", spy)
+    assert run_here("translate", model, *flags).lines == whole.lines and read == sizes
+
+
+def test_a_line_whose_samples_all_come_to_a_dead_end_is_left_empty(model: Path, tmp_path: Path) -> None:
+    """Of 400 pieces none may come twice, but a translation needs 500: a dead end, and no damaged model."""
+    flags = ["--no-repeat-ngram", 1, "--min-length", 500, "--max-length", 500, "--samples", 2, "--scores"]
+    outcome = run_here("translate", model, *flags, "--device", "cpu", "--threads", 1, stdin="Ça va.\n\n".encode())
+    assert outcome.code == 1 and [line.split("\t")[:2] for line in outcome.lines] == [
+        ["1", "1"],
+        ["2", "1"],
+        ["2", "2"],
+    ]
+    assert outcome.lines[0] == "1\t1" + 5 * "\t"
+    assert "line 1: left empty: every sample comes to a dead end" in outcome.err and "damaged" not in outcome.err
+    assert "1 of 2 lines failed" in outcome.err
+    chosen = run_here("translate", model, *flags, "--mbr", stdin="Ça va.\n".encode())
+    assert chosen.code == 1 and chosen.lines == ["\t\t\t\t"] and "every sample comes to a dead end" in chosen.err
+
+
 def test_of_a_list_the_one_that_the_others_agree_with_is_chosen(model: Path, tmp_path: Path) -> None:
-    """As sacreBLEU has it, of samples, of n-best lists, and of both; TER is better when it is low."""
+    """As sacreBLEU has it, of samples, of n-best lists, and of both; TER is better when it is low. Samples have equal
+    weights, and if there are any, they are the only references; those of an n-best list are its probabilities."""
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
     source = write_lines(tmp_path / "s.fr", ["Jane a faim.", "Il dort."])
     common = [*SHORT, "--input", source, "--scores"]
-    drawn = run_here("translate", model, *common, "--samples", 12).lines
+
+    def agreement(scorer: CHRF | TER, text: str, other: str) -> float:
+        if not text.strip() and not other.strip():
+            return 100 if isinstance(scorer, CHRF) else 0
+        return float(scorer.sentence_score(text, [other]).score)
+
+    columns = [line.split("\t") for line in run_here("translate", model, *common, "--samples", 12).lines]
+    drawn = ["\t".join([*row[:5], *row[6:]]) for row in columns]  # without log q
     best = run_here("translate", model, *common, "--n-best", 4, "--beam", 4).lines
     lists: dict[tuple[object, ...], list[str]] = {
         ("--samples", 12): drawn,
@@ -577,12 +629,18 @@ def test_of_a_list_the_one_that_the_others_agree_with_is_chosen(model: Path, tmp
             for number, line in enumerate(outcome.lines, start=1):
                 score, total, length, expected, text = line.split("\t")
                 rows = [row[2:] for row in (one.split("\t") for one in lines) if row[0] == str(number)]
-                texts = [row[-1] for row in rows]
+                references = rows[-12:] if "--samples" in flags else rows
+                parts = [1.0 if "--samples" in flags else math.exp(float(row[1])) for row in references]
                 means = [
-                    sum(scorer.sentence_score(one, [other]).score for other in texts) / len(texts) for one in texts
+                    sum(
+                        part * agreement(scorer, row[-1], other[-1])
+                        for part, other in zip(parts, references, strict=True)
+                    )
+                    / sum(parts)
+                    for row in rows
                 ]
                 winner = min(means) if utility else max(means)
-                assert float(expected) == pytest.approx(winner, abs=1e-6)
+                assert float(expected) == pytest.approx(winner, abs=1e-4)  # of log P with six decimals
                 first = next(place for place, mean in enumerate(means) if abs(mean - winner) < 1e-9)
                 assert [score, total, length, text] == rows[first]
     plain = run_here("translate", model, *SHORT, "--input", source, "--samples", 12, "--mbr").lines

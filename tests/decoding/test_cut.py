@@ -58,12 +58,28 @@ def test_a_draw_inverts_the_cumulative_distribution() -> None:
     """Ids in their order: 0.1 to 0.5 is the second, and so on, to the very ends."""
     probs = torch.tensor([0.0, 0.1, 0.4, 0.0, 0.5, 0.0], dtype=torch.float64).expand(9, -1)
     uniform = torch.tensor([0, 0.0999, 0.1001, 0.4999, 0.5001, 0.9, 1 - 2.0**-53, 0.3, 0.7], dtype=torch.float64)
-    assert Cut().draw(probs.log(), (), uniform).tolist() == [1, 1, 2, 2, 4, 4, 4, 2, 4]
+
+    def drawn(cut: Cut, log_probs: torch.Tensor, *banned: torch.Tensor) -> list[int]:
+        return cut.draw(log_probs, banned, uniform)[0].tolist()
+
+    assert drawn(Cut(), probs.log()) == [1, 1, 2, 2, 4, 4, 4, 2, 4]
     ban = torch.tensor([[PAD], [1], [2], [2], [4], [4], [4], [2], [4]])
-    assert Cut().draw(probs.log(), (ban,), uniform).tolist() == [1, 2, 1, 4, 2, 2, 2, 4, 2]
+    assert drawn(Cut(), probs.log(), ban) == [1, 2, 1, 4, 2, 2, 2, 4, 2]
+    log_q = Cut().draw(probs.log(), (ban,), uniform)[1].exp()
+    assert log_q.tolist() == pytest.approx([0.1, 4 / 9, 1 / 6, 5 / 6, 0.8, 0.8, 0.8, 5 / 6, 0.8])
     everything = torch.arange(1, 6).expand(9, -1)
-    assert Cut(top_k=2).draw(probs.log(), (everything,), uniform).tolist() == [-1] * 9
-    assert Cut().draw(torch.full((9, 6), math.nan), (), uniform).tolist() == [-1] * 9
+    assert drawn(Cut(top_k=2), probs.log(), everything) == [-1] * 9
+    assert drawn(Cut(), torch.full((9, 6), math.nan)) == [-1] * 9
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-40, 1e-300])
+def test_the_coldest_draws_are_the_best_tokens(temperature: float) -> None:
+    """Of two that are equally probable each half of the time, in float32 as in float64."""
+    for dtype in (torch.float32, torch.float64):
+        log_probs = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.4, 0.1, 0.4, 0.1]], dtype=dtype).log() - 50
+        weights = Cut(temperature=temperature).weights(log_probs)
+        assert weights.tolist() == [[0, 1, 0, 0], [0.5, 0, 0.5, 0]]
+        assert Cut(temperature=temperature).weights(torch.full((1, 3), -math.inf)).isnan().all()
 
 
 @pytest.mark.parametrize(

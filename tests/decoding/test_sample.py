@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from support.sample_toys import cuts, plain
 from support.search_toys import few, spreads
 from support.searches import encoded
-from support.toys import TableModel
+from support.toys import TableLogProbs, TableModel
 
+from nmtkit.decoding import sample as module
 from nmtkit.decoding.cut import Cut
 from nmtkit.decoding.forced import forced_log_probs
-from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.sample import Sample
+from nmtkit.decoding.sample import Drawn, Sample
 from nmtkit.decoding.search import Query
 from nmtkit.specials import EOS, UNK
 
 MANY, FEWER = 100_000, 20_000
 
 
-def draw(model: TableModel, queries: list[Query], number: int, **settings: Any) -> list[list[Hypothesis]]:
+def draw(model: TableModel, queries: list[Query], number: int, **settings: Any) -> list[list[Drawn]]:
     search = Sample(number, Objective(0.7), **settings)
     return [own or [] for own in search.find(model, encoded(model.memory()), queries)]
 
@@ -81,6 +81,9 @@ def test_draws_have_the_distribution_of_the_table(cut: Cut, query: Query, rules:
     (own,) = draw(model, [query], draws, cut=cut, rules=rules, positions=10**6)
     counts = Counter(hypothesis.tokens for hypothesis in own)
     assert len(own) == draws and set(counts) <= set(expected)
+    assert [one.number for one in own] == list(range(1, draws + 1))
+    logs = {tokens: math.log(chance) for tokens, chance in expected.items()}
+    assert [one.log_q for one in own[:999]] == pytest.approx([logs[one.tokens] for one in own[:999]], abs=1e-9)
     rare = {tokens for tokens, chance in expected.items() if chance * draws < 5}
     cells = [(counts[tokens], draws * chance) for tokens, chance in expected.items() if tokens not in rare]
     cells += [(sum(counts[one] for one in rare), draws * sum(expected[one] for one in rare))] if rare else []
@@ -121,7 +124,7 @@ def test_draws_are_the_same_in_any_batch(
     for row, (query, own) in enumerate(zip(queries, whole, strict=True)):
         memory = model.memory().select(torch.tensor([row]))
         alone = Sample(9, Objective(0.7), **settings).find(model, encoded(memory), [query])
-        assert alone == [own or None]
+        assert alone == [own]
         assert size or (len(own) == 9 and first[row] == own[:5])
         forced = forced_log_probs(model, memory, [one.tokens for one in own]) if own else []
         for one, log_probs in zip(own, forced, strict=True):
@@ -144,10 +147,32 @@ def test_seed_line_and_number_make_another_draw() -> None:
 def test_a_dead_end_is_left_out() -> None:
     """After a only a could follow, which repeats: those samples have no end. P(EOS) = 0.5 at first."""
     model = TableModel.written([{(): {4: 0.5, EOS: 0.5}, (4,): {4: 1.0}}], symbols=3)
-    (own,) = draw(model, [Query(5)], 200, rules=Rules(no_repeat_ngram=1))
-    assert {one.tokens for one in own} == {(EOS,)} and 70 < len(own) < 130
-    (own,) = draw(model, [Query(5, prefix=(4,))], 5, rules=Rules(no_repeat_ngram=1))
-    assert own == []
+    search = Sample(200, Objective(), rules=Rules(no_repeat_ngram=1), positions=35)
+    (own,) = search.find(model, encoded(model.memory()), [Query(5)])
+    assert own is not None and {one.tokens for one in own} == {(EOS,)} and 70 < len(own) < 130
+    (free,) = draw(model, [Query(5)], 200)
+    assert [one.number for one in own] == [one.number for one in free if one.tokens == (EOS,)]
+    assert search.find(model, encoded(model.memory()), [Query(5, prefix=(4,))]) == [[]]
+
+
+def test_a_damaged_model_has_no_result() -> None:
+    """One of two sentences, from its second piece on."""
+    model = TableModel.random(4, sentences=2, symbols=3, depth=3)
+    model.table[1, 1:, 2:] = math.nan
+    search = Sample(7, Objective())
+    whole, damaged = search.find(model, encoded(model.memory()), [Query(5), Query(5, prefix=(4,))])
+    assert whole is not None and len(whole) == 7 and damaged is None
+
+
+def test_few_distributions_are_dense_at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    dense = TableLogProbs.dense
+    monkeypatch.setattr(TableLogProbs, "dense", lambda self: rows.append(len(self._dense)) or dense(self))
+    model = TableModel.random(2, sentences=3, symbols=4, depth=5)
+    whole = draw(model, [Query(5)] * 3, 50)
+    assert max(rows) == module.ROWS == 64
+    monkeypatch.setattr(module, "ROWS", 7)
+    assert draw(model, [Query(5)] * 3, 50) == whole
 
 
 class Watched(TableModel):

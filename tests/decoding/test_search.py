@@ -108,4 +108,4 @@ def test_joined_lists_follow_one_another_and_encode_once() -> None:
     batch, parts = Encoded(toy, *toy.sources()), (Beam(4, Objective(), 2), Sample(3, Objective()))
     found = Joined(parts).find(toy, batch, queries)
     lists = [part.find(toy, batch, queries) for part in parts]
-    assert found == [[*(best or []), *(drawn or [])] for best, drawn in zip(*lists, strict=True)] and toy.encoded == 1
+    assert found == [[best or [], drawn or []] for best, drawn in zip(*lists, strict=True)] and toy.encoded == 1

@@ -55,6 +55,13 @@ def test_the_hidden_states_are_not_used_up() -> None:
     torch.testing.assert_close(log_probs.dense().topk(3).values, first[0])
 
 
+def test_parts_are_the_rows_of_the_whole() -> None:
+    log_probs = ProjectedLogProbs(torch.randn(7, 2, 4), torch.randn(50, 4))
+    parts = list(log_probs.split(3))
+    assert [part.dense().shape for part in parts] == [(3, 2, 50), (3, 2, 50), (1, 2, 50)]
+    torch.testing.assert_close(torch.cat([part.dense() for part in parts]), log_probs.dense())
+
+
 # --- by hand ----------------------------------------------------------------------------------------------------------
 
 LOG = [[math.log(1), math.log(2), math.log(5)], [math.log(6), math.log(1), math.log(1)]]

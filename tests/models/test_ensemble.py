@@ -40,6 +40,11 @@ def test_dense() -> None:
     assert dense[:, UNK:].exp().tolist() == [pytest.approx(row) for row in MEAN]
 
 
+def test_parts_are_the_rows_of_the_whole() -> None:
+    parts = [part.dense() for part in both().split(1)]
+    assert len(parts) == 2 and torch.equal(torch.cat(parts), both().dense())
+
+
 def test_top() -> None:
     values, ids = both().top(2)
     assert ids[0].tolist() == [3, 4] and ids[1, 0] == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,9 @@ class TableLogProbs(LogProbs):
 
     def dense(self) -> Tensor:
         return self._dense
+
+    def split(self, rows: int) -> Iterator[LogProbs]:
+        return map(TableLogProbs, self._dense.split(rows))
 
     def loss(self, target: Tensor, smoothing: float = 0.0, scored_M: Tensor | None = None) -> Tensor:
         wanted = target != PAD
