@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nmtkit.decoding.given import Starts
 from nmtkit.decoding.rules import Rules
-from nmtkit.models.distribution import LogProbs
+from nmtkit.models.distribution import FIRST, LogProbs
 from nmtkit.models.interface import Rows
 from nmtkit.specials import EOS, PAD
 
@@ -26,14 +27,22 @@ class Choices:
     Attributes:
         banned: ids that must not follow, PAD for none, (N, P) each.
         forced_N: the only id that may follow, PAD if any may; it overrules the bans. None: any may follow every prefix.
+        starts: where only the start of a word may follow; None: nowhere.
     """
 
     banned: tuple[Tensor, ...] = ()
     forced_N: Tensor | None = None
+    starts: Starts | None = None
 
     def top(self, log_probs: LogProbs, k: int) -> tuple[Tensor, Tensor]:
         """At least the k best tokens that may follow: log P (−∞: must not follow) and ids, both (N, K), unordered."""
-        value_NK, id_NK = log_probs.top(k + sum(ban.shape[1] for ban in self.banned))
+        most = k + sum(ban.shape[1] for ban in self.banned)
+        if self.starts is None:
+            value_NK, id_NK = log_probs.top(most)
+        else:
+            value_NV = self.starts.limited(log_probs.dense())[:, FIRST:]
+            value_NK, place_NK = value_NV.topk(min(most, value_NV.shape[1]), dim=1)
+            id_NK = place_NK + FIRST
         for banned_NP in self.banned:
             value_NK = value_NK.masked_fill((id_NK.unsqueeze(2) == banned_NP.unsqueeze(1)).any(2), float("-inf"))
         if self.forced_N is not None:
@@ -72,6 +81,7 @@ def choices(
     limit_A: Tensor | None,
     prefixes: Prefixes,
     given_A: Tensor | None = None,
+    starts: Starts | None = None,
 ) -> Choices:
     """The tokens that may follow the prefixes at the step that makes them `length` tokens long.
 
@@ -81,6 +91,7 @@ def choices(
         limit_A: most tokens of an output of each sentence, EOS counted; None if no sentence has reached it.
         prefixes: only read if the rules `remember`.
         given_A: the token that its prefix puts here, for each sentence, PAD for none; None if no sentence has one.
+        starts: the sentences where only the start of a word may stand here; None if there are none.
     """
     bans, width = [], shape[1]
     if minimum_A is not None:
@@ -92,4 +103,5 @@ def choices(
     forced_A = None if limit_A is None else (limit_A == length).long().mul(EOS)
     if given_A is not None:
         forced_A = given_A if forced_A is None else torch.maximum(given_A, forced_A)  # a sentence has one of them
-    return Choices(tuple(bans), None if forced_A is None else forced_A.repeat_interleave(width))
+    forced_N = None if forced_A is None else forced_A.repeat_interleave(width)
+    return Choices(tuple(bans), forced_N, starts.repeated(width) if starts else None)

@@ -21,10 +21,11 @@ import torch
 from nmtkit.decoding.choices import Prefixes, choices
 from nmtkit.decoding.cut import WHOLE, Cut
 from nmtkit.decoding.draws import keys, uniforms
-from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.given import Given
+from nmtkit.decoding.hypothesis import Hypothesis, scored
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query, prefixes
+from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.settings import SAMPLES, SearchSettings
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.settings import SEED, check_bounds
@@ -98,7 +99,8 @@ class Drawing(Generic[Memory, State]):
         self.state = stepper.start(memory).select(row_R // width)
         self.limit_A = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
-        self.given_AL = prefixes(queries, device)
+        self.given, self.prefixes = Given(queries, device), [query.prefix for query in queries]
+        self.sentence_A = torch.arange(sentences, device=device)
         self.key_AW = keys(search.seed, [query.line for query in queries], numbers, device)
         self.row_AW = row_R.view(sentences, width)
         self.token_AW = torch.full_like(self.row_AW, BOS)
@@ -124,10 +126,10 @@ class Drawing(Generic[Memory, State]):
         row_N = self.row_AW.flatten()
         before = Prefixes(self.token_RT[row_N, : length - 1] if self.search.rules.remember else self.token_RT[:0])
         minimum_A, rules = self.minimum_A if bool((self.minimum_A > length).any()) else None, self.search.rules
-        given_A = self.given_AL[:, length - 1] if length <= self.given_AL.shape[1] else None
+        given = self.given.tokens(self.sentence_A, length), self.given.starts(self.sentence_A, length)
         limit_A = self.limit_A if length >= self.nearest_limit else None
-        may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
-        log_prob_NV = log_probs.dense()
+        may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, *given)
+        log_prob_NV = may.starts.limited(log_probs.dense()) if may.starts else log_probs.dense()
         token_N = self.search.cut.draw(log_prob_NV, may.banned, uniforms(self.key_AW.flatten(), length))
         if may.forced_N is not None:
             token_N = token_N.where(may.forced_N == PAD, may.forced_N)
@@ -151,8 +153,8 @@ class Drawing(Generic[Memory, State]):
         self.state = self.state.select(row_N)
         if len(kept) < sentences:
             self.memory = self.memory.select(kept)
-            self.limit_A, self.minimum_A, self.given_AL = (
-                tensor[kept] for tensor in (self.limit_A, self.minimum_A, self.given_AL)
+            self.limit_A, self.minimum_A, self.sentence_A = (
+                tensor[kept] for tensor in (self.limit_A, self.minimum_A, self.sentence_A)
             )
         self.row_AW, self.key_AW, self.token_AW, self.alive_AW = (
             tensor.flatten()[row_N].view(len(kept), most)
@@ -163,11 +165,11 @@ class Drawing(Generic[Memory, State]):
         """The hypotheses of all samples that came to an end, sentence by sentence."""
         length_R = ((self.token_RT == EOS).int().argmax(1) + 1).tolist()
         rows = zip(self.token_RT.tolist(), self.value_RT.tolist(), length_R, strict=True)
-        found = [self._hypothesis(tokens[:length], values[:length]) for tokens, values, length in rows]
-        width = len(found) // self.sentences
-        own = (found[start : start + width] for start in range(0, len(found), width))
-        return [[hypothesis for hypothesis in row if hypothesis.total > -math.inf] for row in own]
-
-    def _hypothesis(self, tokens: list[int], values: list[float]) -> Hypothesis:
-        total = sum(values)
-        return Hypothesis(tuple(tokens), total, self.search.objective.final(total, len(tokens)), tuple(values))
+        width = len(self.token_RT) // self.sentences
+        own: list[list[Hypothesis]] = [[] for _ in self.prefixes]
+        for row, (tokens, values, length) in enumerate(rows):
+            if min(values[:length]) > -math.inf:
+                prefix = self.prefixes[row // width]
+                sample = scored(tuple(tokens[:length]), values[:length], self.search.objective, prefix)
+                own[row // width].append(sample)
+        return own
