@@ -30,13 +30,13 @@ SYMBOLS, DEPTH = 4, 4
 WIDE = SYMBOLS**3
 """No length up to 4 has more living prefixes and ends."""
 prefixes = st.lists(st.lists(st.sampled_from([UNK, 4, 5]), max_size=2).map(tuple), min_size=1, max_size=4)
-extras = st.lists(st.integers(1, 2), min_size=4, max_size=4)
+extras = st.lists(st.integers(1, 3), min_size=4, max_size=4)
 endings = st.lists(st.booleans(), min_size=4, max_size=4)
 STARTS = frozenset({UNK, 5})
 
 
 def asked(given_prefixes: list[tuple[int, ...]], extra: list[int], ended: Sequence[bool] = ()) -> list[Query]:
-    """The limits leave room for the prefix, EOS and none or one token more, where `ended` one of `STARTS`."""
+    """The limits leave room for the prefix, EOS and up to two tokens more, where `ended` one of `STARTS`."""
     lengths = [(prefix, len(prefix) + more) for prefix, more in zip(given_prefixes, extra, strict=False)]
     starts = [STARTS if place < len(ended) and ended[place] else None for place in range(len(lengths))]
     return [
@@ -87,11 +87,13 @@ def test_a_wide_beam_ranks_all_that_begins_with_the_prefix(
     objective = Objective(alpha, penalty)
     beam = Beam(WIDE, objective, n_best=4)
     found = beam.find(model, encoded(model.memory()), queries)
+    first = replace(beam, n_best=1).find(model, encoded(model.memory()), queries)
     swept = Sweep((WIDE,), (objective,), 4).find(model, encoded(model.memory()), queries)
     lists = ByLength(beam).find(model, encoded(model.memory()), queries)
     for sentence, query in enumerate(queries):
         everything = truth(model, sentence, query, alpha, penalty)
         assert_same(found[sentence] or [], everything[:4])
+        assert_same(first[sentence] or [], everything[:1])
         scores = Forced(objective).find(
             model,
             encoded(model.memory().select(torch.tensor([sentence]))),
@@ -145,7 +147,7 @@ def test_exact_search_proves_the_best_that_begins_with_the_prefix(
 @few
 @given(seed=st.integers(0, 10**6), chosen=prefixes, budget=st.integers(1, 12), alpha=st.sampled_from(ALPHAS))
 def test_a_gap_holds_under_a_prefix(seed: int, chosen: list[tuple[int, ...]], budget: int, alpha: float) -> None:
-    model, queries = table(seed, len(chosen)), asked(chosen, [2, 1, 2, 2])
+    model, queries = table(seed, len(chosen)), asked(chosen, [3, 1, 3, 2])
     search = Exact(Beam(1, Objective(alpha)), Effort(budget, tolerance=0.0))
     for sentence, one in enumerate(search.find(model, encoded(model.memory()), queries)):
         best = truth(model, sentence, queries[sentence], alpha)[0][2]
