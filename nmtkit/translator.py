@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from nmtkit.memory import keep_freed_memory
 from nmtkit.models.interface import Stepper
 from nmtkit.settings import nearest
 from nmtkit.specials import EOS
+from nmtkit.tokenizer import prefixes as forced
 from nmtkit.tokenizer.tokenizer import Tokenizer
 from nmtkit.words import counted
 
@@ -112,7 +114,7 @@ class Translator:
         settings: SearchSettings,
         first_line: int | None = 1,
         *,
-        prefixes: Sequence[str | Sequence[int]] | None = None,
+        prefixes: forced.Prefixes | None = None,
         glossary: Glossary | None = None,
         listener: Listener | None = None,
     ) -> list[list[Translation]]:
@@ -149,24 +151,19 @@ class Translator:
             return Lines(lines, self.tokenizer.source, most, first_line or 1, cut)
         return Vectors(lines, self.tokenizer.features, most, first_line or 1, cut)
 
-    def queries(
-        self, source: Source, settings: SearchSettings, prefixes: Sequence[str | Sequence[int]] | None = None
-    ) -> list[Query]:
+    def queries(self, source: Source, settings: SearchSettings, prefixes: forced.Prefixes | None = None) -> list[Query]:
         """A query for each sentence, with the length limits of its translation, which is empty for a blank sentence.
 
         Args:
             prefixes: what the translations of each sentence begin with, as a text, whose pieces are then forced, or as
-                target ids without EOS; empty or blank for nothing. The limit is raised to hold the prefix and EOS.
+                target ids without EOS; empty or blank for nothing. White space at the end of a text says that a word
+                ends there. The limit is raised to hold the prefix and EOS.
+
+        Raises:
+            ValueError: for prefixes that are not one for each sentence, and for an id that no prefix can have.
         """
-        if prefixes is not None and len(prefixes) != len(source.lengths):
-            raise ValueError(
-                f"{counted(len(source.lengths), 'source line')} but {counted(len(prefixes), 'prefix', 'prefixes')}: "
-                "give as many, blank ones where there is none"
-            )
-        return [
-            self._query(source, index, settings, self._prefix(prefixes[index] if prefixes else ()))
-            for index in range(len(source.lengths))
-        ]
+        each = forced.each(prefixes, len(source.lengths))
+        return [self._query(source, index, settings, prefix) for index, prefix in enumerate(each)]
 
     def bind(self, glossary: Glossary) -> Bound:
         """A glossary for this model: `constrain` makes of queries those that keep to it."""
@@ -202,8 +199,7 @@ class Translator:
             if query.prefix and (beyond := self.excess((*query.prefix, EOS), settings)):
                 excess = f"the prefix has {beyond}"
             if excess:
-                number = source.first + index
-                fail(listener, number, ValueError(f"line {number}: {excess}"))
+                fail(listener, source.first + index, ValueError(f"line {source.first + index}: {excess}"))
             else:
                 fitting.append(index)
 
@@ -287,15 +283,18 @@ class Translator:
             return settings.max_source, "max_source"
         return longest - end, f"max_positions = {longest}{', end of sentence counted' if end else ''}"
 
-    def _prefix(self, prefix: str | Sequence[int]) -> tuple[int, ...]:
-        """The target ids of a prefix; white space at its ends plays no part."""
-        return tuple(self.tokenizer.target.encode(prefix.strip()) if isinstance(prefix, str) else prefix)
+    @cached_property
+    def _word_starts(self) -> frozenset[int]:
+        return forced.word_starts(self.tokenizer.target)
 
-    def _query(self, source: Source, index: int, settings: SearchSettings, prefix: tuple[int, ...]) -> Query:
+    def _query(self, source: Source, index: int, settings: SearchSettings, prefix: str | Sequence[int]) -> Query:
         """The query of a sentence: its fewest and most target pieces, EOS counted, within what the model can hold."""
-        held, line = len(prefix) + 1, source.first + index
+        line = source.first + index
+        tokens = forced.encoded(prefix, self.tokenizer.target, line)
+        held, starts = len(tokens) + 1, self._word_starts if forced.ends_word(prefix) else None
+        query = Query(held, prefix=tokens, word_starts=starts, index=index, line=line)
         if source.blank(index):
-            return Query(held, prefix=prefix, index=index, line=line)
+            return query
         fewest, most = settings.lengths(source.units[index])
         longest = max(self.model.longest or most, held)
-        return Query(min(max(most, held), longest), min(fewest, longest), prefix=prefix, index=index, line=line)
+        return replace(query, limit=min(max(most, held), longest), minimum=min(fewest, longest))

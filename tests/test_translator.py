@@ -29,6 +29,8 @@ from support.training_toys import (
 
 import nmtkit.decoding.forced
 import nmtkit.translator
+from nmtkit.decoding.beam import Beam
+from nmtkit.decoding.exact import Exact
 from nmtkit.decoding.sample import Sample
 from nmtkit.decoding.settings import SearchSettings
 from nmtkit.inspection.attended import attended
@@ -675,7 +677,7 @@ def test_nothing_is_left_on_the_model_by_a_search() -> None:
 def test_prefixes_begin_the_translations_of_their_lines() -> None:
     """As their own pieces, whatever the batch; the limit is raised where it would not hold them and the end."""
     toy, lines = translator(double=True), ["the red cat", "", "dog", "a b c", "dog"]
-    prefixes = ["the dog", "red", "", " a red cat sees a tree the house ", "  "]
+    prefixes = ["the dog", "red", "", " a red cat sees a tree the house", "  "]
     found = toy.search(lines, replace(QUICK, n_best=2, batch_tokens=13), prefixes=prefixes)
     plain = toy.search(lines, replace(QUICK, n_best=2))
     for line, prefix, own, free in zip(lines, prefixes, found, plain, strict=True):
@@ -693,8 +695,36 @@ def test_prefixes_begin_the_translations_of_their_lines() -> None:
     assert toy.search(lines, replace(QUICK, n_best=2, batch_tokens=13), prefixes=ids) == found
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_blank_at_the_end_of_a_prefix_ends_its_word(alpha: float) -> None:
+    """In every search; without it some outputs go on inside the word. The best of the others is found."""
+    toy, lines = translator(double=True), ["the red cat", "dog", "a b c", "the dog sees"]
+    plain, ended = ["the d", "re", "a", "the ca"], ["the d ", "re\t", "a  ", "the ca "]
+    settings = SearchSettings(beam=400, n_best=400, max_length=5, length_alpha=alpha, max_source=20)
+    free, bound = (toy.search(lines, settings, prefixes=prefixes) for prefixes in (plain, ended))
+    inside = 0
+    for before, every, own in zip(plain, free, bound, strict=True):
+        assert own and all(one.text == before or one.text.startswith(f"{before} ") for one in own)
+        allowed = [one for one in every if one.text == before or one.text.startswith(f"{before} ")]
+        inside += len(every) - len(allowed)
+        assert own[0].score >= max(one.score for one in allowed) - 1e-9
+    assert inside
+    source = toy.read(lines, settings)
+    queries = toy.queries(source, settings, ended)
+    exact = toy.find(Exact(Beam.of(replace(settings, beam=1, n_best=1))), source, settings, queries)
+    drawn = toy.find(Sample.of(settings, 20), source, settings, queries)
+    for before, best, proof, samples in zip(plain, bound, exact, drawn, strict=True):
+        assert proof is not None and proof.proved and proof.best.score == pytest.approx(best[0].score, abs=1e-6)
+        texts = toy.texts([samples])[0]
+        assert texts and all(one.text == before or one.text.startswith(f"{before} ") for one in texts)
+
+
 def test_prefixes_that_do_not_fit_are_refused() -> None:
     toy = translator()
+    with pytest.raises(ValueError, match="the prefixes are one text, 'ab'"):
+        toy.translate(["dog", "dog"], prefixes="ab")
+    with pytest.raises(ValueError, match=f"line 2: {EOS} cannot stand in a prefix"):
+        toy.search(["dog", "dog"], QUICK, prefixes=[[4], [4, EOS]])
     with pytest.raises(ValueError, match="2 source lines but 1 prefix: give as many"):
         toy.search(["dog", "dog"], QUICK, prefixes=["a"])
     long = "a " * 3000

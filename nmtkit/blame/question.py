@@ -9,6 +9,7 @@ from os import PathLike
 
 from nmtkit.blame import bounds
 from nmtkit.blame.records import Record, Verdict
+from nmtkit.blame.rule import blank_as_empty
 from nmtkit.evaluation.threshold import Threshold
 from nmtkit.files import read_lines
 from nmtkit.words import counted
@@ -39,6 +40,10 @@ class Question:
     def prefixes_from(self, first: int, sentences: int) -> Sequence[str] | None:
         """The prefixes of a part of the sentences, the first of which has this number."""
         return None if self.prefixes is None else self.prefixes[first - 1 : first - 1 + sentences]
+
+    def prefix(self, number: int) -> str:
+        """The prefix of a sentence; empty where nothing is forced."""
+        return blank_as_empty(self.prefixes[number - 1]) if self.prefixes else ""
 
 
 def read_errors(path: str | PathLike[str]) -> frozenset[int]:

@@ -31,12 +31,22 @@ class Obstacle(StrEnum):
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What follows a forced prefix, of which J is: Σ log P in nats, and number of pieces with EOS."""
+
+    total: float
+    length: int
+
+
+@dataclass(frozen=True)
 class Form:
-    """A reference in other pieces that a search could return: Σ log P in nats, number of pieces with EOS, and ids."""
+    """A reference in other pieces that a search could return: Σ log P in nats, number of pieces with EOS, and ids; and
+    what of it follows the forced prefix, None where there is none."""
 
     total: float
     length: int
     tokens: tuple[int, ...]
+    rest: Rest | None = field(default=None, metadata=SILENT)
 
     @property
     def obstacle(self) -> Obstacle:
@@ -53,11 +63,12 @@ class Candidate:
         total: Σ log P in nats by the forced pass; −∞ where the model cannot produce the translation, and where a
             reference is longer than any translation and so was not scored.
         length: |y| in target pieces, EOS counted.
-        score: J = total / length^α.
+        score: J = total / length^α, that of the rest where there is one.
         obstacle: why it is outside the search space; `NONE` for an output.
         tokens: ids, EOS last.
         log_probs: log P of each token in nats; empty for a reference that was not scored.
         others: the other segmentations of a reference that another exponent could prefer.
+        rest: what follows the forced prefix; None where none was forced, and where it does not begin with it.
     """
 
     text: str
@@ -68,6 +79,7 @@ class Candidate:
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
     others: tuple[Form, ...] = ()
+    rest: Rest | None = field(default=None, metadata=SILENT)
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Parting:
 
     Attributes:
         ending: pruned, stopped (the search stopped while the prefix was alive), finished (y* was among the hypotheses),
-            too long, or forbidden.
+            too long, forbidden by a rule of the search, or other prefix: forbidden by the beginning that is forced.
         step: tokens of the prefix at that moment.
         rank: rank of the prefix among all candidates of the step, from 1; 0 where no step was made.
         margin: Σ log P of the prefix less that of the last candidate taken, in nats.
@@ -166,7 +178,7 @@ class Record:
         other_pieces: whether ŷ has other pieces than the tokenizer makes of its text.
         source_pieces: number of source pieces that the model reads, the end of sentence not counted.
         certificate: what exact search found; None where there was no exact search.
-        prefix: ids that every output was forced to begin with.
+        prefix: text that every output was forced to begin with, as given.
         twin: what float32 chose instead; None where that is ŷ, or no other engine searched.
     """
 
@@ -186,7 +198,7 @@ class Record:
     divergence: Divergence | None = None
     source_pieces: int = 0
     certificate: Certificate | None = None
-    prefix: tuple[int, ...] = field(default=(), metadata=SILENT)
+    prefix: str = field(default="", metadata=SILENT)
     twin: Twin | None = field(default=None, metadata=SILENT)
 
     @property

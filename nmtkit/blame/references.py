@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nmtkit.blame.records import Candidate, Obstacle
+from nmtkit.blame.records import Candidate, Obstacle, Rest
 from nmtkit.blame.rule import Reference
+from nmtkit.decoding.hypothesis import begun
 from nmtkit.specials import BOS, EOS, PAD, UNK
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ class Given:
     targets: tuple[tuple[int, ...], ...]
     overlong: tuple[int, ...] = ()
 
-    def scored(self, scores: Sequence[Hypothesis], limit: int, prefix: tuple[int, ...]) -> Known:
+    def scored(self, scores: Sequence[Hypothesis], query: Query) -> Known:
         """The reference with the scores of its targets; log P is −∞ where it was not scored.
 
         Args:
-            limit: the most target pieces of a translation of its source.
-            prefix: the ids that every translation of its source begins with.
+            query: says what a search could return.
         """
-        forms = [scored(self.text, score, _obstacle(score, limit, prefix)) for score in scores]
+        forms = [scored(self.text, score, query, _obstacle(score, query)) for score in scores]
         if self.overlong:
             tokens = self.overlong
             forms = [Candidate(self.text, -math.inf, len(tokens), -math.inf, Obstacle.TOO_LONG, tokens)]
@@ -78,22 +78,25 @@ def targets(references: Sequence[Given]) -> tuple[tuple[int, ...], ...]:
 def known(references: Sequence[Given], scores: Sequence[Hypothesis], query: Query) -> list[Known]:
     """The references of a sentence with the scores of their `targets`; the query says what a search could return."""
     remaining = iter(scores)
-    return [
-        reference.scored([next(remaining) for _ in reference.targets], query.limit, query.prefix)
-        for reference in references
-    ]
+    return [reference.scored([next(remaining) for _ in reference.targets], query) for reference in references]
 
 
-def scored(text: str, forced: Hypothesis, obstacle: Obstacle = Obstacle.NONE) -> Candidate:
-    """A translation with the score of a forced pass."""
+def scored(text: str, forced: Hypothesis, query: Query, obstacle: Obstacle = Obstacle.NONE) -> Candidate:
+    """A translation with the score that a forced pass, or a search, gave it under a query."""
     facts = (forced.total, forced.length, forced.score, obstacle, forced.tokens, forced.log_probs)
-    return Candidate(text, *facts)
+    return Candidate(text, *facts, rest=_rest(forced, query.prefix))
 
 
-def _obstacle(forced: Hypothesis, limit: int, prefix: tuple[int, ...]) -> Obstacle:
+def _rest(forced: Hypothesis, prefix: tuple[int, ...]) -> Rest | None:
+    """What follows the prefix; None where there is none, or the translation begins otherwise."""
+    start = begun(forced.tokens, prefix)
+    return Rest(sum(forced.log_probs[start:]), forced.length - start) if start else None
+
+
+def _obstacle(forced: Hypothesis, query: Query) -> Obstacle:
     """Why no search could return these pieces."""
     if {PAD, BOS, UNK} & set(forced.tokens) or not math.isfinite(forced.total):
         return Obstacle.NOT_PRODUCIBLE
-    if forced.tokens[: len(prefix)] != prefix:
+    if not query.begins(forced.tokens):
         return Obstacle.OTHER_PREFIX
-    return Obstacle.TOO_LONG if forced.length > limit else Obstacle.NONE
+    return Obstacle.TOO_LONG if forced.length > query.limit else Obstacle.NONE

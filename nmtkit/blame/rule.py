@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from nmtkit.blame.records import Obstacle, Verdict
+from nmtkit.blame.records import Obstacle, Rest, Verdict
 
 if TYPE_CHECKING:
     from nmtkit.decoding.objective import Objective
 
 
 class Scored(Protocol):
-    """A translation in certain pieces: their ids (EOS last; empty where not known), their Σ log P and their number."""
+    """A translation in certain pieces: their ids (EOS last; empty where not known), their Σ log P and their number, and
+    what of it follows a forced prefix (None: no prefix)."""
 
     @property
     def tokens(self) -> tuple[int, ...]: ...
@@ -33,6 +34,8 @@ class Scored(Protocol):
     def total(self) -> float: ...
     @property
     def length(self) -> int: ...
+    @property
+    def rest(self) -> Rest | None: ...
 
 
 class Form(Scored, Protocol):
@@ -85,8 +88,9 @@ class Rule:
     tolerance: float
 
     def j(self, translation: Scored) -> float:
-        """The objective's value."""
-        return self.objective.final(translation.total, translation.length)
+        """The objective's value: that of what follows a forced prefix."""
+        judged = translation.rest or translation
+        return self.objective.final(judged.total, judged.length)
 
     def higher(self, one: Scored, other: Scored) -> bool:
         """Whether the J of one translation is higher than that of the other by more than the tolerance."""

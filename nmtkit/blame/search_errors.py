@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nmtkit.blame.findings import Bounds, Proofs
-from nmtkit.blame.records import Candidate, Certificate, Record, Verdict
+from nmtkit.blame.records import Certificate, Record, Verdict
+from nmtkit.blame.references import scored
 from nmtkit.blame.rule import Rule, blank_as_empty, same_text
 from nmtkit.evaluation.significance import wilson
 
@@ -57,14 +58,18 @@ def widen(
     Args:
         sources: sources of the whole text, in which the records are numbered from 1.
     """
+    from nmtkit.decoding.beam import Beam  # which loads torch
+
     widened, rule = list(records), Rule(settings.objective, tolerance)
     for width in sorted(width for width in widths if width > settings.beam):
         left = [index for index, record in enumerate(widened) if record.verdict == Verdict.BEAM and not _width(record)]
         lines = [sources[widened[index].number - 1] for index in left]
-        prefixes = [widened[index].prefix for index in left]
-        wider = translator.search(lines, replace(settings, beam=width, n_best=1), None, prefixes=prefixes)
-        for index, (output, *_) in zip(left, wider, strict=True):
-            parting = widened[index].parting
+        own, prefixes = replace(settings, beam=width, n_best=1), [widened[index].prefix for index in left]
+        source = translator.read(lines, own)
+        queries = translator.queries(source, own, prefixes)
+        wider = translator.texts(translator.find(Beam.of(own), source, own, queries))
+        for index, query, (best, *_) in zip(left, queries, wider, strict=True):
+            parting, output = widened[index].parting, scored(best.text, best, query)
             if parting is not None and not rule.higher(widened[index].reference, output):
                 widened[index] = replace(widened[index], parting=replace(parting, width=width))
     return widened
@@ -123,6 +128,7 @@ def _certificates(
     """A certificate for each record, not yet judged."""
     from nmtkit.decoding.beam import Beam  # which load torch
     from nmtkit.decoding.exact import Exact
+    from nmtkit.decoding.hypothesis import scored as forced
     from nmtkit.decoding.proof import Effort
 
     source = translator.read([sources[record.number - 1] for record in records], settings)
@@ -135,11 +141,10 @@ def _certificates(
         queries.append(replace(query, targets=fitting))
     search = Exact(Beam.of(settings), Effort(budget.steps, budget.seconds))
     certificates = []
-    for result in translator.find(search, source, settings, queries):
+    for query, result in zip(queries, translator.find(search, source, settings, queries), strict=True):
         assert result is not None
-        best, total = result.best, sum(result.best.log_probs)
-        j, text = settings.objective.final(total, best.length), translator.decode_target(best.tokens)
-        candidate = Candidate(text, total, best.length, j, tokens=best.tokens, log_probs=best.log_probs)
+        best = forced(result.best.tokens, result.best.log_probs, settings.objective, query.prefix)
+        candidate = scored(translator.decode_target(best.tokens), best, query)
         certificates.append(Certificate(candidate, False, result.proved, result.gap, result.steps, result.proved_limit))
     return certificates
 

@@ -126,7 +126,7 @@ class SettingVerdicts:
                 for alpha, objective in objectives.items():
                     best = result.swept.hypotheses[beam, objective][0]
                     text = translator.decode_target(best.tokens)
-                    output = scored(text, result.forced[best.tokens])
+                    output = scored(text, result.forced[best.tokens], query)
                     rule, seconds = Rule(objective, self.tolerance), result.swept.seconds[beam]
                     judgement = rule.judge(source.show(query.index), text, output, scores)
                     own = Judged(text, best.length, judgement.verdict, judgement.form.length, seconds)

@@ -167,7 +167,7 @@ class _Bench:
         number, source, references = self.source.first + index, self.source, self.known(index, tried.references)
         _check_parity(tried.own, tried.seen.hypotheses[0], number)
         assert tried.seen.path is not None
-        output = scored(text, tried.forced)
+        output = scored(text, tried.forced, self.queries[index])
         judgement = self.rule.judge(source.show(index), text, output, references)
         wrong = judgement.verdict != Verdict.EQUAL
         pieces = self.translator.tokenizer.target.pieces
@@ -187,7 +187,7 @@ class _Bench:
             parting=_parting(tried.seen.path) if wrong else None,
             divergence=diverge(output, judgement.form, pieces) if wrong else None,
             source_pieces=source.units[index],
-            prefix=self.queries[index].prefix,
+            prefix=self.question.prefix(number),
             twin=self._twin(index, tried, references),
         )
 
@@ -195,7 +195,7 @@ class _Bench:
         """What nmtkit's own search in float32 returned, if it is not the output."""
         if tried.own.tokens == tried.forced.tokens:
             return None
-        output = scored(self.translator.decode_target(tried.own.tokens), tried.own)
+        output = scored(self.translator.decode_target(tried.own.tokens), tried.own, self.queries[index])
         return Twin(output, self.rule.judge(self.source.show(index), output.text, output, references).verdict)
 
 
@@ -208,7 +208,7 @@ def _kept(rule: Rule, reference: Known) -> Candidate:
     """A reference in its best segmentation, with the others that another exponent could prefer."""
     best = rule.best(reference.forms)
     others = [form for form in preferable(reference.forms) if form.tokens != best.tokens]
-    return replace(best, others=tuple(Form(form.total, form.length, form.tokens) for form in others))
+    return replace(best, others=tuple(Form(form.total, form.length, form.tokens, form.rest) for form in others))
 
 
 def _check_parity(forced: Hypothesis, output: Hypothesis, number: int) -> None:

@@ -34,6 +34,8 @@ SEARCHED = (
     "forbid_unk",
     "max_source",
     "other_settings",
+    "prefixes_sha256",
+    "engine",
 )
 """What decides the outputs besides beam and exponent."""
 
@@ -136,7 +138,7 @@ class Difference:
         scale, threshold: metric of the sentence scores; errors with a score worse than the threshold are counted apart.
         shifts: shifts of all errors, of errors with a bad sentence score, and of beam errors.
         scores: corpus scores, paired; the first metric is the one by which a sweep compares settings.
-        j_change: change of the mean J(ŷ); None where model or objective differ, so that J cannot be compared.
+        j_change: change of the mean J(ŷ); None where model, objective or prefixes differ, so that J cannot be compared.
         promise: what the sweep promised; None where it promised nothing for the second analysis.
         unpromised: why there is no promise; None where there is one.
     """
@@ -266,7 +268,7 @@ def _score(metric: Metric, pairs: list[tuple[Record, Record]], resamples: int) -
 
 def _comparable(old: Provenance, new: Provenance) -> bool:
     """Whether both analyses have the same J; a model without a folder has no hash to compare."""
-    names = ("model", "length_alpha", "length_penalty")
+    names = ("model", "length_alpha", "length_penalty", "prefixes_sha256")
     return bool(old.model) and all(getattr(old, name) == getattr(new, name) for name in names)
 
 

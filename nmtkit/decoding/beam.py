@@ -22,10 +22,11 @@ from torch import Tensor
 
 from nmtkit.decoding.choices import Prefixes, choices
 from nmtkit.decoding.constraints import Constraints
+from nmtkit.decoding.given import Given
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query, prefixes
+from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.trellis import Finished, Kept, read_out
 from nmtkit.decoding.watching import BeamStep, Watcher
 from nmtkit.models.distribution import LogProbs
@@ -169,8 +170,7 @@ class BeamRun(Generic[Memory, State]):
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
         self.longest_minimum = max((query.minimum for query in queries), default=1)
         self.nearest_limit = min((query.limit for query in queries), default=1)
-        self.given_SL = prefixes(queries, device)
-        self.constraints = Constraints.of(queries, device)
+        self.given, self.constraints = Given(queries, device), Constraints.of(queries, device)
         self.active_A = torch.arange(count, device=device)
         self.row_S = self.active_A
         self.total_AW = torch.zeros(count, 1, dtype=torch.float64, device=device)
@@ -200,6 +200,7 @@ class BeamRun(Generic[Memory, State]):
         total_AM, token_AM, value_AM, slot_AM = best(self.total_AW, value_AWK, id_AWK, looked_at)
         parent_AM = self.column_AW.gather(1, slot_AM)
         total_AC, token_AC, slot_AC = (tensor[:, :running] for tensor in (total_AM, token_AM, slot_AM))
+        self.given.read(self.active_A, length, total_AM[:, 0])
 
         # 2. Those of the best B that end in EOS are hypotheses.
         ended_AC = token_AC == EOS
@@ -219,7 +220,7 @@ class BeamRun(Generic[Memory, State]):
             kept_AM.scatter_(1, self.column_AW, self.total_AW > -torch.inf)
             finished_AM = torch.nn.functional.pad(finished_AC, (0, token_AM.shape[1] - finished_AC.shape[1]))
             candidates = (total_AM, token_AM, value_AM, slot_AM, parent_AM, finished_AM, kept_AM)
-            before = (length, self.beam, active_A, log_probs, before_AW)
+            before = (length, self.beam, active_A, self.given, log_probs, before_AW)
             self.watcher.see(BeamStep(*before, *candidates, self.column_AW, alive_A))
         self._advance(alive_A, token_AC.gather(1, self.column_AW), slot_AC.gather(1, self.column_AW))
 
@@ -227,10 +228,11 @@ class BeamRun(Generic[Memory, State]):
         """At least `most` continuations of every prefix, if there are that many: log P (−∞: banned) and ids."""
         minimum_A = self.minimum_A if length < self.longest_minimum else None
         limit_A = self.limit_A if length >= self.nearest_limit else None
-        given_A = self.given_SL[self.active_A, length - 1] if length <= self.given_SL.shape[1] else None
+        given_A = self.given.tokens(self.active_A, length)
         allowed = choices(self.rules, length, self.total_AW.shape, minimum_A, limit_A, self.prefixes, given_A)
+        likely = self.given.limited(log_probs, self.active_A, length)
         limited = self.constraints
-        value_NK, id_NK = limited.top(allowed, log_probs.dense(), most) if limited else allowed.top(log_probs, most)
+        value_NK, id_NK = limited.top(allowed, likely.dense(), most) if limited else allowed.top(likely, most)
         return value_NK.unflatten(0, self.total_AW.shape).double(), id_NK.unflatten(0, self.total_AW.shape)
 
     def _finish(self, total_AC: Tensor, finished_AC: Tensor, length: int) -> None:
@@ -238,19 +240,17 @@ class BeamRun(Generic[Memory, State]):
         if not bool(finished_AC.any()):
             return
         for objective, finished in zip(self.objectives, self.finished, strict=True):
-            score_AC = objective.final(total_AC, length).masked_fill(~finished_AC, -torch.inf)
+            score_AC = self.given.final(objective, total_AC, length, self.active_A.unsqueeze(1))
+            score_AC = score_AC.masked_fill(~finished_AC, -torch.inf)
             finished.merge(self.active_A, score_AC, total_AC, length - 1)
 
     def _alive(self, finished_AC: Tensor) -> Tensor:
         """Which sentences go on: a living prefix can still win, or too few hypotheses are finished."""
         if self.rules.patience is None:
-            highest_A, limit_A = self.total_AW.amax(1), self.limit_A.double()
-            pairs = zip(self.objectives, self.finished, strict=True)
-            wins = [
-                objective.bound(highest_A, limit_A) > finished.score_SF[self.active_A, -1]
-                for objective, finished in pairs
-            ]
-            return reduce(torch.logical_or, wins)
+            living = self.total_AW.amax(1), self.limit_A, self.active_A
+            bounds = [self.given.bound(objective, *living) for objective in self.objectives]
+            lowest = [finished.score_SF[self.active_A, -1] for finished in self.finished]
+            return reduce(torch.logical_or, map(torch.gt, bounds, lowest))
         self.ended_S[self.active_A] += finished_AC.sum(1)
         return (self.total_AW.amax(1) > -torch.inf) & (self.ended_S[self.active_A] < self.rules.enough(self.beam))
 

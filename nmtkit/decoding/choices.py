@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nmtkit.decoding.rules import Rules
+from nmtkit.models.distribution import FIRST
 from nmtkit.models.interface import Rows
 from nmtkit.specials import EOS, PAD
 
@@ -24,6 +25,28 @@ class Likely(Protocol):
 
     def top(self, k: int) -> tuple[Tensor, Tensor]: ...
     def at(self, ids: Tensor) -> Tensor: ...
+    def dense(self) -> Tensor: ...
+
+
+class Restricted:
+    """Log-probabilities written out, (N, V), −∞ for what must not follow."""
+
+    def __init__(self, dense_NV: Tensor) -> None:
+        self.dense_NV = dense_NV
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        """As in `LogProbs`."""
+        support_NV = self.dense_NV[:, FIRST:]
+        value_NK, place_NK = support_NV.topk(min(k, support_NV.shape[1]), dim=1)
+        return value_NK, place_NK + FIRST
+
+    def at(self, ids: Tensor) -> Tensor:
+        """As in `LogProbs`."""
+        return self.dense_NV.gather(1, ids.unsqueeze(1)).squeeze(1).masked_fill(ids == PAD, 0.0)
+
+    def dense(self) -> Tensor:
+        """As in `LogProbs`."""
+        return self.dense_NV
 
 
 @dataclass(frozen=True)
@@ -99,4 +122,5 @@ def choices(
     forced_A = None if limit_A is None else (limit_A == length).long().mul(EOS)
     if given_A is not None:
         forced_A = given_A if forced_A is None else torch.maximum(given_A, forced_A)  # a sentence has one of them
-    return Choices(tuple(bans), None if forced_A is None else forced_A.repeat_interleave(width))
+    forced_N = None if forced_A is None else forced_A.repeat_interleave(width)
+    return Choices(tuple(bans), forced_N)

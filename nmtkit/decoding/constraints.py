@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from nmtkit.decoding.allocation import allocate
-from nmtkit.decoding.choices import Choices
+from nmtkit.decoding.choices import Choices, Restricted
 from nmtkit.decoding.lexicon import Lexicon, Term
 from nmtkit.decoding.search import Query
-from nmtkit.models.distribution import FIRST
 from nmtkit.models.interface import Rows
 from nmtkit.specials import EOS, PAD
 
@@ -58,23 +57,6 @@ class Progress(Rows):
     met_NK: Tensor
     place_NK: Tensor
     recent_NL: Tensor
-
-
-class Restricted:
-    """Log-probabilities written out, (N, V), −∞ for what must not follow."""
-
-    def __init__(self, dense_NV: Tensor) -> None:
-        self.dense_NV = dense_NV
-
-    def top(self, k: int) -> tuple[Tensor, Tensor]:
-        """As in `LogProbs`."""
-        support_NV = self.dense_NV[:, FIRST:]
-        value_NK, place_NK = support_NV.topk(min(k, support_NV.shape[1]), dim=1)
-        return value_NK, place_NK + FIRST
-
-    def at(self, ids: Tensor) -> Tensor:
-        """As in `LogProbs`."""
-        return self.dense_NV.gather(1, ids.unsqueeze(1)).squeeze(1).masked_fill(ids == PAD, 0.0)
 
 
 class Constraints:
@@ -129,7 +111,7 @@ class Constraints:
         if not self.terms:
             return value_NK, id_NK
         offer_NP = self._offers()
-        value_NP = restricted.dense_NV.gather(1, offer_NP)
+        value_NP = restricted.dense().gather(1, offer_NP)
         not_NP = (offer_NP.unsqueeze(2) == id_NK.unsqueeze(1)).any(2)
         not_NP |= (offer_NP.unsqueeze(2) == offer_NP.unsqueeze(1)).tril(-1).any(2)
         for banned_NB in allowed.banned:

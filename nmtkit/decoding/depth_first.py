@@ -33,12 +33,14 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from nmtkit.decoding.choices import Likely
 from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.frontier import Level, Nodes, next_level, places
+from nmtkit.decoding.given import Given
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.proof import Effort, Proof
-from nmtkit.decoding.search import Query, prefixes
+from nmtkit.decoding.search import Query
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.specials import BOS, EOS, PAD
 
@@ -64,9 +66,10 @@ class DepthFirst(Generic[Memory, State]):
         assert len(queries) == memory.size()
         self.stepper, self.memory, self.objective, self.effort = stepper, memory, objective, effort
         self.out_of_time, self.forbidden = False, (EOS, *never)
-        self.prefixes, self.given_SL = [query.prefix for query in queries], prefixes(queries, stepper.device)
+        self.queries, self.given = queries, Given(queries, stepper.device)
         self.constraints = Constraints.of(queries, stepper.device)
         device, count = stepper.device, len(queries)
+        self.everything_S = torch.arange(count, device=device)
         self.limit_S = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_S = torch.tensor([query.minimum for query in queries], device=device)
         self.score_S = torch.full((count,), -torch.inf, dtype=torch.float64, device=device)
@@ -84,9 +87,9 @@ class DepthFirst(Generic[Memory, State]):
     def improve(self, sentence: int, hypothesis: Hypothesis) -> None:
         """Keep a finished hypothesis if it is allowed and the best so far."""
         allowed = self.minimum_S[sentence] <= hypothesis.length <= self.limit_S[sentence]
-        prefix = self.prefixes[sentence]
-        allowed &= hypothesis.tokens[: len(prefix)] == prefix
-        allowed &= not set(self.forbidden) & set(hypothesis.tokens[len(prefix) : -1])
+        query = self.queries[sentence]
+        allowed &= query.begins(hypothesis.tokens)
+        allowed &= not set(self.forbidden) & set(hypothesis.tokens[len(query.prefix) : -1])
         allowed &= self.constraints is None or self.constraints.hold(sentence, hypothesis.tokens)
         if allowed and hypothesis.score > self.score_S[sentence]:
             self.best[sentence] = hypothesis
@@ -97,7 +100,7 @@ class DepthFirst(Generic[Memory, State]):
         """Search stage by stage until every limit is proved or the budgets are spent."""
         seconds = self.effort.seconds
         deadline = None if seconds is None else time.monotonic() + seconds * len(self.best)
-        sentence_R = torch.arange(len(self.best), device=self.limit_S.device)
+        sentence_R = self.everything_S
         self.reach_S = self._first_reach() if self.effort.staged and self.objective.alpha else self.limit_S.clone()
         while len(sentence_R):
             self.open_S[sentence_R] = self.cut_S[sentence_R] = -torch.inf
@@ -153,7 +156,7 @@ class DepthFirst(Generic[Memory, State]):
         one that the stage after it left open, cut off, or gave up for a lower total than those.
         """
         highest_S = torch.minimum(self.left_S, torch.maximum(self.open_S, self.cut_S))
-        highest_S = self.objective.bound(highest_S, self.limit_S.double())
+        highest_S = self.given.bound(self.objective, highest_S, self.limit_S, self.everything_S)
         proved_S = self.proved_S == self.limit_S
         gap_S = torch.where(proved_S, 0.0, (highest_S - self.score_S).clamp(min=0) + self.effort.tolerance)
         columns = (proved_S, gap_S, self.steps_S, self.limit_S, self.proved_S)
@@ -162,7 +165,9 @@ class DepthFirst(Generic[Memory, State]):
     def _given_up(self) -> Tensor:
         """The highest total that a prefix given up by the last stage can have; 0 if there is no incumbent."""
         unit_S = torch.ones_like(self.score_S)
-        total_S = (self.score_S - self.effort.tolerance) / self.objective.final(unit_S, self.reach_S.double())
+        left_S = self.given.left(self.reach_S, self.everything_S)
+        rest_S = (self.score_S - self.effort.tolerance) / self.objective.final(unit_S, left_S)
+        total_S = self.given.total_S + rest_S
         return total_S.masked_fill(self.score_S == -torch.inf, 0.0)
 
     def _root(self, sentence_R: Tensor) -> Level[State]:
@@ -175,7 +180,7 @@ class DepthFirst(Generic[Memory, State]):
         return Level(nodes, self.stepper.start(self.memory))
 
     def _bound(self, total: Tensor, sentence: Tensor) -> Tensor:
-        return self.objective.bound(total, self.reach_S[sentence].double())
+        return self.given.bound(self.objective, total, self.reach_S[sentence], sentence)
 
     def _wins(self, bound: Tensor, sentence: Tensor) -> Tensor:
         """Whether a continuation with this bound could still beat the incumbent."""
@@ -195,15 +200,10 @@ class DepthFirst(Generic[Memory, State]):
 
     def _expand(self, nodes: Nodes, parents: State) -> tuple[Nodes, Level[State]]:
         """Read the nodes; returns those that have more children to make, and the level of the children made now."""
-        value_NV, state = self._read(nodes, parents)
+        log_probs, state = self._read(nodes, parents)
         self.steps_S.index_add_(0, nodes.sentence_R, torch.ones_like(nodes.sentence_R))
         length = nodes.prefix_RT.shape[1] + 1
-        given_N1 = self._given(nodes, length)
-        if given_N1 is not None:
-            value_NV = _only(value_NV, given_N1)
-        if self.constraints:
-            reading = self.constraints.reading(nodes.sentence_R, nodes.prefix_RT)
-            value_NV = reading.restricted(value_NV).dense_NV
+        value_NV, given_N1 = self._limited(nodes, log_probs, length)
         self._finish(nodes, nodes.total_R + value_NV[:, EOS], length)
         sentence_N1, goes_on_N1 = nodes.sentence_R.unsqueeze(1), (self.reach_S[nodes.sentence_R] > length).unsqueeze(1)
         self._cut_off(nodes, value_NV, length)
@@ -219,11 +219,18 @@ class DepthFirst(Generic[Memory, State]):
         later = nodes.select(more_N)
         return replace(later, turn_R=later.turn_R + 1, highest_R=last_N1[more_N].squeeze(1)), below
 
-    def _given(self, nodes: Nodes, length: int) -> Tensor | None:
-        """The token that must follow each node, PAD if any may, (N, 1); None if any may follow every node."""
-        if length > self.given_SL.shape[1]:
-            return None
-        return self.given_SL[nodes.sentence_R, length - 1 : length]
+    def _limited(self, nodes: Nodes, likely: Likely, length: int) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities (N, V), −∞ for tokens that the prefixes and constraints rule out; and the token that must
+        follow each node, PAD if any may, (N, 1); None if any may follow every node."""
+        value_NV = self.given.limited(likely, nodes.sentence_R, length).dense()
+        given_N = self.given.tokens(nodes.sentence_R, length)
+        given_N1 = None if given_N is None else given_N.unsqueeze(1)
+        if given_N1 is not None:
+            self.given.read(nodes.sentence_R, length, nodes.total_R + value_NV.gather(1, given_N1).squeeze(1))
+            value_NV = _only(value_NV, given_N1)
+        if self.constraints:
+            value_NV = self.constraints.reading(nodes.sentence_R, nodes.prefix_RT).restricted(value_NV).dense()
+        return value_NV, given_N1
 
     def _cut_off(self, nodes: Nodes, value_NV: Tensor, length: int) -> None:
         """Note the prefixes that could go on beyond the limit of this stage."""
@@ -253,15 +260,14 @@ class DepthFirst(Generic[Memory, State]):
         last_N1 = value_NC[:, -1:]
         return value_NC.masked_fill(value_NC <= last_N1, -torch.inf).double(), token_NC, last_N1.double()
 
-    def _read(self, nodes: Nodes, parents: State) -> tuple[Tensor, State]:
-        """Log-probabilities (N, V) after each node, and the states."""
+    def _read(self, nodes: Nodes, parents: State) -> tuple[Likely, State]:
+        """The distributions after each node, and the states."""
         state, memory = parents.select(nodes.parent_R), self.memory.select(nodes.sentence_R)
-        log_probs, state = self.stepper.step(nodes.token_R, state, memory)
-        return log_probs.dense(), state
+        return self.stepper.step(nodes.token_R, state, memory)
 
     def _finish(self, nodes: Nodes, total_N: Tensor, length: int) -> None:
         """Try every node with EOS after it."""
-        score_N = self.objective.final(total_N, length)
+        score_N = self.given.final(self.objective, total_N, length, nodes.sentence_R)
         score_N = score_N.masked_fill(self.minimum_S[nodes.sentence_R] > length, -torch.inf)
         for row in (score_N > self.score_S[nodes.sentence_R]).nonzero().flatten().tolist():
             tokens = (*nodes.prefix_RT[row].tolist(), EOS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.hypothesis import Hypothesis, scored
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.search import Encoded, Query
 from nmtkit.models.interface import Memory, State, Stepper
@@ -21,7 +21,7 @@ class Forced:
     """The scores of the targets of each query, in their order.
 
     Attributes:
-        objective: computes J of each target.
+        objective: computes J of each target, under the prefix of its query.
         tokens: most padded target positions that the model reads at one time.
     """
 
@@ -40,13 +40,9 @@ class Forced:
             rows = torch.tensor([asked[place][0] for place in places], device=stepper.device)
             log_probs = forced_log_probs(stepper, batch.memory.select(rows), targets)
             for place, target, of_target in zip(places, targets, log_probs, strict=True):
-                scores[place] = self._scored(target, of_target)
+                scores[place] = scored(target, of_target, self.objective, queries[asked[place][0]].prefix)
         remaining = iter(score for score in scores if score is not None)
         return [[next(remaining) for _ in query.targets] for query in queries]
-
-    def _scored(self, target: tuple[int, ...], log_probs: Sequence[float]) -> Hypothesis:
-        total = sum(log_probs)
-        return Hypothesis(target, total, self.objective.final(total, len(target)), tuple(log_probs))
 
 
 @torch.no_grad()

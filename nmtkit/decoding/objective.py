@@ -4,6 +4,13 @@ J(y) = Σ_t log P(y_t | x, y_<t) / lp(|y|), with |y| counting EOS, under one of 
 
     power    lp(T) = T^α: α = 0 is the plain log-probability, α = 1 the mean per token (Jean et al. 2015)
     gnmt     lp(T) = ((5 + T) / 6)^α (Wu et al. 2016, equation 14, without its coverage term)
+
+Where the beginning of the outputs is given, J is that of the rest, in every search and in blame:
+
+    J(y | prefix) = log P(rest | x, prefix) / lp(|rest|), with |rest| counting EOS
+
+All outputs share the cost of the prefix. Divided by the whole length it would shrink as they grow, and an unlikely
+prefix would pay for padding. J of a given translation that does not begin with the prefix is that of the whole.
 """
 
 from __future__ import annotations
@@ -44,9 +51,14 @@ class Objective:
 
     def final(self, total: Number, length: Number | int) -> Number:
         """J of a finished hypothesis of `length` tokens (EOS counted) with log-probability `total`."""
-        base = length if self.penalty == "power" else (5 + length) / 6
-        score: Number = total / base**self.alpha
+        score: Number = total / self.penalized(length)
         return score
+
+    def penalized(self, length: Number | int) -> Number | float:
+        """lp(T), by which Σ log P of T tokens is divided."""
+        base = length if self.penalty == "power" else (5 + length) / 6
+        divisor: Number | float = base**self.alpha
+        return divisor
 
     def bound(self, total: Number, max_length: Number) -> Number:
         """The highest J that any continuation of a prefix can reach within `max_length` tokens (EOS counted).

@@ -23,10 +23,11 @@ from nmtkit.decoding.choices import Choices, Prefixes, choices
 from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.cut import WHOLE, Cut
 from nmtkit.decoding.draws import keys, uniforms
-from nmtkit.decoding.hypothesis import Hypothesis
+from nmtkit.decoding.given import Given
+from nmtkit.decoding.hypothesis import Hypothesis, scored
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
-from nmtkit.decoding.search import Encoded, Query, prefixes
+from nmtkit.decoding.search import Encoded, Query
 from nmtkit.decoding.settings import SAMPLES, SearchSettings
 from nmtkit.models.interface import Memory, State, Stepper
 from nmtkit.settings import SEED, check_bounds
@@ -127,7 +128,8 @@ class Drawing(Generic[Memory, State]):
         self.state = stepper.start(memory).select(row_R // width)
         self.limit_A = torch.tensor([query.limit for query in queries], device=device)
         self.minimum_A = torch.tensor([query.minimum for query in queries], device=device)
-        self.given_AL = prefixes(queries, device)
+        self.given, self.prefixes = Given(queries, device), [query.prefix for query in queries]
+        self.sentence_A = torch.arange(sentences, device=device)
         self.constraints = Constraints.of(queries, device)
         if self.constraints:
             self.constraints.select(row_R[:sentences], row_R // width)
@@ -158,12 +160,15 @@ class Drawing(Generic[Memory, State]):
         row_N = self.row_AW.flatten()
         before = Prefixes(self.token_RT[row_N, : length - 1] if self.search.rules.remember else self.token_RT[:0])
         minimum_A, rules = self.minimum_A if bool((self.minimum_A > length).any()) else None, self.search.rules
-        given_A = self.given_AL[:, length - 1] if length <= self.given_AL.shape[1] else None
+        given_A = self.given.tokens(self.sentence_A, length)
         limit_A = self.limit_A if length >= self.nearest_limit else None
         may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
         parts: Iterable[Tensor] = (part.dense() for part in log_probs.split(ROWS))
+        likely = self.given.limited(log_probs, self.sentence_A, length)
         if self.constraints:
-            parts = self.constraints.restricted(log_probs.dense()).dense_NV.split(ROWS)
+            likely = self.constraints.restricted(likely.dense())
+        if likely is not log_probs:
+            parts = likely.dense().split(ROWS)
         token_N, value_N, log_q_N = self._draw(parts, may, uniforms(self.key_AW.flatten(), length))
         if self.constraints:
             self.constraints.read(token_N)
@@ -205,8 +210,8 @@ class Drawing(Generic[Memory, State]):
             self.constraints.select(kept, row_N)
         if len(kept) < sentences:
             self.memory = self.memory.select(kept)
-            self.limit_A, self.minimum_A, self.given_AL = (
-                tensor[kept] for tensor in (self.limit_A, self.minimum_A, self.given_AL)
+            self.limit_A, self.minimum_A, self.sentence_A = (
+                tensor[kept] for tensor in (self.limit_A, self.minimum_A, self.sentence_A)
             )
         self.row_AW, self.key_AW, self.token_AW, self.alive_AW = (
             tensor.flatten()[row_N].view(len(kept), most)
@@ -217,13 +222,13 @@ class Drawing(Generic[Memory, State]):
         """All samples, sentence by sentence."""
         length_R = ((self.token_RT == EOS).int().argmax(1) + 1).tolist()
         rows = zip(self.token_RT.tolist(), self.value_RT.tolist(), length_R, self.log_q_R.tolist(), strict=True)
+        width = len(self.numbers)
         samples = [
-            self._sample(tokens[:length], values[:length], self.numbers[row % len(self.numbers)] + 1, log_q)
+            self._sample(row // width, tokens[:length], values[:length], self.numbers[row % width] + 1, log_q)
             for row, (tokens, values, length, log_q) in enumerate(rows)
         ]
-        return [samples[start : start + len(self.numbers)] for start in range(0, len(samples), len(self.numbers))]
+        return [samples[start : start + width] for start in range(0, len(samples), width)]
 
-    def _sample(self, tokens: list[int], values: list[float], number: int, log_q: float) -> Drawn:
-        total = sum(values)
-        score = self.search.objective.final(total, len(tokens))
-        return Drawn(tuple(tokens), total, score, tuple(values), number, log_q)
+    def _sample(self, sentence: int, tokens: list[int], values: list[float], number: int, log_q: float) -> Drawn:
+        own = scored(tuple(tokens), values, self.search.objective, self.prefixes[sentence])
+        return Drawn(own.tokens, own.total, own.score, tuple(values), number, log_q)

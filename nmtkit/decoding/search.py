@@ -17,7 +17,7 @@ from torch import Tensor
 from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.lexicon import Lexicon, Term
 from nmtkit.models.interface import Memory, State, Stepper
-from nmtkit.specials import PAD
+from nmtkit.specials import EOS
 
 Result = TypeVar("Result", covariant=True)
 
@@ -29,7 +29,8 @@ class Query:
     Attributes:
         limit: most tokens of an output, EOS counted; at least 1, and more than the prefix has.
         minimum: fewest tokens of an output, EOS counted; from 1 to the limit.
-        prefix: the tokens that every output begins with, without EOS. They have their real cost; no rule bans them.
+        prefix: the tokens that every output begins with, without EOS. No rule bans them; J is that of what follows.
+        word_starts: the tokens of which one must follow the prefix, unless EOS does; None: any may.
         targets: given translations (ids, EOS last), which `Forced` scores and `Exact` starts from.
         reference: a given translation that `Traced` follows, or None.
         incumbents: finished hypotheses that `Exact` also starts from.
@@ -43,6 +44,7 @@ class Query:
     limit: int
     minimum: int = 1
     prefix: tuple[int, ...] = ()
+    word_starts: frozenset[int] | None = None
     targets: tuple[tuple[int, ...], ...] = ()
     reference: tuple[int, ...] | None = None
     incumbents: tuple[Hypothesis, ...] = ()
@@ -55,12 +57,13 @@ class Query:
         assert 1 <= self.minimum <= self.limit and len(self.prefix) < self.limit
         assert self.lexicon is not None or not self.terms
 
-
-def prefixes(queries: Sequence[Query], device: torch.device) -> Tensor:
-    """The prefixes of the queries, padded with PAD, (S, L) for S queries; L is the length of the longest."""
-    longest = max((len(query.prefix) for query in queries), default=0)
-    rows = [[*query.prefix, *[PAD] * (longest - len(query.prefix))] for query in queries]
-    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(rows), longest)
+    def begins(self, tokens: Sequence[int]) -> bool:
+        """Whether an output may begin with these tokens, as far as the prefix and the word after it go."""
+        length = len(self.prefix)
+        if tuple(tokens[:length]) != self.prefix[: len(tokens)]:
+            return False
+        after = tokens[length : length + 1]
+        return self.word_starts is None or not after or after[0] == EOS or after[0] in self.word_starts
 
 
 class Encoded(Generic[Memory]):

@@ -37,6 +37,7 @@ class Ending(StrEnum):
     FINISHED = "finished"
     PRUNED = "pruned"
     FORBIDDEN = "forbidden"
+    OTHER_PREFIX = "other prefix"
     STOPPED = "stopped"
     TOO_LONG = "too long"
 
@@ -51,7 +52,7 @@ class Candidate:
         token: the new token.
         log_p: log P of the new token in nats.
         total: Σ log P of the prefix.
-        score: J of the prefix as if it ended here.
+        score: J of the prefix as if it ended here; 0 within a prefix that was given.
     """
 
     rank: int
@@ -102,8 +103,9 @@ class ReferencePath:
         steps: one for each length up to that at which the search left the translation.
         ending: `finished`: the translation is among the hypotheses; `pruned`: its prefix of `len(steps)` tokens was not
             among the best (under `free_eos` one that ends must be among the first B); `forbidden`: it was, but a rule
-            of the search forbids it; `stopped`: the search stopped while the prefix was alive, perhaps because nothing
-            can follow any prefix; `too long`: the limit ended it.
+            of the search forbids it; `other prefix`: what the query says of the beginning forbids it; `stopped`: the
+            search stopped while the prefix was alive, perhaps because nothing can follow any prefix; `too long`: the
+            limit ended it.
     """
 
     steps: tuple[ReferenceStep, ...]
@@ -118,7 +120,7 @@ class Recorder:
         self.steps: list[list[Step]] = [[] for _ in range(sentences)]
 
     def see(self, step: BeamStep) -> None:
-        score_AM = self.objective.final(step.total_AM, step.length)
+        score_AM = step.given.final(self.objective, step.total_AM, step.length, step.active_A.unsqueeze(1))
         parent_AM = step.parent_AM + 1 if step.length > 1 else torch.zeros_like(step.parent_AM)
         columns = (parent_AM, step.token_AM, step.value_AM, step.total_AM, score_AM, step.finished_AM, step.kept_AM)
         rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -142,23 +144,16 @@ class Follower:
     """A watcher that follows one given translation of every sentence until the search loses it.
 
     Args:
-        references: the translation of each sentence as ids, EOS last, or None to follow nothing.
-        limits: most tokens of each output.
-        prefixes: the tokens that each output must begin with; empty if there are none.
+        queries: their references are followed; None: nothing is followed.
     """
 
     candidates = 0
 
-    def __init__(
-        self,
-        references: Sequence[Sequence[int] | None],
-        limits: Sequence[int],
-        prefixes: Sequence[tuple[int, ...]] = (),
-    ) -> None:
-        self.references, self.limits, self.prefixes = references, limits, prefixes or [()] * len(limits)
-        self.slot: list[int | None] = [None if tokens is None else 0 for tokens in references]
-        self.steps: list[list[ReferenceStep]] = [[] for _ in references]
-        self.endings: list[Ending | None] = [None] * len(references)
+    def __init__(self, queries: Sequence[Query]) -> None:
+        self.queries = queries
+        self.slot: list[int | None] = [None if query.reference is None else 0 for query in queries]
+        self.steps: list[list[ReferenceStep]] = [[] for _ in queries]
+        self.endings: list[Ending | None] = [None] * len(queries)
 
     def see(self, step: BeamStep) -> None:
         sentences = step.active_A.tolist()
@@ -175,9 +170,10 @@ class Follower:
 
     def _follow(self, step: BeamStep, row: int, sentence: int, total_WV: Tensor) -> None:
         """Follow the reference of one sentence through one step."""
-        tokens, slot = self.references[sentence], self.slot[sentence]
+        query, slot = self.queries[sentence], self.slot[sentence]
+        tokens = query.reference
         assert tokens is not None and slot is not None
-        token, last = tokens[step.length - 1], step.length == self.limits[sentence]
+        token, last = tokens[step.length - 1], step.length == query.limit
         if last and token != EOS:
             self._part(sentence, Ending.TOO_LONG)
             return
@@ -193,9 +189,10 @@ class Follower:
         before_M = total_M[: step.beam][total_M[: step.beam] > -math.inf] if token == EOS else total_M[taken_M]
         margin = total - float(before_M.min()) if len(before_M) else 0.0
         self.steps[sentence].append(ReferenceStep(rank, total, margin))
-        given = self.prefixes[sentence][step.length - 1 : step.length]
-        if not columns:
-            pruned = margin <= 0 and len(before_M) > 0 and given in ((), (token,))
+        if not query.begins(tokens[: step.length]):
+            self._part(sentence, Ending.OTHER_PREFIX)
+        elif not columns:
+            pruned = margin <= 0 and len(before_M) > 0
             self._part(sentence, Ending.PRUNED if pruned else Ending.FORBIDDEN)
         elif token == EOS:
             self._part(sentence, Ending.FINISHED)
@@ -248,11 +245,7 @@ class Traced:
         if any(query.terms for query in queries):
             raise ValueError("a trace shows the best candidates, but terms make the beam keep others: leave them out")
         recorder = Recorder(len(queries), self.candidates, self.beam.objective)
-        follower = Follower(
-            [query.reference for query in queries],
-            [query.limit for query in queries],
-            [query.prefix for query in queries],
-        )
+        follower = Follower(queries)
         watcher = Both(recorder, follower) if self.candidates else follower
         results = self.beam.watched(stepper, batch, queries, watcher)
         return [

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from nmtkit.decoding.given import Given
 from nmtkit.models.distribution import LogProbs
 
 
@@ -21,6 +22,7 @@ class BeamStep:
         length: tokens of each candidate, including the new one.
         beam: the number of best candidates that may end.
         active_A: the sentences that were searched in this step.
+        given: the prefixes of the sentences.
         log_probs: the distributions after the N living prefixes.
         before_AW: Σ log P of the living prefixes in nats, −∞ for an empty slot.
         total_AM, token_AM, value_AM, slot_AM: of the best candidates, best first: Σ log P (−∞: none), the new token,
@@ -34,6 +36,7 @@ class BeamStep:
     length: int
     beam: int
     active_A: Tensor
+    given: Given
     log_probs: LogProbs
     before_AW: Tensor
     total_AM: Tensor

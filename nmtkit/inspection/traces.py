@@ -89,8 +89,8 @@ class Reference:
         scored: the translation, scored by a forced pass.
         ranks, margins: for each step up to the one that lost it, its rank among all candidates, and its Σ log P less
             that of the last candidate that was kept or finished.
-        ending: finished, pruned or forbidden (at step `len(ranks)`), stopped, too long; or "same text": an output is
-            the reference in other pieces.
+        ending: finished; pruned, forbidden or other prefix (at step `len(ranks)`); stopped; too long; or "same text":
+            an output is the reference in other pieces.
     """
 
     scored: Scored

@@ -211,8 +211,8 @@ def _unreachable(report: Report, row: Row) -> list[str]:
         )
     if others := sum(reference.obstacle == Obstacle.OTHER_PREFIX for reference in references):
         sentences.append(
-            f"In {others} of {_errors(row)} the reference does not begin with the pieces of the prefix, so no search "
-            "could return it: look whether these lines belong together, and let prefixes end where a word does."
+            f"In {others} of {_errors(row)} the reference does not begin as the prefix forces, so no search could "
+            "return it: look whether these lines belong together, and let prefixes end with a word and a blank."
         )
     if impossible := len(references) - len(too_long) - others:
         sentences.append(

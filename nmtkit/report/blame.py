@@ -8,12 +8,14 @@ Columns of the TSV, one line a sentence after the header:
     sentence_score         of the output, in the metric of the second row
     limit                  most pieces of a translation, EOS counted
     source                 text
+    prefix                 text that the output was forced to begin with, or nothing
     output                 text, and of its forced pass:
     output_log_p           Σ log P in nats
     output_length          pieces, EOS counted
     output_j               J, the objective's value
     judge                  number of the reference that judged, from 1
-    lost                   where the beam lost it: pruned, stopped, finished, too long, forbidden, or nothing
+    lost                   where the beam lost it: pruned, stopped, finished, too long, forbidden, other prefix, or
+                           nothing
     lost_step, lost_rank   tokens of its prefix then, and the rank of that prefix among all candidates
     lost_margin            its Σ log P less that of the last candidate taken, in nats
     width                  for beam: the smallest width tried that reaches its J, or nothing
@@ -129,9 +131,11 @@ def settings_line(report: Report) -> str:
     """What was asked, in a sentence."""
     facts = report.provenance
     limit = facts.length_limit.removesuffix(" pieces")
-    by = f" by {facts.engine}" if facts.engine else ""
+    how = f" by {facts.engine}" if facts.engine else ""
+    forced = sum(bool(record.prefix) for record in report.records)
+    how += f", {counted(forced, 'beginning')} forced" if facts.prefixes_sha256 else ""
     return (
-        f"{counted(len(report.records), 'sentence')}{by}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
+        f"{counted(len(report.records), 'sentence')}{how}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
         f"{limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
         f"{short_hash(facts.model)}"
     )
@@ -200,8 +204,8 @@ def _at_fault(record: Record) -> str:
 
 
 def _columns(references: int) -> list[str]:
-    first = "number verdict below listed sentence_score limit source output output_log_p output_length output_j judge"
-    first += " lost lost_step lost_rank lost_margin width"
+    first = "number verdict below listed sentence_score limit source prefix"
+    first += " output output_log_p output_length output_j judge lost lost_step lost_rank lost_margin width"
     first += " best best_log_p best_length best_j proved gap steps proved_limit"
     parts = ("", "_log_p", "_length", "_j", "_obstacle")
     return [*first.split(), *(f"reference_{index}{part}" for index in range(1, references + 1) for part in parts)]
@@ -216,6 +220,7 @@ def _fields(record: Record) -> list[str]:
         repr(record.sentence_score),
         str(record.limit),
         _escaped(record.source),
+        _escaped(record.prefix),
         *_numbers(record.output),
         str(record.judge + 1),
         *_parting(record.parting),

@@ -128,6 +128,7 @@ def _lost(record: Record) -> str:
             "finished": "The reference is among the finished translations, but not the best of them.",
             "too long": f"The reference is longer than the limit of {counted(record.limit, 'piece')}.",
             "forbidden": f"A rule of the search forbids the reference at step {place.step}.",
+            "other prefix": f"The reference leaves the forced beginning at step {place.step}.",
         }[place.ending]
     if record.verdict == Verdict.BEAM:
         sentence += (
@@ -137,7 +138,10 @@ def _lost(record: Record) -> str:
         )
     if record.verdict == Verdict.UNREACHABLE:
         other = record.reference.obstacle == Obstacle.OTHER_PREFIX
-        sentence += " It does not begin with the prefix." if other else f" It is {record.reference.obstacle}."
+        if not other:
+            sentence += f" It is {record.reference.obstacle}."
+        elif place.ending != "other prefix":
+            sentence += " It does not begin with the prefix."
     return sentence
 
 

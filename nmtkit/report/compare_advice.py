@@ -18,6 +18,7 @@ TITLES = {
     "listed": "errors that a person listed",
     "max_source": "limit of source pieces",
     "nmtkit": "version of nmtkit",
+    "prefixes_sha256": "file of prefixes",
     "widths": "wider beams tried",
 }
 """Names for people, where the name of a field does not speak for itself."""
@@ -51,7 +52,7 @@ def _what_changed(difference: Difference) -> str:
 
 def _turn(setting: Changed) -> str:
     """A setting before and after; a hash or a list is only named."""
-    if setting.name in ("model", "listed"):
+    if setting.name in ("model", "listed", "prefixes_sha256"):
         return f"the {title(setting.name)}"
     return f"{title(setting.name)} {in_words(setting.before)} → {in_words(setting.after)}"
 

@@ -83,8 +83,10 @@ def _settings(settings: Sequence[Changed]) -> Table:
     for heading in ("differs", "before", "after"):
         table.add_column(heading, overflow="fold")
     for setting in settings:
-        words = short_hash if setting.name == "model" else in_words
-        table.add_row(Text(title(setting.name)), Text(words(setting.before)), Text(words(setting.after)))
+        is_hash = setting.name in ("model", "prefixes_sha256")
+        values = (setting.before, setting.after)
+        words = [short_hash(value) if is_hash and value is not None else in_words(value) for value in values]
+        table.add_row(Text(title(setting.name)), *map(Text, words))
     return table
 
 

@@ -83,6 +83,7 @@ def _partings(partings: Sequence[Parting]) -> str:
         "finished": "among the finished but not the best",
         "too long": "longer than the limit",
         "forbidden": "forbidden by a rule",
+        "other prefix": "not as the prefix forces",
     }
     parts = [f"{counts[ending]} {text}" for ending, text in words.items() if counts[ending]]
     return f"Where the beam lost the reference, of {counted(len(partings), 'error')}: {', '.join(parts)}."

@@ -80,6 +80,9 @@ def lost(reference: Reference, header: Header, limit: int) -> str:
         return f"★ the reference was still alive at step {step} (rank {reference.ranks[-1]}) when the search stopped"
     if reference.ending == "too long":
         return f"★ the reference is longer than the limit of {counted(limit, 'piece')}"
+    if reference.ending == "other prefix":
+        piece = escaped(reference.scored.pieces[step - 1])
+        return f"★ the reference does not begin as the prefix forces: it left it at step {step}, with {piece}"
     if reference.ending == "forbidden":
         piece = escaped(reference.scored.pieces[step - 1])
         return f"★ the reference was forbidden by a rule of the search at step {step}, with {piece}"

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 from support.blame_toys import AB, GREEDY_IS_BEATEN, SIDES, SYMBOLS, A, B, Numbers, Pieces, ask, toy
 from support.toys import TableModel, brute_force
@@ -432,14 +435,77 @@ def test_prefixes_are_forced_and_a_reference_without_its_prefix_is_unreachable()
     assert report.records[3].reference.total == pytest.approx(math.log(0.9))  # it is scored all the same
     missed = report.records[0]
     assert missed.parting is not None and (missed.parting.step, missed.parting.width) == (2, 2)
-    assert report.records[3].parting is not None and report.records[3].parting.ending == "forbidden"
+    assert report.records[3].parting is not None and report.records[3].parting.ending == "other prefix"
     for record in report.records[:4]:
-        assert record.prefix == (B,) and record.certificate is not None and record.certificate.proved
+        assert record.prefix == "b" and record.certificate is not None and record.certificate.proved
         assert record.certificate.best.tokens == (B, B, EOS)
         assert record.certificate.best.total == pytest.approx(math.log(0.1 * 0.45 * 0.6))
     assert report.provenance.prefixes_sha256
     free = ask(toy(AFTER_B), "bb", beam=1)
     assert free.records[0].output.text == "a" and free.provenance.prefixes_sha256 is None
+
+
+def test_an_unlikely_prefix_does_not_turn_the_verdict() -> None:
+    """P(b) = 0.001; then the end 0.6, or a 0.4 and its end 0.4. At α = 1 J of the rest is ln 0.6 = −0.511 for b and
+    ln 0.16 / 2 = −0.916 for ba; J of the whole would prefer ba, −8.740 / 3 to −7.419 / 2."""
+    table = {(): {A: 0.999, B: 0.001}, (B,): {EOS: 0.6, A: 0.4}, (B, A): {EOS: 0.4, A: 0.3, B: 0.3}}
+    report = ask(toy(table), "ba", prefixes=["b"], length_alpha=1.0, exact=Budget())
+    (record,) = report.records
+    assert record.output.text == "b" and record.verdict == MODEL
+    assert record.output.score == pytest.approx(math.log(0.6))
+    assert record.reference.score == pytest.approx(math.log(0.16) / 2)
+    assert record.output.total == pytest.approx(math.log(0.001 * 0.6))
+    certificate = record.certificate
+    assert certificate is not None and certificate.proved and not certificate.error
+    assert certificate.best.score == pytest.approx(math.log(0.6))
+    assert all((flip.to_beam, flip.to_model) == (0, 0) for flip in report.flips)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    begun=st.lists(st.sampled_from(["", "a", "b", "aa", "ba"]), min_size=6, max_size=6),
+    alpha=st.sampled_from([0.0, 0.7, 1.0]),
+    width=st.sampled_from([1, 2, 100]),
+)
+@hypothesis_settings(max_examples=25, deadline=None)
+def test_verdicts_flips_and_certificates_under_prefixes(seed: int, begun: list[str], alpha: float, width: int) -> None:
+    """Against J of the rest, written out over all outputs that begin with the prefix."""
+    chance = random.Random(seed)
+    model = TableModel.random(seed, sentences=7, symbols=SYMBOLS, depth=4)
+    texts = [(text + "".join(chance.choices("ab", k=chance.randrange(3))))[:3] for text in begun]
+    report = ask(
+        Translator(model, SIDES),
+        *texts,
+        beam=width,
+        length_alpha=alpha,
+        prefixes=begun,
+        exact=Budget(),
+        warn=lambda text: None,
+    )
+    turned = {other: [0, 0] for other in (0.0, 0.5, 0.7, 1.0) if other != alpha}
+    for record, start in zip(report.records, begun, strict=True):
+        ids = tuple(Pieces().encode(start))
+
+        def j(tokens: tuple[int, ...], power: float, number: int = record.number, length: int = len(ids)) -> float:
+            places = range(length, len(tokens))
+            rest = math.fsum(model.log_probs(number, tokens[:place])[tokens[place]] for place in places)
+            return rest / len(places) ** power
+
+        every = brute_force(model, model.memory().select(model.sources()[0][record.number]), 4)
+        best = max((tokens for tokens, _ in every if tokens[: len(ids)] == ids), key=lambda tokens: j(tokens, alpha))
+        assert record.certificate is not None and record.certificate.proved
+        assert record.certificate.best.score == pytest.approx(j(best, alpha), abs=1e-9)
+        assert record.output.score == pytest.approx(j(record.output.tokens, alpha), abs=1e-9)
+        if width == 100:
+            assert record.output.tokens == best
+        if record.verdict in (BEAM, MODEL):
+            y, given = record.output.tokens, record.reference.tokens
+            assert record.verdict == (BEAM if j(given, alpha) > j(y, alpha) + 1e-4 else MODEL)
+            for other, counts in turned.items():
+                again = BEAM if j(given, other) > j(y, other) + 1e-4 else MODEL
+                counts[0] += (record.verdict, again) == (MODEL, BEAM)
+                counts[1] += (record.verdict, again) == (BEAM, MODEL)
+    assert {flip.alpha: [flip.to_beam, flip.to_model] for flip in report.flips} == turned
 
 
 def test_a_wider_beam_is_tried_under_the_prefix() -> None:

@@ -515,6 +515,30 @@ def test_prefixes_begin_the_outputs_of_every_search(model: Path, tmp_path: Path)
     assert len(first["steps"][0]["candidates"]) == 1
 
 
+def test_a_blank_at_the_end_of_a_prefix_counts_in_files_and_columns(model: Path, tmp_path: Path) -> None:
+    """Of many samples some go on inside the word, and none where the prefix ends in a blank."""
+    line, sampled = "Jane a faim.", [*SHORT, "--samples", 30, "--temperature", 50]
+    found = {}
+    for begun in ("Jan", "Jan "):
+        source, file = write_lines(tmp_path / "s.fr", [line]), write_lines(tmp_path / "p.en", [begun])
+        outcome = run_here("translate", model, *sampled, "--input", source, "--prefix", file)
+        columns = run_here("translate", model, *sampled, "--prefix-column", stdin=f"{line}\t{begun}\n".encode())
+        assert outcome.code == 0 and outcome.out == columns.out, outcome.err
+        found[begun] = [text.split("\t")[-1] for text in outcome.lines]
+    assert all(text == "Jan" or text.startswith("Jan ") for text in found["Jan "])
+    assert not all(text == "Jan" or text.startswith("Jan ") for text in found["Jan"])
+
+
+def test_a_followed_reference_without_the_prefix_was_lost_by_the_prefix(model: Path, tmp_path: Path) -> None:
+    source, begun = write_lines(tmp_path / "s.fr", ["Jane a faim."]), write_lines(tmp_path / "p.en", ["Jane is"])
+    reference, trace = write_lines(tmp_path / "r.en", ["In Africa."]), tmp_path / "t.jsonl"
+    asked = ("--input", source, "--prefix", begun, "--reference", reference, "--trace", trace)
+    assert run_here("translate", model, *SHORT, *asked).code == 0
+    shown = " ".join(run_here("inspect", trace).out.decode().split())
+    assert "the reference does not begin as the prefix forces: it left it at step 2" in shown  # after ▁
+    assert "rule of the search" not in shown
+
+
 def test_prefixes_that_cannot_be(model: Path, tmp_path: Path) -> None:
     short = write_lines(tmp_path / "p.en", ["a"])
     line = refused(run_here("translate", model, *SHORT, "--prefix", short, "--prefix-column", stdin=b"Oui.\n"), 2)

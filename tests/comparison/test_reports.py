@@ -168,7 +168,9 @@ def test_the_mean_change_of_j() -> None:
     assert back.j_change == pytest.approx(-0.5)
 
 
-@pytest.mark.parametrize("facts", [{"model": "e" * 64}, {"length_alpha": 0.6}, {"length_penalty": "gnmt"}])
+@pytest.mark.parametrize(
+    "facts", [{"model": "e" * 64}, {"length_alpha": 0.6}, {"length_penalty": "gnmt"}, {"prefixes_sha256": "p"}]
+)
 def test_j_of_another_function_is_not_compared(facts: dict[str, Any]) -> None:
     assert compare_reports(scored(-1.0), scored(-0.5, **facts), None, resamples=2).j_change is None
 
@@ -201,6 +203,8 @@ def test_what_was_chosen_on_this_text_needs_another() -> None:
         ({"beam": 10}, ()),
         ({"length_alpha": 1.0}, ()),
         ({"model": "e" * 64}, ("model",)),
+        ({"prefixes_sha256": "p"}, ("prefixes_sha256",)),
+        ({"engine": "nmtkit, bfloat16"}, ("engine",)),
         ({"length_limit": "60", "patience": 1.0}, ("length_limit", "patience")),
     ],
 )

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.phrase_toys import SYMBOLS, constrained, keeps, stands_in, text_of
-from support.search_toys import ALPHAS, Ranked, assert_same, few, spreads
+from support.search_toys import ALPHAS, Ranked, assert_same, few, score, spreads
 from support.searches import encoded
-from support.toys import TableModel, brute_force, ranked
+from support.toys import TableModel, brute_force
 
 from nmtkit.decoding.beam import Beam, ByLength, Sweep
 from nmtkit.decoding.choices import Choices
@@ -44,10 +44,17 @@ def table(seed: int, sentences: int, spread: float = 1.0) -> TableModel:
 def truth(
     model: TableModel, sentence: int, query: Query, forbidden: list[str], wanted: list[str], alpha: float
 ) -> Ranked:
-    """All outputs that keep the constraints, best first."""
+    """All outputs that keep the constraints, by J of what follows the prefix."""
     outputs = brute_force(model, model.memory().select(torch.tensor([sentence])), query.limit)
     outputs = [one for one in outputs if one[0][: len(query.prefix)] == query.prefix and len(one[0]) >= query.minimum]
-    return ranked([one for one in outputs if keeps(one[0], forbidden, wanted)], alpha)
+    begun = len(query.prefix)
+    cost = sum(model.log_probs(sentence, query.prefix[:place])[query.prefix[place]] for place in range(begun))
+    rows = [
+        (tokens, total, score(total - cost, len(tokens) - begun, alpha, "power"))
+        for tokens, total in outputs
+        if keeps(tokens, forbidden, wanted)
+    ]
+    return sorted(rows, key=lambda one: one[2], reverse=True)
 
 
 def asked(

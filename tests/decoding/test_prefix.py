@@ -1,22 +1,25 @@
-"""Forced prefixes against enumeration: what begins with the prefix, and nothing else, at its real cost."""
+"""Forced prefixes against enumeration: what begins with the prefix, and nothing else, ranked by J of the rest."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.search_toys import ALPHAS, Ranked, assert_same, few, spreads
+from support.search_toys import ALPHAS, Ranked, assert_same, few, score, spreads
 from support.searches import encoded
-from support.toys import TableModel, brute_force, ranked
+from support.toys import TableModel, brute_force
 
 from nmtkit.decoding.beam import Beam, ByLength, Sweep
 from nmtkit.decoding.depth_first import DepthFirst
 from nmtkit.decoding.exact import Exact
+from nmtkit.decoding.forced import Forced
 from nmtkit.decoding.hypothesis import Hypothesis
-from nmtkit.decoding.objective import Objective
+from nmtkit.decoding.objective import PENALTIES, Objective
 from nmtkit.decoding.proof import Effort
 from nmtkit.decoding.rules import Rules
 from nmtkit.decoding.search import Query
@@ -27,19 +30,33 @@ SYMBOLS, DEPTH = 4, 4
 WIDE = SYMBOLS**3
 """No length up to 4 has more living prefixes and ends."""
 prefixes = st.lists(st.lists(st.sampled_from([UNK, 4, 5]), max_size=2).map(tuple), min_size=1, max_size=4)
-extras = st.lists(st.integers(1, 2), min_size=4, max_size=4)
+extras = st.lists(st.integers(1, 3), min_size=4, max_size=4)
+endings = st.lists(st.booleans(), min_size=4, max_size=4)
+STARTS = frozenset({UNK, 5})
 
 
-def asked(given_prefixes: list[tuple[int, ...]], extra: list[int]) -> list[Query]:
-    """The limits leave room for the prefix, EOS and none or one token more."""
-    return [Query(len(prefix) + more, prefix=prefix) for prefix, more in zip(given_prefixes, extra, strict=False)]
+def asked(given_prefixes: list[tuple[int, ...]], extra: list[int], ended: Sequence[bool] = ()) -> list[Query]:
+    """The limits leave room for the prefix, EOS and up to two tokens more, where `ended` one of `STARTS`."""
+    lengths = [(prefix, len(prefix) + more) for prefix, more in zip(given_prefixes, extra, strict=False)]
+    starts = [STARTS if place < len(ended) and ended[place] else None for place in range(len(lengths))]
+    return [
+        Query(most, prefix=prefix, word_starts=some if prefix else None)
+        for (prefix, most), some in zip(lengths, starts, strict=True)
+    ]
 
 
-def truth(model: TableModel, sentence: int, query: Query, alpha: float) -> Ranked:
-    """All outputs that begin with the prefix, best first."""
+def truth(model: TableModel, sentence: int, query: Query, alpha: float, penalty: str = "power") -> Ranked:
+    """All outputs that begin with the prefix, and go on as the query allows, by J of what follows the prefix."""
     memory = model.memory().select(torch.tensor([sentence]))
-    outputs = brute_force(model, memory, query.limit)
-    return ranked([one for one in outputs if one[0][: len(query.prefix)] == query.prefix], alpha)
+    begun, rows = len(query.prefix), []
+    for tokens, total in brute_force(model, memory, query.limit):
+        follows = query.word_starts is None or not {EOS, *query.word_starts}.isdisjoint(tokens[begun : begun + 1])
+        if tokens[:begun] == query.prefix and follows and total > -math.inf:
+            rest = math.fsum(
+                model.log_probs(sentence, tokens[:place])[tokens[place]] for place in range(begun, len(tokens))
+            )
+            rows.append((tokens, total, score(rest, len(tokens) - begun, alpha, penalty)))
+    return sorted(rows, key=lambda one: one[2], reverse=True)
 
 
 def table(seed: int, sentences: int, spread: float = 1.0) -> TableModel:
@@ -47,19 +64,42 @@ def table(seed: int, sentences: int, spread: float = 1.0) -> TableModel:
 
 
 @few
-@given(seed=st.integers(0, 10**6), chosen=prefixes, extra=extras, spread=spreads, alpha=st.sampled_from(ALPHAS))
+@given(
+    seed=st.integers(0, 10**6),
+    chosen=prefixes,
+    extra=extras,
+    ended=endings,
+    spread=spreads,
+    alpha=st.sampled_from(ALPHAS),
+    penalty=st.sampled_from(PENALTIES),
+)
 def test_a_wide_beam_ranks_all_that_begins_with_the_prefix(
-    seed: int, chosen: list[tuple[int, ...]], extra: list[int], spread: float, alpha: float
+    seed: int,
+    chosen: list[tuple[int, ...]],
+    extra: list[int],
+    ended: list[bool],
+    spread: float,
+    alpha: float,
+    penalty: str,
 ) -> None:
-    """In batches of sentences with and without prefixes; the other beam searches agree."""
-    model, queries, objective = table(seed, len(chosen), spread), asked(chosen, extra), Objective(alpha)
+    """In batches of sentences with and without prefixes; the other beam searches and forced scores agree."""
+    model, queries = table(seed, len(chosen), spread), asked(chosen, extra, ended)
+    objective = Objective(alpha, penalty)
     beam = Beam(WIDE, objective, n_best=4)
     found = beam.find(model, encoded(model.memory()), queries)
+    first = replace(beam, n_best=1).find(model, encoded(model.memory()), queries)
     swept = Sweep((WIDE,), (objective,), 4).find(model, encoded(model.memory()), queries)
     lists = ByLength(beam).find(model, encoded(model.memory()), queries)
     for sentence, query in enumerate(queries):
-        everything = truth(model, sentence, query, alpha)
+        everything = truth(model, sentence, query, alpha, penalty)
         assert_same(found[sentence] or [], everything[:4])
+        assert_same(first[sentence] or [], everything[:1])
+        scores = Forced(objective).find(
+            model,
+            encoded(model.memory().select(torch.tensor([sentence]))),
+            [replace(query, targets=tuple(one[0] for one in everything))],
+        )
+        assert_same(scores[0], everything)
         own = swept[sentence]
         assert own is not None
         assert_same(own.hypotheses[WIDE, objective], everything[:4])
@@ -71,6 +111,7 @@ def test_a_wide_beam_ranks_all_that_begins_with_the_prefix(
     seed=st.integers(0, 10**6),
     chosen=prefixes,
     extra=extras,
+    ended=endings,
     spread=spreads,
     alpha=st.sampled_from(ALPHAS),
     rows=st.integers(1, 9),
@@ -81,6 +122,7 @@ def test_exact_search_proves_the_best_that_begins_with_the_prefix(
     seed: int,
     chosen: list[tuple[int, ...]],
     extra: list[int],
+    ended: list[bool],
     spread: float,
     alpha: float,
     rows: int,
@@ -88,10 +130,10 @@ def test_exact_search_proves_the_best_that_begins_with_the_prefix(
     start: bool,
 ) -> None:
     """From the beam, from an incumbent that lacks the prefix, which counts for nothing, and from nothing."""
-    model, queries, objective = table(seed, len(chosen), spread), asked(chosen, extra), Objective(alpha)
+    model, queries, objective = table(seed, len(chosen), spread), asked(chosen, extra, ended), Objective(alpha)
     effort = Effort(tolerance=0.0, rows=rows, children=children)
     if start:
-        known = [Query(query.limit, prefix=query.prefix, targets=((EOS,),)) for query in queries]
+        known = [replace(query, targets=((EOS,), (*query.prefix, 4, EOS))) for query in queries]
         found = Exact(Beam(1, objective), effort).find(model, encoded(model.memory()), known)
         proofs = [(one.best, one.proved) for one in found if one]
     else:
@@ -105,7 +147,7 @@ def test_exact_search_proves_the_best_that_begins_with_the_prefix(
 @few
 @given(seed=st.integers(0, 10**6), chosen=prefixes, budget=st.integers(1, 12), alpha=st.sampled_from(ALPHAS))
 def test_a_gap_holds_under_a_prefix(seed: int, chosen: list[tuple[int, ...]], budget: int, alpha: float) -> None:
-    model, queries = table(seed, len(chosen)), asked(chosen, [2, 1, 2, 2])
+    model, queries = table(seed, len(chosen)), asked(chosen, [3, 1, 3, 2])
     search = Exact(Beam(1, Objective(alpha)), Effort(budget, tolerance=0.0))
     for sentence, one in enumerate(search.find(model, encoded(model.memory()), queries)):
         best = truth(model, sentence, queries[sentence], alpha)[0][2]
@@ -153,29 +195,49 @@ def test_patience_and_free_eos_keep_the_prefix() -> None:
         assert second == alone  # a neighbour with a prefix changes nothing
 
 
-def test_a_reference_without_the_prefix_is_forbidden_where_it_leaves_it() -> None:
+def test_a_reference_without_the_prefix_is_lost_where_it_leaves_it() -> None:
     model = table(5, 3)
     references = [(4, 5, EOS), (4, 4, EOS), (4, 5, 5, EOS)]
     queries = [Query(4, prefix=(4, 5), reference=reference) for reference in references]
     seen = Traced(Beam(WIDE, Objective(0.7), WIDE), 3).find(model, encoded(model.memory()), queries)
     paths = [own.path for own in seen if own]
-    assert [path.ending for path in paths if path] == [Ending.FINISHED, Ending.FORBIDDEN, Ending.FINISHED]
+    assert [path.ending for path in paths if path] == [Ending.FINISHED, Ending.OTHER_PREFIX, Ending.FINISHED]
     assert [len(path.steps) for path in paths if path] == [3, 2, 4]
     for own in seen:
         assert own is not None
-        assert [candidate.token for step in own.steps[:2] for candidate in step.candidates] == [4, 5]
+        given_steps = [candidate for step in own.steps[:2] for candidate in step.candidates]
+        assert [candidate.token for candidate in given_steps] == [4, 5]
+        assert [candidate.score for candidate in given_steps] == [0.0, 0.0]
+        cost = own.hypotheses[0].log_probs
+        for candidate in own.steps[2].candidates:
+            assert candidate.score == pytest.approx(candidate.total - cost[0] - cost[1])
 
 
-def test_a_prefix_counts_for_j_and_costs_what_it_costs() -> None:
-    """By hand: P(a) = 0.01 is forced, then 0.5 · 0.8; J = ln(0.01 · 0.5 · 0.8) / 3 at α = 1."""
+def test_j_is_that_of_the_rest_by_hand() -> None:
+    """P(a) = 0.01 is forced; then b 0.5 and its end 0.8, or the end at once, 0.5. J of the rest at α = 1 prefers the
+    longer by ln(0.4) / 2 = −0.458 against ln 0.5 = −0.693; the total stays that of the whole."""
     written = {(): {4: 0.01, EOS: 0.99}, (4,): {5: 0.5, EOS: 0.5}, (4, 5): {EOS: 0.8, 4: 0.2}}
     model = TableModel.written([written], symbols=4)
     (own,) = Beam(4, Objective(1.0), 2).find(model, encoded(model.memory()), [Query(3, prefix=(4,))])
     assert own is not None
     best, second = own
-    assert best.tokens == (4, 5, EOS) and best.score == pytest.approx(math.log(0.01 * 0.5 * 0.8) / 3)
-    assert second.tokens == (4, EOS) and second.score == pytest.approx(math.log(0.01 * 0.5) / 2)
+    assert best.tokens == (4, 5, EOS) and best.score == pytest.approx(math.log(0.5 * 0.8) / 2)
+    assert second.tokens == (4, EOS) and second.score == pytest.approx(math.log(0.5))
+    assert best.total == pytest.approx(math.log(0.01 * 0.5 * 0.8))
     assert best.log_probs == pytest.approx([math.log(value) for value in (0.01, 0.5, 0.8)])
+
+
+def test_an_unlikely_prefix_does_not_pay_for_padding() -> None:
+    """P(a) = 0.001, then the end 0.6 or b 0.4 and its end 0.4: J of the whole at α = 1 prefers the longer output,
+    −8.741 / 3 against −7.419 / 2; J of the rest the shorter, −0.511 against −1.833 / 2."""
+    written = {(): {4: 0.001, EOS: 0.999}, (4,): {5: 0.4, EOS: 0.6}, (4, 5): {EOS: 0.4, 4: 0.6}}
+    model, query = TableModel.written([written], symbols=4), Query(3, prefix=(4,))
+    memory = encoded(model.memory())
+    (own,) = Beam(4, Objective(1.0)).find(model, memory, [query])
+    (exact,) = Exact(Beam(1, Objective(1.0))).find(model, memory, [query])
+    assert own is not None and exact is not None
+    assert own[0].tokens == exact.best.tokens == (4, EOS) and exact.proved
+    assert math.log(0.001 * 0.4 * 0.4) / 3 > math.log(0.001 * 0.6) / 2
 
 
 def test_an_incumbent_without_the_prefix_is_none() -> None:

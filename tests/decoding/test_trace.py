@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -14,9 +15,15 @@ from support.toys import SUPPORT, TableModel
 
 from nmtkit.decoding.objective import Objective
 from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.search import Query
 from nmtkit.decoding.trace import Ending, Fate, Follower, Recorder, Step
 from nmtkit.decoding.watching import Both
 from nmtkit.specials import EOS, UNK
+
+
+def follower_of(references: Sequence[Sequence[int] | None], limits: Sequence[int]) -> Follower:
+    pairs = zip(references, limits, strict=True)
+    return Follower([Query(limit, reference=None if own is None else tuple(own)) for own, limit in pairs])
 
 
 def prefixes(steps: list[Step]) -> list[list[tuple[int, ...]]]:
@@ -87,7 +94,7 @@ def test_where_a_reference_is_lost(
         (*data.draw(st.lists(st.sampled_from(symbols), max_size=shape[1])), EOS) if sentence % 4 else None
         for sentence in range(len(limits))
     ]
-    recorder, follower = Recorder(len(limits), 0, Objective(alpha)), Follower(references, limits)
+    recorder, follower = Recorder(len(limits), 0, Objective(alpha)), follower_of(references, limits)
     options = {"beam": beam, "objective": Objective(alpha)}
     beam_search(model, model.memory(), limits, **options, watcher=Both(recorder, follower))
     for sentence, (reference, limit) in enumerate(zip(references, limits, strict=True)):
@@ -153,7 +160,7 @@ def test_where_a_reference_is_lost_among_dead_ends_and_under_rules(
     rules = Rules(free_eos=free_eos, forbid_unk=forbid_unk)
     symbols = [UNK, *range(EOS + 1, shape[0] + 2)]
     references = [(*data.draw(st.lists(st.sampled_from(symbols), max_size=shape[1])), EOS) for _ in limits]
-    recorder, follower = Recorder(len(limits), 0, Objective(alpha)), Follower(references, limits)
+    recorder, follower = Recorder(len(limits), 0, Objective(alpha)), follower_of(references, limits)
     options = {"beam": beam, "objective": Objective(alpha), "rules": rules}
     beam_search(model, model.memory(), limits, **options, watcher=Both(recorder, follower))
     for sentence, (reference, limit) in enumerate(zip(references, limits, strict=True)):
@@ -193,7 +200,7 @@ def test_a_dead_end_stops_the_search() -> None:
     a, b = 4, 5
     model = TableModel.written([{(): {a: 0.6, EOS: 0.4}}], symbols=4)
     model.table[0, 1:] = -math.inf
-    follower = Follower([(a, b, EOS)], [4])
+    follower = follower_of([(a, b, EOS)], [4])
     (found,) = beam_search(model, model.memory(), [4], beam=2, objective=Objective(0.0), watcher=follower)
     assert [one.tokens for one in found] == [(EOS,)]
     path = follower.path(0)
@@ -206,7 +213,7 @@ def test_what_ends_beyond_the_beam_is_pruned_under_free_eos() -> None:
     a, b, x, y = range(4, 8)
     table = {(): {a: 0.4, b: 0.6}, (a,): {EOS: 0.3, x: 0.5, y: 0.2}, (b,): {EOS: 0.9, x: 0.1}}
     model = TableModel.written([table], symbols=6)
-    follower, rules = Follower([(a, EOS)], [4]), Rules(free_eos=True)
+    follower, rules = follower_of([(a, EOS)], [4]), Rules(free_eos=True)
     beam_search(model, model.memory(), [4], beam=2, objective=Objective(1.0), rules=rules, watcher=follower)
     path = follower.path(0)
     assert path is not None and path.ending == Ending.PRUNED and path.steps[1].rank == 3
@@ -230,11 +237,11 @@ def test_greedy_search_leaves_the_reference_where_another_word_is_likelier() -> 
     )
     reference = (jane, is_, visiting, africa, EOS)
     for beam, expected in ((1, Ending.PRUNED), (2, Ending.FINISHED)):
-        follower = Follower([reference], [10])
+        follower = follower_of([reference], [10])
         beam_search(model, model.memory(), [10], beam=beam, objective=Objective(0.0), watcher=follower)
         path = follower.path(0)
         assert path is not None and path.ending == expected
-    follower = Follower([reference], [10])
+    follower = follower_of([reference], [10])
     beam_search(model, model.memory(), [10], beam=1, objective=Objective(0.0), watcher=follower)
     path = follower.path(0)
     assert path is not None and len(path.steps) == 3 and path.steps[2].rank == 2

@@ -21,7 +21,7 @@ from nmtkit.blame.records import Candidate, Certificate, Parting
 from nmtkit.blame.rows import count
 from nmtkit.blame.sweep import Sweep
 from nmtkit.report.advice import advice
-from nmtkit.report.blame import all_in_turn, render, telling, to_json, to_tsv
+from nmtkit.report.blame import all_in_turn, render, settings_line, telling, to_json, to_tsv
 from nmtkit.report.sweep import advice as sweep_advice
 
 NASTY = "tab\there [bold]x[/bold] \\t\\ line\nfeed\r\x0b\x0c\x85\u2028\u2029\x1c :smile: \x1b[31mred \U0001f600"
@@ -154,7 +154,8 @@ def test_tsv_round_trip() -> None:
     )
     rows = read_tsv(to_tsv(report(record(1, "equal"), nasty, record(3, "unreachable", obstacle="too long"))))
     assert [row["number"] for row in rows] == ["1", "2", "3"]
-    names = "number verdict below listed sentence_score limit source output output_log_p output_length output_j judge"
+    names = "number verdict below listed sentence_score limit source prefix"
+    names += " output output_log_p output_length output_j judge"
     names += " lost lost_step lost_rank lost_margin width best best_log_p best_length best_j"
     names += " proved gap steps proved_limit"
     each = ("reference_N", "reference_N_log_p", "reference_N_length", "reference_N_j", "reference_N_obstacle")
@@ -181,3 +182,12 @@ def test_tsv_round_trip() -> None:
 def test_reports_need_no_torch() -> None:
     program = "import sys, nmtkit.report.blame, nmtkit.report.advice; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_forced_beginnings_are_told() -> None:
+    begun = report(replace(record(1, "beam"), prefix="Jane is\t"), record(2, "model"), record(3, "equal"))
+    begun = replace(begun, provenance=replace(begun.provenance, prefixes_sha256="p" * 64))
+    assert settings_line(begun).startswith("3 sentences, 1 beginning forced, beam ")
+    assert "forced" not in settings_line(SMALL)
+    assert [row["prefix"] for row in read_tsv(to_tsv(begun))] == ["Jane is\\t", "", ""]
+    assert all(row["prefix"] == "" for row in read_tsv(to_tsv(SMALL)))

@@ -15,14 +15,14 @@ from support.browser import Reader, check_offline, cut, data_in, drawn
 from support.sweep_toys import MADE
 
 from nmtkit.blame.findings import Fit, Frequency, Report
-from nmtkit.blame.records import Candidate, Certificate, Divergence, Parting, Verdict
+from nmtkit.blame.records import Candidate, Certificate, Divergence, Obstacle, Parting, Verdict
 from nmtkit.blame.rows import count
 from nmtkit.inspection.details import Detail
 from nmtkit.inspection.traces import Candidate as Prefix
 from nmtkit.inspection.traces import Step
 from nmtkit.report import blame_page
 from nmtkit.report.advice import advice
-from nmtkit.report.blame_page import LEVELS, page
+from nmtkit.report.blame_page import LEVELS, _lost, page
 from nmtkit.report.rows import title
 from nmtkit.report.sweep import advice as sweep_advice
 
@@ -117,6 +117,16 @@ def test_the_data_are_those_of_the_records() -> None:
         "The reference is longer than the limit of 20 pieces. No wider beam that was tried"
     )
     assert "∞ nats below" in odd[1]["lost"]
+
+
+@pytest.mark.parametrize(("ending", "step"), [("other prefix", 2), ("too long", 12)])
+def test_a_reference_without_the_prefix_has_words_of_its_own(ending: str, step: int) -> None:
+    (own,) = [one for one in FULL.records if one.number == 4]
+    references = tuple(replace(one, obstacle=Obstacle.OTHER_PREFIX) for one in own.references)
+    own = replace(own, prefix="In", references=references, parting=Parting(ending, step, 9, -1.0))
+    words = _lost(own)
+    left = "The reference leaves the forced beginning at step 2."
+    assert words == left if ending == "other prefix" else words.endswith("pieces. It does not begin with the prefix.")
 
 
 def test_details_are_maps_pieces_and_the_beam() -> None:

@@ -32,15 +32,17 @@ def test_where_when_and_which_width() -> None:
         Parting("pruned", 1, 6, -0.5, 10),
         Parting("stopped", 2, 1, 0.5, None),
         Parting("too long", 19, 1, 0.0, None),
+        Parting("other prefix", 2, 5, -1.0, None),
     ]
-    verdicts = ["beam", "beam", "beam", "model", "unreachable"]
+    verdicts = ["beam", "beam", "beam", "model", "unreachable", "unreachable"]
     records = tuple(
         replace(record(number, verdict), parting=loss)
         for number, (verdict, loss) in enumerate(zip(verdicts, losses, strict=True), start=1)
     )
     text = printed(replace(SMALL, records=records))
     words = " ".join(text.split())
-    assert "of 5 errors: 3 pruned, 1 still alive when the search stopped, 1 longer than the limit." in words
+    assert "of 6 errors: 3 pruned, 1 still alive when the search stopped, 1 longer than the limit, 1 not as" in words
+    assert "1 not as the prefix forces." in words
     rows = [line.split() for line in text.splitlines() if "█" in line]
     assert [row[:4] for row in rows] == [["1", "1", "6", "-0.50"], ["3–4", "2", "8", "-2.00"]]
     assert len(rows[1][4]) == 2 * len(rows[0][4])

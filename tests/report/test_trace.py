@@ -212,6 +212,7 @@ def test_a_chain_that_leaves_the_reference_says_where() -> None:
         ((1, 1, 2), (0.0,) * 3, "stopped", ["still alive at step 3", "rank 2", "stopped"]),
         ((1, 1), (0.0, -1.0), "same text", ["an output is the text", "other pieces"]),
         ((1, 1, 1), (0.0, 0.0, 4.5), "forbidden", ["forbidden", "step 3", "▁visiting"]),
+        ((1, 1, 9), (0.0, 0.0, -3.5), "other prefix", ["prefix", "step 3", "▁visiting"]),
         ((1, 1), (0.0,) * 2, "too long", ["longer than the limit of 20 pieces"]),
         ((), (), "too long", ["longer than the limit of 20 pieces"]),
     ],
