@@ -70,7 +70,7 @@ def direct(engine: Engine, translator: Translator) -> Run:
             length_penalty=engine.settings.length_alpha,
             max_input_length=0,
             min_decoding_length=0,
-            max_decoding_length=max(2 * len(line) + 10 for line in pieces),
+            max_decoding_length=max(engine.settings.lengths(len(line))[1] for line in pieces),
         )
         return [(*(engine.ids[piece] for piece in answer.hypotheses[0]), EOS) for answer in answers]
 
