@@ -8,6 +8,7 @@ far.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,11 +22,12 @@ from nmtkit.specials import EOS, PAD
 
 
 class Likely(Protocol):
-    """The methods of `LogProbs` that a choice needs, for N prefixes."""
+    """The methods of `LogProbs` that a search needs, for N prefixes."""
 
     def top(self, k: int) -> tuple[Tensor, Tensor]: ...
     def at(self, ids: Tensor) -> Tensor: ...
     def dense(self) -> Tensor: ...
+    def split(self, rows: int) -> Iterator[Likely]: ...
 
 
 class Restricted:
@@ -47,6 +49,10 @@ class Restricted:
     def dense(self) -> Tensor:
         """As in `LogProbs`."""
         return self.dense_NV
+
+    def split(self, rows: int) -> Iterator[Restricted]:
+        """As in `LogProbs`."""
+        return map(Restricted, self.dense_NV.split(rows))
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ time, T tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic
 
 import torch
 from torch import Tensor
 
-from nmtkit.decoding.choices import Choices, Prefixes, choices
+from nmtkit.decoding.choices import Choices, Likely, Prefixes, choices
 from nmtkit.decoding.constraints import Constraints
 from nmtkit.decoding.cut import WHOLE, Cut
 from nmtkit.decoding.draws import keys, uniforms
@@ -163,13 +163,10 @@ class Drawing(Generic[Memory, State]):
         given_A = self.given.tokens(self.sentence_A, length)
         limit_A = self.limit_A if length >= self.nearest_limit else None
         may = choices(rules, length, self.row_AW.shape, minimum_A, limit_A, before, given_A)
-        parts: Iterable[Tensor] = (part.dense() for part in log_probs.split(ROWS))
         likely = self.given.limited(log_probs, self.sentence_A, length)
         if self.constraints:
             likely = self.constraints.restricted(likely.dense())
-        if likely is not log_probs:
-            parts = likely.dense().split(ROWS)
-        token_N, value_N, log_q_N = self._draw(parts, may, uniforms(self.key_AW.flatten(), length))
+        token_N, value_N, log_q_N = self._draw(likely, may, uniforms(self.key_AW.flatten(), length))
         if self.constraints:
             self.constraints.read(token_N)
         self.token_RT[row_N, length - 1] = token_N  # what follows the first EOS is never read
@@ -178,14 +175,15 @@ class Drawing(Generic[Memory, State]):
         self.token_AW = token_N.view_as(self.row_AW)
         self.alive_AW = self.alive_AW & (self.token_AW != EOS)
 
-    def _draw(self, parts: Iterable[Tensor], may: Choices, uniform_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(self, likely: Likely, may: Choices, uniform_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The next token of each sample, its log P and its log q; EOS and −∞ or NaN where none is possible. With a
         large vocabulary there is no memory for all distributions at one time."""
         forced_N = torch.full_like(self.row_AW.flatten(), PAD) if may.forced_N is None else may.forced_N
         drawn = []
-        for log_prob, forced, uniform, *banned in zip(
-            parts, *(tensor.split(ROWS) for tensor in (forced_N, uniform_N, *may.banned)), strict=True
+        for part, forced, uniform, *banned in zip(
+            likely.split(ROWS), *(tensor.split(ROWS) for tensor in (forced_N, uniform_N, *may.banned)), strict=True
         ):
+            log_prob = part.dense()
             token, log_q = self.search.cut.draw(log_prob, banned, uniform)
             free = forced == PAD
             token, log_q = token.where(free, forced), log_q.where(free, 0.0)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.phrase_toys import SYMBOLS, constrained, keeps, stands_in, text_of
-from support.search_toys import ALPHAS, Ranked, assert_same, few, score, spreads
+from support.search_toys import ALPHAS, Ranked, assert_same, few, ranked_by_rest, spreads
 from support.searches import encoded
 from support.toys import TableModel, brute_force
 
@@ -47,14 +47,8 @@ def truth(
     """All outputs that keep the constraints, by J of what follows the prefix."""
     outputs = brute_force(model, model.memory().select(torch.tensor([sentence])), query.limit)
     outputs = [one for one in outputs if one[0][: len(query.prefix)] == query.prefix and len(one[0]) >= query.minimum]
-    begun = len(query.prefix)
-    cost = sum(model.log_probs(sentence, query.prefix[:place])[query.prefix[place]] for place in range(begun))
-    rows = [
-        (tokens, total, score(total - cost, len(tokens) - begun, alpha, "power"))
-        for tokens, total in outputs
-        if keeps(tokens, forbidden, wanted)
-    ]
-    return sorted(rows, key=lambda one: one[2], reverse=True)
+    outputs = [one for one in outputs if keeps(one[0], forbidden, wanted)]
+    return ranked_by_rest(model, sentence, outputs, len(query.prefix), alpha)
 
 
 def asked(

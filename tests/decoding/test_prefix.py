@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.search_toys import ALPHAS, Ranked, assert_same, few, score, spreads
+from support.search_toys import ALPHAS, Ranked, assert_same, few, ranked_by_rest, spreads
 from support.searches import encoded
 from support.toys import TableModel, brute_force
 
@@ -22,6 +22,7 @@ from nmtkit.decoding.hypothesis import Hypothesis
 from nmtkit.decoding.objective import PENALTIES, Objective
 from nmtkit.decoding.proof import Effort
 from nmtkit.decoding.rules import Rules
+from nmtkit.decoding.sample import Sample
 from nmtkit.decoding.search import Query
 from nmtkit.decoding.trace import Ending, Traced
 from nmtkit.specials import EOS, UNK
@@ -48,15 +49,12 @@ def asked(given_prefixes: list[tuple[int, ...]], extra: list[int], ended: Sequen
 def truth(model: TableModel, sentence: int, query: Query, alpha: float, penalty: str = "power") -> Ranked:
     """All outputs that begin with the prefix, and go on as the query allows, by J of what follows the prefix."""
     memory = model.memory().select(torch.tensor([sentence]))
-    begun, rows = len(query.prefix), []
+    begun, outputs = len(query.prefix), []
     for tokens, total in brute_force(model, memory, query.limit):
         follows = query.word_starts is None or not {EOS, *query.word_starts}.isdisjoint(tokens[begun : begun + 1])
         if tokens[:begun] == query.prefix and follows and total > -math.inf:
-            rest = math.fsum(
-                model.log_probs(sentence, tokens[:place])[tokens[place]] for place in range(begun, len(tokens))
-            )
-            rows.append((tokens, total, score(rest, len(tokens) - begun, alpha, penalty)))
-    return sorted(rows, key=lambda one: one[2], reverse=True)
+            outputs.append((tokens, total))
+    return ranked_by_rest(model, sentence, outputs, begun, alpha, penalty)
 
 
 def table(seed: int, sentences: int, spread: float = 1.0) -> TableModel:
@@ -251,3 +249,34 @@ def test_an_incumbent_without_the_prefix_is_none() -> None:
 def test_a_limit_must_hold_the_prefix_and_the_end() -> None:
     with pytest.raises(AssertionError):
         Query(2, prefix=(4, 5))
+
+
+@few
+@given(
+    seed=st.integers(0, 10**6),
+    chosen=prefixes,
+    extra=extras,
+    ended=endings,
+    spread=spreads,
+    alpha=st.sampled_from(ALPHAS),
+    rows=st.integers(1, 9),
+)
+def test_samples_go_on_as_the_query_allows_at_the_j_of_the_rest(
+    seed: int,
+    chosen: list[tuple[int, ...]],
+    extra: list[int],
+    ended: list[bool],
+    spread: float,
+    alpha: float,
+    rows: int,
+) -> None:
+    """However many rows are dense at one time."""
+    model, queries = table(seed, len(chosen), spread), asked(chosen, extra, ended)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nmtkit.decoding.sample.ROWS", rows)
+        found = Sample(16, Objective(alpha), seed=seed).find(model, encoded(model.memory()), queries)
+    for sentence, query in enumerate(queries):
+        possible = {tokens: facts for tokens, *facts in truth(model, sentence, query, alpha)}
+        assert len(found[sentence] or []) == 16
+        for sample in found[sentence] or []:
+            assert [sample.total, sample.score] == pytest.approx(possible[sample.tokens], abs=1e-9)

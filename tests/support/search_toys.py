@@ -46,6 +46,22 @@ def score(total: float, length: int, alpha: float, penalty: str) -> float:
     return total / (length if penalty == "power" else (5 + length) / 6) ** alpha
 
 
+def ranked_by_rest(
+    model: TableModel,
+    sentence: int,
+    outputs: list[tuple[tuple[int, ...], float]],
+    begun: int,
+    alpha: float,
+    penalty: str = "power",
+) -> Ranked:
+    """Outputs (tokens, total) by J of what follows their first `begun` tokens, best first."""
+    rows = []
+    for tokens, total in outputs:
+        costs = [model.log_probs(sentence, tokens[:place])[tokens[place]] for place in range(begun, len(tokens))]
+        rows.append((tokens, total, score(math.fsum(costs), len(costs), alpha, penalty)))
+    return sorted(rows, key=lambda one: one[2], reverse=True)
+
+
 def repeats(tokens: tuple[int, ...], size: int) -> bool:
     grams = [tokens[i : i + size] for i in range(len(tokens) - size + 1)]
     return len(set(grams)) < len(grams)
