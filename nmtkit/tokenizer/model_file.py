@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 PIECE, TYPE, USER_DEFINED = 1, 3, 4
 VARINT, FIXED_64, LENGTH, FIXED_32 = 0, 1, 2, 5
+MARK = bytes([TYPE << 3 | VARINT, USER_DEFINED])
+"""The field of the type as it is written if a user defined the piece. Few other pieces contain it, by chance."""
 
 
 def user_defined(model: bytes) -> list[int]:
     """The ids of the pieces that a user defined."""
     pieces = (value for field, value in _fields(model) if field == PIECE and isinstance(value, bytes))
-    return [i for i, piece in enumerate(pieces) if (TYPE, USER_DEFINED) in _fields(piece)]
+    return [i for i, piece in enumerate(pieces) if MARK in piece and (TYPE, USER_DEFINED) in _fields(piece)]
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
