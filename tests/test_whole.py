@@ -121,7 +121,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+TRAINING = ("own-data", "comparing")
+"""Pages whose commands train for half a minute."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in TRAINING), id=page.stem) for page in PAGES]
+)
 def test_every_command_of_a_page_runs(
     page: Path, place: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_compiled_loss_is_the_loss(options: ModelOptions, monkeypatch: pytest.
         torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
 
 
+@pytest.mark.slow
 def test_dropout_is_drawn_in_a_compiled_loss_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
     _compiled.cache_clear()
