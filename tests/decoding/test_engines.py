@@ -18,6 +18,13 @@ from nmtkit.translator import Translator
 NBEST = replace(SETTINGS, n_best=3)
 
 
+class Backwards(Beam):
+    """Beam search that returns the best hypothesis last."""
+
+    def find(self, *arguments: Any) -> list[Any]:
+        return [hypotheses and hypotheses[::-1] for hypotheses in super().find(*arguments)]
+
+
 @pytest.fixture
 def translator(monkeypatch: pytest.MonkeyPatch) -> Translator:
     monkeypatch.setattr(matrices, "LARGE", 1)
@@ -45,3 +52,17 @@ def test_the_search_is_that_of_the_lowered_model_and_its_scores_those_of_the_mod
         assert {one.tokens for one in again} == {one.tokens for one in own}
         moved = max(moved, *(abs(one.score - other.score) for one, other in zip(own, expected, strict=True)))
     assert 1e-4 < moved < 0.1  # the precision is another, but not far away
+
+
+def test_the_order_is_that_of_the_forced_pass(translator: Translator) -> None:
+    source = translator.read(TEXT, NBEST)
+    backwards, right = Backwards.of(NBEST), translator.find(Beam.of(NBEST), source, NBEST)
+    assert translator.find(backwards, source, NBEST) != right
+    rescored = translator.find(Rescored(backwards, NBEST.objective), source, NBEST)
+    assert [[one.tokens for one in own or ()] for own in rescored] == [[one.tokens for one in own] for own in right]
+
+
+def test_large_weights_are_there_once(translator: Translator) -> None:
+    model = cast(Model, translator.model)
+    pairs = zip(model.parameters(), model.lowered("int8").parameters(), strict=True)
+    assert all(one.data_ptr() == other.data_ptr() for one, other in pairs)
