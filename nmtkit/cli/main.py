@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Annotated, Any
@@ -17,6 +18,8 @@ from nmtkit.cli.parameters import COMMON
 from nmtkit.console import tell
 from nmtkit.interrupts import INTERRUPTED
 
+PATHS = ("FILE", "FOLDER", "PREFIX", "PATH")
+"""What stands for a path in the help."""
 UsageError: Any = typer.BadParameter.__base__  # from whichever command parser Typer comes with
 
 
@@ -31,7 +34,16 @@ def _plain(parameters: list[Any]) -> list[Any]:
 
 
 class _Command(typer.core.TyperCommand):
-    """A command with plain switches, and with --help among the options that all commands have."""
+    """A command with plain switches, with --help among the options that all commands have, and with each file once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As a parser does; a file or folder that would be dropped for a later one is refused."""
+        _, _, given = self.make_parser(ctx).parse_args(args=[*args])
+        single = (option for option in given if option.metavar in PATHS and not getattr(option, "multiple", False))
+        for name, times in Counter(option.opts[0] for option in single if option.nargs == 1).items():
+            if times > 1:
+                raise UsageError(f"{name} is given {times} times, but takes one; only the last would be used")
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))

@@ -181,12 +181,12 @@ def test_a_file_gives_all_that_train_needs(data: Data, tmp_path: Path, config: P
 
 def test_a_tokenizer_that_is_there_is_named_as_by_the_flag(data: Data, tmp_path: Path, config: Path) -> None:
     """`tokenizer` is a table and a flag: a text is the flag, and the folder's pieces are taken as they are."""
-    config.write_text(f'tokenizer = "{tmp_path}/first"\n[training]\nupdates = 1\n')
-    small = ["--quiet", "--preset", "transformer-tiny"]
-    first = run_here("train", *data.flags(tmp_path / "first"), *small, "--vocab-size", 390, "--updates", 1)
-    second = run_here("train", *data.flags(tmp_path / "second"), *small, "--config", config)
+    tiny = data.folder / "tiny.toml"
+    config.write_text(f'tokenizer = "{tmp_path}/first"\nupdates = 1\n{tiny.read_text()}')
+    first = run_here("train", *data.flags(tmp_path / "first"), "--quiet", "--vocab-size", 390, "--updates", 1)
+    second = run_here("train", *data.flags(tmp_path / "second")[:-1], config, "--quiet")
     assert first.code == second.code == 0, first.err + second.err
     one, other = ((tmp_path / name / "tokenizer.model").read_bytes() for name in ("first", "second"))
     assert one == other
     config.write_text(f'tokenizer = "{tmp_path}/none"\n')
-    assert "no such tokenizer" in refused(run_here("train", *data.flags(tmp_path / "third"), "--config", config))
+    assert "no such tokenizer" in refused(run_here("train", *data.flags(tmp_path / "third")[:-1], config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import environment, refused, run_here, run_process
@@ -80,6 +81,8 @@ def test_without_a_command_there_is_help() -> None:
         (["blame-analysis", "x", "-s", "x"], ["--reference"]),
         (["blame-analysis", "x", "-s", "x", "-r", "x", "--examples", "-1"], ["--examples", "0"]),
         (["blame-analysis", "x", "-s", "x", "-r", "x", "--json", "-", "--tsv", "-"], ["--json", "--tsv"]),
+        (["prepare", "--train", "x", "--train", "y"], ["--train is given 2 times, but takes one"]),
+        (["translate", "x", "-i", "y", "--beam", "2", "--input=y"], ["--input is given 2 times, but takes one"]),
         (["info"], ["folder"]),
     ],
     ids=" ".join,
@@ -87,3 +90,10 @@ def test_without_a_command_there_is_help() -> None:
 def test_wrong_usage_is_one_line_and_exit_code_2(words: list[str], named: list[str]) -> None:
     line = refused(run_here(*words), code=2)
     assert all(word.lower() in line.lower() for word in named), line
+
+
+def test_some_options_may_come_again(tmp_path: Path) -> None:
+    """What takes several files keeps all of them; of numbers the last one counts, so that scripts can say another."""
+    words = ["train", "--train", tmp_path / "a", "--train", tmp_path / "b", "-s", "x", "-t", "y", "--dev", tmp_path]
+    line = refused(run_here(*words, "--output", tmp_path / "o", "--updates", 1, "--updates", 2))
+    assert "a.x: no such file" in line
