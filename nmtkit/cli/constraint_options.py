@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmtkit.cli import paths
-from nmtkit.cli.engine import EngineFlags
 from nmtkit.cli.sample_options import Sampling
 from nmtkit.cli.translate_options import Inside
 
@@ -65,9 +64,7 @@ class Contents:
         return cls(*(hashlib.sha256(repr(content).encode()).hexdigest()[:12] if content else None for content in lists))
 
 
-def check_constraints(
-    constrained: Constrained, input_file: Path, sampling: Sampling, inside: Inside, engine: EngineFlags
-) -> None:
+def check_constraints(constrained: Constrained, input_file: Path, sampling: Sampling, inside: Inside) -> None:
     """Refuse options that do not go together, before anything is loaded."""
     from nmtkit.features import is_features
 
@@ -75,8 +72,6 @@ def check_constraints(
         return
     if sampling.samples:
         raise typer.BadParameter("--terminology divides a beam, which --samples do not have: leave one of them out")
-    if engine.exported:
-        raise typer.BadParameter("--terminology divides nmtkit's own beam: leave out --engine ctranslate2")
     if inside.trace:
         raise typer.BadParameter("--trace shows the best candidates, --terminology keeps others: leave one of them out")
     if is_features(input_file):
@@ -93,7 +88,7 @@ def _terms(path: Path) -> list[tuple[str, str]]:
             continue
         columns = [column.strip() for column in line.split("\t")]
         if len(columns) != 2 or not all(columns):
-            raise ValueError(f"{path}, line {number}: is no term: write the source, a tab and the target")
+            raise ValueError(f"{path}, line {number}: is not a term: write the source, a tab and the target")
         source, target = columns
         if terms.setdefault(source, target) != target:
             raise ValueError(f"{path}, line {number}: {source!r} has two translations, the other is {terms[source]!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -54,11 +55,13 @@ class EngineFlags:
         return "" if self.precision in (None, FLOAT32) else f"--precision {self.precision}"
 
 
-def check_engine(flags: EngineFlags, **impossible: Any) -> None:
+def check_engine(flags: EngineFlags, forced: Mapping[str, Any] | None = None, **impossible: Any) -> None:
     """Refuse a precision that an engine does not have, and what an engine cannot do; its package must be there.
 
     Args:
-        impossible: by name, the options that an engine cannot serve, as the user gave them.
+        forced: by name, the options that say what the output must or must not contain, as the user gave them; another
+            program cannot serve them.
+        impossible: those that no engine can serve.
     """
     from nmtkit.interop import package
 
@@ -66,9 +69,11 @@ def check_engine(flags: EngineFlags, **impossible: Any) -> None:
         return
     if not flags.exported and flags.precision not in OWN_PRECISIONS:
         raise typer.BadParameter(
-            f"--precision {flags.precision} is one of ctranslate2: add --engine ctranslate2, or choose one of "
+            f"--precision {flags.precision} is a precision of ctranslate2: add --engine ctranslate2, or choose one of "
             f"{', '.join(OWN_PRECISIONS)}"
         )
+    if flags.exported:
+        impossible |= forced or {}
     if names := [f"--{name.replace('_', '-')}" for name, value in impossible.items() if value]:
         raise typer.BadParameter(f"{flags.in_words} is for beam search alone: leave out {' and '.join(names)}")
     if flags.exported:

@@ -133,10 +133,12 @@ def settings_line(report: Report) -> str:
     limit = facts.length_limit.removesuffix(" pieces")
     how = f" by {facts.engine}" if facts.engine else ""
     forced = sum(bool(record.prefix) for record in report.records)
-    how += f", {counted(forced, 'beginning')} forced" if facts.prefixes_sha256 else ""
+    how += f", {counted(forced, 'beginning')} forced (J is of the rest)" if facts.prefixes_sha256 else ""
+    rules = "" if facts.patience is None else f"patience {facts.patience:g}, "
+    rules += "free eos, " if facts.free_eos else ""
     return (
-        f"{counted(len(report.records), 'sentence')}{how}, beam {facts.beam}, α = {facts.length_alpha:g}, at most "
-        f"{limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
+        f"{counted(len(report.records), 'sentence')}{how}, beam {facts.beam}, α = {facts.length_alpha:g}, {rules}at "
+        f"most {limit} {'piece' if limit == '1' else 'pieces'}; tolerance on J {facts.tolerance:g}; model "
         f"{short_hash(facts.model)}"
     )
 

@@ -163,13 +163,19 @@ def test_what_the_engine_cannot_do_is_one_line(
 ) -> None:
     error = refused(run_here("translate", model, *ENGINE, "--exact"), 2)
     assert "--engine ctranslate2 is for beam search alone: leave out --exact" in error
-    for flag in (["--per-length"], ["--trace", tmp_path / "t"], ["--attention", tmp_path / "a"]):
+    texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
+    words = ["--prefix", data.folder / "dev.en"]
+    assert "leave out --prefix" in refused(run_here("blame-analysis", model, *texts, *ENGINE, *words), 2)
+    named = (["--prefix", data.folder / "dev.en"], ["--prefix-column"], ["--forbid", data.folder / "dev.en"])
+    for flag in (*named, ["--per-length"], ["--trace", tmp_path / "t"], ["--attention", tmp_path / "a"]):
         assert f"leave out {flag[0]}" in refused(run_here("translate", model, *ENGINE, *flag), 2)
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
     for flag in (["--sweep-beams", "1,2"], ["--sweep-alphas", "1"]):
         assert f"leave out {flag[0]}" in refused(run_here("blame-analysis", model, *texts, *ENGINE, *flag), 2)
     error = refused(run_here("translate", model, "--precision", "int16"), 2)
-    assert "--precision int16 is one of ctranslate2: add --engine ctranslate2, or choose one of float32" in error
+    assert (
+        "--precision int16 is a precision of ctranslate2: add --engine ctranslate2, or choose one of float32" in error
+    )
     error = refused(run_here("translate", model, "--precision", "int8", "--exact"), 2)
     assert "--precision int8 is for beam search alone: leave out --exact" in error
     for flag in (["--min-length", 3], ["--length-penalty", "gnmt"], ["--no-repeat-ngram", 2], ["--forbid-unk"]):

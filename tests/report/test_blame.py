@@ -187,7 +187,9 @@ def test_reports_need_no_torch() -> None:
 def test_forced_beginnings_are_told() -> None:
     begun = report(replace(record(1, "beam"), prefix="Jane is\t"), record(2, "model"), record(3, "equal"))
     begun = replace(begun, provenance=replace(begun.provenance, prefixes_sha256="p" * 64))
-    assert settings_line(begun).startswith("3 sentences, 1 beginning forced, beam ")
+    assert settings_line(begun).startswith("3 sentences, 1 beginning forced (J is of the rest), beam ")
+    rules = replace(SMALL, provenance=replace(SMALL.provenance, patience=1.0, free_eos=True))
+    assert ", patience 1, free eos, at most " in settings_line(rules) and "patience" not in settings_line(SMALL)
     assert "forced" not in settings_line(SMALL)
     assert [row["prefix"] for row in read_tsv(to_tsv(begun))] == ["Jane is\\t", "", ""]
     assert all(row["prefix"] == "" for row in read_tsv(to_tsv(SMALL)))
