@@ -129,7 +129,9 @@ class _Content(io.RawIOBase):
             if getattr(error, "errno", None) is not None:  # of the disk
                 raise
             reason = " ".join(str(error).split())
-            raise ValueError(f"{self._name}: damaged, cannot be unpacked to its end ({reason}); copy it anew") from None
+            raise ValueError(
+                f"{self._name}: damaged, cannot be unpacked to its end ({reason}); copy it again"
+            ) from None
         view[: len(block)] = block
         return len(block)
 

@@ -111,9 +111,7 @@ class Partial:
             if not isinstance(before.get("work"), dict):
                 raise ValueError(f"{self.path}: has no journal that says what it is; rename or delete it")
             if reason := difference(before["work"], self._work):
-                raise ValueError(
-                    f"{self.path}: was begun {reason}; begin anew by deleting it, or go on as it was begun"
-                )
+                raise ValueError(f"{self.path}: was begun {reason}; delete it to start over, or go on as it was begun")
             known = self._last_of(entries) or end
         for stream, size in ((self._file, self._bytes), (self._entries, known)):
             stream.seek(size)

@@ -50,7 +50,7 @@ def test_packed_lines_are_those_that_were_packed(
 @pytest.mark.parametrize("spoil", [lambda content: content[:-9], lambda content: content[:60] + b"x" * 40])
 def test_a_damaged_file_is_refused(pack: Pack, spoil: Pack, tmp_path: Path) -> None:
     (tmp_path / "text.gz").write_bytes(spoil(pack(TEXT)))
-    with pytest.raises(ValueError, match=r"text\.gz: damaged, cannot be unpacked to its end \(.*\); copy it anew"):
+    with pytest.raises(ValueError, match=r"text\.gz: damaged, cannot be unpacked to its end \(.*\); copy it again"):
         read_lines(tmp_path / "text.gz")
 
 

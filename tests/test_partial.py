@@ -139,7 +139,7 @@ def test_other_work_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     before = [file.read_bytes() for file in parts(path)]
     with pytest.raises(ValueError) as caught, Partial(path, {**WORK, "--beam": 4}):  # noqa: PT011
         pass
-    reason = "was begun with --beam 5, not 4; begin anew by deleting it, or go on as it was begun"
+    reason = "was begun with --beam 5, not 4; delete it to start over, or go on as it was begun"
     assert str(caught.value) == f"{path}.partial: {reason}"
     assert [file.read_bytes() for file in parts(path)] == before
     os.truncate(parts(path)[0], 0)

@@ -92,7 +92,7 @@ class Cache:
         """As `recognised`, with the content verified if that is wanted; notes why what is there is of no use."""
         folder, facts = self.place(job), self.recognised(job)
         if facts is None and (prepared(folder) and not begun(folder, job.identity())):
-            note(f"{folder}: is damaged, or of an earlier version of the text, and is made anew")
+            note(f"{folder}: is damaged, or of an earlier version of the text, and is made again")
         if facts is not None and self.verify:
             try:
                 verify(folder, facts)

@@ -199,7 +199,7 @@ def _append(columns: Columns, job: Job, folder: Path, workers: int, lines: int, 
     known = not job.streamed and job.source.suffix not in ENDINGS
     total = job.source.stat().st_size // 1_000_000 if known else None
     if job.streamed:
-        note("standard input is read once: if this is stopped, it begins anew")
+        note("standard input is read once: if this is stopped, it starts over")
     if done.pairs:
         note(f"{folder}: going on after {done.pairs:,} {plural(done.pairs, 'pair')}")
     with (

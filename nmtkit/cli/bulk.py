@@ -54,7 +54,10 @@ def check_bulk(
     if not bulk.resume and bulk.workers == 1:
         return
     if one_by_one:
-        raise typer.BadParameter(f"{asked} is for texts, not for lines that are answered one by one: name an --input")
+        raise typer.BadParameter(
+            f"{asked} is for texts, not for lines that are answered one by one: name an --input, and leave out "
+            "--line-buffered"
+        )
     if inside.trace or inside.attention:
         raise typer.BadParameter(f"--trace and --attention are written by one process in one go: leave out {asked}")
     if bulk.resume:

@@ -75,7 +75,7 @@ class Windows:
             name = "standard input" if self._name == STANDARD else self._name
             raise ValueError(
                 f"{name}: its first {counted(lines, 'line')} are not those that {file} was made of; give the same "
-                "text, or delete that file to begin anew"
+                "text, or delete that file to start over"
             )
 
     def __iter__(self) -> Iterator[Window]:

@@ -33,7 +33,12 @@ def cached(exported: Exportable, precision: str, root: Path | None = None) -> Pa
     folder = place(exported, precision, root or default_root())
     target = folder / NAME
     if not _whole(target, exported):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"{folder}: cannot be made ({error.strerror}); set $NMTKIT_CACHE to a folder for exports"
+            ) from None
         with locked(folder, "export", lambda: time.sleep(0.2)):
             if not _whole(target, exported):
                 for leftover in (target, *folder.glob(f".{NAME}.*.tmp")):

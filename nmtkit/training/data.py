@@ -102,6 +102,11 @@ class Data:
     def files(self, prefix: Path) -> tuple[Path, Path]:
         """The two files of a prefix; in place of one that is absent its packed form, if it exists."""
         source, target = (stored(Path(f"{prefix}.{language}")) for language in (self.source_lang, self.target_lang))
+        if prefix.is_dir() and not source.exists():
+            raise ValueError(
+                f"{prefix}: is a folder without a prepared text; run its nmtkit prepare to the end, or name the prefix "
+                f"of two files such as {source}"
+            )
         return source, target
 
     def paths(self) -> dict[str, Path]:

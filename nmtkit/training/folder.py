@@ -59,7 +59,7 @@ def refuse_lost(folder: Path) -> None:
     if _model(folder) and not RunState(folder / TRAINING).exists():
         raise ValueError(
             f"{folder}: holds a trained model, but no training state: {folder / TRAINING} is gone or empty. Put it "
-            f"back to go on, or choose another --output to start anew"
+            f"back to go on, or choose another --output to start over"
         )
 
 

@@ -47,7 +47,7 @@ class Overfitting:
             f"the model overfits: since update {self.best_step} the dev loss has risen from {self.best_loss:.3f} to "
             f"{self.dev_loss:.3f}, while the training loss (its means over the two halves of the updates since) fell "
             f"from {self.train_before:.3f} to {self.train_after:.3f}. Stop if the scores no longer improve (the best "
-            "weights are kept), or train anew with more dropout or more data"
+            "weights are kept), or train again with more dropout or more data"
         )
 
 

@@ -100,7 +100,7 @@ class Parent:
                 side: (len(rows[side][0]), counted(own[side].size, f"{'' if one else side + ' '}piece")) for side in own
             }
             shared = " and ".join(dict.fromkeys(f"{count:,} of {pieces}" for count, pieces in counts.values()))
-            facts.append(f"{shared} are shared, and the others begin anew")
+            facts.append(f"{shared} are shared, and the others are new")
         note("; ".join([*facts, *self._changes(options)]))
 
     def _changes(self, options: ModelOptions) -> list[str]:

@@ -100,7 +100,7 @@ class RunState:
             return position
         others = ", ".join(path.name for path in self.paths()[1:])
         either = f" ({others} cannot be used either)" if others else ""
-        raise ValueError(f"{damaged[0]}{either}, or choose another --output to start anew")
+        raise ValueError(f"{damaged[0]}{either}, or choose another --output to start over")
 
     def _before(self, path: Path) -> dict[int, list[int]]:
         """The snapshots of the state before `path`, by its step; empty if its header cannot be read."""

@@ -81,7 +81,9 @@ def validate(translator: Translator, dev: DevSet, share: Share, batch_tokens: in
 def check_finite(loss: float) -> None:
     """Refuse a loss that shows that the weights are lost, before anything is translated with them."""
     if not math.isfinite(loss):
-        raise ValueError(f"the dev loss is {loss}, so the training has diverged: train anew with a lower learning_rate")
+        raise ValueError(
+            f"the dev loss is {loss}, so the training has diverged: train again with a lower learning_rate"
+        )
 
 
 def warn_of_guessing(loss: float, pieces: int) -> None:

@@ -63,7 +63,7 @@ def test_what_is_of_no_use_is_made_again(
     assert_right(store, job)
     said = capsys.readouterr().err
     assert ("preparing" in said) == (damage != "nothing")
-    assert ("made anew" in said) == (damage in ("column", "facts", "text"))
+    assert ("made again" in said) == (damage in ("column", "facts", "text"))
     assert ("damaged: prepared again" in said) == (damage == "bit")
 
 

@@ -66,7 +66,7 @@ def test_lines_of_source_and_target_from_standard_input(data: Data, model: Path,
     words = flags(data, model, tmp_path / "ids")
     words[1] = "-"
     outcome = run_here("prepare", *words, "--workers", 1, stdin=stdin)
-    assert outcome.code == 0 and "if this is stopped, it begins anew" in outcome.err
+    assert outcome.code == 0 and "if this is stopped, it starts over" in outcome.err
     assert columns_of(tmp_path / "ids") == columns_of(tmp_path / "file")
     sums = [
         (facts.source.sha256, facts.target.sha256) for facts in map(read_facts, [tmp_path / "ids", tmp_path / "file"])

@@ -44,6 +44,14 @@ def test_the_usual_folder_of_the_cache(tmp_path: Path, monkeypatch: pytest.Monke
     assert cached(exportable(random_translator(OPTIONS, 1), OPTIONS), "int8").is_relative_to(tmp_path / "own")
 
 
+def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ValueError, match=r"file/ctranslate2-.*: cannot be made \(Not a directory\); set \$NMTKIT_CACHE"
+    ):
+        cached(exportable(random_translator(OPTIONS, 1), OPTIONS), "int8", tmp_path / "file")
+
+
 def test_what_is_not_whole_is_made_anew(tmp_path: Path, exports: list[str]) -> None:
     """Half an export under the right name, and the leftover of a process that was killed."""
     exported = exportable(random_translator(OPTIONS, 1), OPTIONS)

@@ -302,6 +302,16 @@ def test_a_prepared_folder_that_does_not_fit_is_refused(changes: dict[str, Any],
     assert not run.output.exists()
 
 
+def test_a_folder_that_is_not_prepared_is_named(tmp_path: Path) -> None:
+    """A preparation that was killed before it had written anything leaves such a folder."""
+    folder = tmp_path / "ids"
+    folder.mkdir()
+    with pytest.raises(ValueError, match="ids: is a folder without a prepared text; run its nmtkit prepare to"):
+        Data(folder, tmp_path / "dev", "de", "en").files(folder)
+    (tmp_path / "ids.de").write_text("a\n")
+    assert Data(folder, tmp_path / "dev", "de", "en").files(folder)[0] == tmp_path / "ids.de"
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NMTKIT_CACHE", str(tmp_path / "own"))
     assert default_root() == tmp_path / "own"

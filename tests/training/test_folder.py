@@ -281,7 +281,7 @@ def test_without_a_state_that_is_whole_nothing_is_written(damage: str, copy: Run
     for updates in (UPDATES, 2 * UPDATES):
         said = refusal(changed(copy, updates=updates))
         assert "state-8.safetensors" in said and "(state-6.safetensors cannot be used either)" in said
-        assert "choose another --output to start anew" in said
+        assert "choose another --output to start over" in said
 
 
 def without_a_tensor(path: Path) -> None:

@@ -128,7 +128,7 @@ def test_with_another_vocabulary_shared_pieces_keep_their_rows(
     counts = (
         [f"{kept['target']} of 290 pieces"] if sides == "joint" else [f"{n} of 290 {s} pieces" for s, n in kept.items()]
     )
-    assert f"; {' and '.join(counts)} are shared, and the others begin anew" in capsys.readouterr().err
+    assert f"; {' and '.join(counts)} are shared, and the others are new" in capsys.readouterr().err
 
 
 def test_one_table_is_not_made_of_two(tmp_path: Path) -> None:
