@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Annotated, Any
@@ -18,8 +17,8 @@ from nmtkit.cli.parameters import COMMON
 from nmtkit.console import tell
 from nmtkit.interrupts import INTERRUPTED
 
-PATHS = ("FILE", "FOLDER", "PREFIX", "PATH")
-"""What stands for a path in the help."""
+TEXT = "--train"
+"""The option that `nmtkit train` takes several times."""
 UsageError: Any = typer.BadParameter.__base__  # from whichever command parser Typer comes with
 
 
@@ -34,15 +33,14 @@ def _plain(parameters: list[Any]) -> list[Any]:
 
 
 class _Command(typer.core.TyperCommand):
-    """A command with plain switches, with --help among the options that all commands have, and with each file once."""
+    """A command with plain switches, and with --help among the options that all commands have."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As a parser does; a file or folder that would be dropped for a later one is refused."""
+        """As a parser does: the last of several values counts, but no training text is dropped so."""
         _, _, given = self.make_parser(ctx).parse_args(args=[*args])
-        single = (option for option in given if option.metavar in PATHS and not getattr(option, "multiple", False))
-        for name, times in Counter(option.opts[0] for option in single if option.nargs == 1).items():
-            if times > 1:
-                raise UsageError(f"{name} is given {times} times, but takes one; only the last would be used")
+        times = sum(TEXT in option.opts and not getattr(option, "multiple", False) for option in given)
+        if times > 1:
+            raise UsageError(f"{TEXT} is given {times} times, but this command takes one text: run it once for each")
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:

@@ -81,8 +81,8 @@ def test_without_a_command_there_is_help() -> None:
         (["blame-analysis", "x", "-s", "x"], ["--reference"]),
         (["blame-analysis", "x", "-s", "x", "-r", "x", "--examples", "-1"], ["--examples", "0"]),
         (["blame-analysis", "x", "-s", "x", "-r", "x", "--json", "-", "--tsv", "-"], ["--json", "--tsv"]),
-        (["prepare", "--train", "x", "--train", "y"], ["--train is given 2 times, but takes one"]),
-        (["translate", "x", "-i", "y", "--beam", "2", "--input=y"], ["--input is given 2 times, but takes one"]),
+        (["prepare", "--train", "x", "--train", "y"], ["--train is given 2 times"]),
+        (["check-data", "--train=x", "-s", "a", "--train", "x"], ["--train is given 2 times", "once for each"]),
         (["info"], ["folder"]),
     ],
     ids=" ".join,
@@ -93,7 +93,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words: list[str], named: list[s
 
 
 def test_some_options_may_come_again(tmp_path: Path) -> None:
-    """What takes several files keeps all of them; of numbers the last one counts, so that scripts can say another."""
+    """train keeps all its texts; else the last value counts, so that scripts can say another."""
     words = ["train", "--train", tmp_path / "a", "--train", tmp_path / "b", "-s", "x", "-t", "y", "--dev", tmp_path]
     line = refused(run_here(*words, "--output", tmp_path / "o", "--updates", 1, "--updates", 2))
     assert "a.x: no such file" in line
