@@ -123,7 +123,8 @@ def test_validation_leaves_the_weights_alone() -> None:
 LONG = replace(LEARNED["convolutional"], max_positions=64)
 
 
-@pytest.mark.parametrize("options", [TRANSFORMER, pytest.param(LONG, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [TRANSFORMER, LONG])
 def test_a_compiled_loss_is_the_loss(options: ModelOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and differentiated as torch.compile does it, but not turned into machine code, which takes minutes."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
@@ -141,7 +142,6 @@ def test_a_compiled_loss_is_the_loss(options: ModelOptions, monkeypatch: pytest.
         torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
 
 
-@pytest.mark.slow
 def test_dropout_is_drawn_in_a_compiled_loss_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
     _compiled.cache_clear()
