@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 demo: $(READY) ## train on data/jane, translate, evaluate, blame: the whole pipeline (under 10 minutes)
 	$(BIN)/python data/demo.py --output $(DEMO)
 
-test: $(READY) ## run the tests (about 7 minutes on two cores)
+test: $(READY) ## run the tests (about 8 minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: $(READY) ## run the long tests too

@@ -10,7 +10,6 @@ With the objective J that the search maximises, the reference y* and the output 
 
 Under a forced prefix J is that of what follows it, as in every search (`Objective`).
 
-
 `rule.py` says what is the same text, which reference judges, and which of two J is higher. The tolerance is an
 absolute difference of the two J: nats in all where α = 0, nats a piece where α = 1. `equal` is decided first, so a text
 that the search did return is never unreachable. The model cannot produce a piece of probability zero, nor UNK, which

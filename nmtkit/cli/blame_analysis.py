@@ -85,7 +85,7 @@ def blame_analysis(
     from nmtkit.features import read_sources
 
     check(len(folders), verdicts, outside, certificates, remedies, output)
-    check_engine(engine, {"prefix": prefix}, sweep_beams=remedies.sweep_beams, sweep_alphas=remedies.sweep_alphas)
+    check_engine(engine, remedies, prefix=prefix)
     _check_training_text(folders[0], remedies, output)
     sources, *texts = read_sources(source, *reference, *([prefix] if prefix else []))
     references, prefixes = texts[: len(reference)], texts[-1] if prefix else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
     from nmtkit.translator import Translator
 
 ENGINE = "Engine"
+STEPWISE = ("per_length", "trace", "attention", "reference", "exact", "samples", "mbr", "sweep_beams", "sweep_alphas")
+"""Options for nmtkit's own search in float32 alone."""
+FORCING = ("prefix", "prefix_column", "forbid", "terminology")
+"""Options that say what an output must or must not contain, which another program cannot serve."""
 OWN, CTRANSLATE2 = "nmtkit", "ctranslate2"
 FLOAT32 = PRECISIONS[0]
 OWN_PRECISIONS = (FLOAT32, "bfloat16", "int8")
@@ -55,13 +58,11 @@ class EngineFlags:
         return "" if self.precision in (None, FLOAT32) else f"--precision {self.precision}"
 
 
-def check_engine(flags: EngineFlags, forced: Mapping[str, Any] | None = None, **impossible: Any) -> None:
+def check_engine(flags: EngineFlags, *groups: object, **options: Any) -> None:
     """Refuse a precision that an engine does not have, and what an engine cannot do; its package must be there.
 
     Args:
-        forced: by name, the options that say what the output must or must not contain, as the user gave them; another
-            program cannot serve them.
-        impossible: those that no engine can serve.
+        groups, options: all that the user asked of the search, in groups and by name.
     """
     from nmtkit.interop import package
 
@@ -72,9 +73,9 @@ def check_engine(flags: EngineFlags, forced: Mapping[str, Any] | None = None, **
             f"--precision {flags.precision} is a precision of ctranslate2: add --engine ctranslate2, or choose one of "
             f"{', '.join(OWN_PRECISIONS)}"
         )
-    if flags.exported:
-        impossible |= forced or {}
-    if names := [f"--{name.replace('_', '-')}" for name, value in impossible.items() if value]:
+    asked = {name: value for group in groups for name, value in vars(group).items()} | options
+    impossible = [*STEPWISE, *FORCING] if flags.exported else STEPWISE
+    if names := [f"--{name.replace('_', '-')}" for name in impossible if asked.get(name)]:
         raise typer.BadParameter(f"{flags.in_words} is for beam search alone: leave out {' and '.join(names)}")
     if flags.exported:
         package.load()

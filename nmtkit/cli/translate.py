@@ -80,7 +80,7 @@ def translate(
     check(columns, prefixed, exactly, inside)
     check_samples(sampling, deciding, columns, search, exactly, inside)
     check_constraints(constrained, input_file, sampling, inside)
-    _check_engine(engine, prefixed, constrained, sampling, deciding, exactly, inside)
+    check_engine(engine, prefixed, constrained, sampling, deciding, exactly, inside)
     one_by_one = (prompting := streams.prompting(input_file)) or line_buffered
     check_bulk(bulk, inside, prefixed.prefix, input_file, output_file, one_by_one=one_by_one)
     with ExitStack() as stack:
@@ -103,19 +103,6 @@ def translate(
     if exactly.exact and not prompting:
         tally.say_proved()
     tally.close(summary=not prompting)
-
-
-def _check_engine(
-    engine: EngineFlags,
-    prefixed: Prefixed,
-    constrained: Constrained,
-    sampling: Sampling,
-    deciding: Deciding,
-    exactly: Exactly,
-    inside: Inside,
-) -> None:
-    forced = {**vars(prefixed), **vars(constrained)}
-    check_engine(engine, forced, **vars(inside), exact=exactly.exact, samples=sampling.samples, mbr=deciding.mbr)
 
 
 def _window_size(settings: SearchSettings, sampling: Sampling, mbr: bool, exactly: Exactly, inside: Inside) -> int:

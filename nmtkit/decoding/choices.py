@@ -128,5 +128,4 @@ def choices(
     forced_A = None if limit_A is None else (limit_A == length).long().mul(EOS)
     if given_A is not None:
         forced_A = given_A if forced_A is None else torch.maximum(given_A, forced_A)  # a sentence has one of them
-    forced_N = None if forced_A is None else forced_A.repeat_interleave(width)
-    return Choices(tuple(bans), forced_N)
+    return Choices(tuple(bans), None if forced_A is None else forced_A.repeat_interleave(width))
