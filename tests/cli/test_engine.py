@@ -166,7 +166,10 @@ def test_what_the_engine_cannot_do_is_one_line(
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
     words = ["--prefix", data.folder / "dev.en"]
     assert "leave out --prefix" in refused(run_here("blame-analysis", model, *texts, *ENGINE, *words), 2)
-    named = (["--prefix", data.folder / "dev.en"], ["--prefix-column"], ["--forbid", data.folder / "dev.en"])
+    file = data.folder / "dev.en"
+    named = (["--prefix", file], ["--prefix-column"], ["--forbid", file], ["--terminology", file], ["--samples", 2])
+    error = refused(run_here("translate", model, *ENGINE, "--samples", 2, "--mbr"), 2)
+    assert "leave out --samples and --mbr" in error
     for flag in (*named, ["--per-length"], ["--trace", tmp_path / "t"], ["--attention", tmp_path / "a"]):
         assert f"leave out {flag[0]}" in refused(run_here("translate", model, *ENGINE, *flag), 2)
     texts = ["--source", data.folder / "dev.fr", "--reference", data.folder / "dev.en"]
